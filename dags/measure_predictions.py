@@ -1,0 +1,27 @@
+"""Compares predictions with what happened.
+
+**What**: joins the ledger with the results that came after each decision, and states error and calibration
+of the model next to its baselines.
+
+**Inputs**: `predictions.test_failure`, `core.test_results`.
+
+**Outputs**: `predictions.outcomes`, `predictions.accuracy`; every check in `ops.validation_results`.
+
+**Triage**: days whose next runs have not happened yet have no outcome: that is no fault. A model worse than
+its baseline is shown as such and does not make this task fail; look at `ops.model_versions` for its gate.
+"""
+
+from airflow.sdk import DAG
+
+from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
+from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
+from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
+from cilake_airflow.dag_kit import after, asset_of, dag_defaults
+from cilake_airflow.operators.job_operator import CilakeJobOperator
+
+with DAG("measure_predictions", schedule=after(TEST_FAILURE), doc_md=__doc__, **dag_defaults(tier=2)):
+    CilakeJobOperator(
+        task_id="measure",
+        verb=["measure", "test_failure"],
+        outlets=[asset_of(OUTCOMES), asset_of(ACCURACY)],
+    )

@@ -1,0 +1,31 @@
+"""Turns landed payloads into jobs, runs, tests and results.
+
+**What**: decodes what was landed for the day, writes it to a branch of each table, checks it there and
+publishes it.
+
+**Inputs**: `raw.testgrid__tables`.
+
+**Outputs**: `core.ci_jobs`, `core.ci_runs`, `core.tests`, `core.test_results`; every check in
+`ops.validation_results`.
+
+**Triage**: a failed expectation leaves the published tables as they were; its name, the observed value and
+example keys are at the end of the log and in `ops.validation_results`. Fix the rule or the transform and
+clear the task. Running a day again changes nothing when its inputs did not change.
+"""
+
+from airflow.sdk import DAG
+
+from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.contracts.raw.testgrid__tables import TABLE as TESTGRID_TABLES
+from cilake_airflow.dag_kit import after, asset_of, dag_defaults
+from cilake_airflow.operators.job_operator import CilakeJobOperator
+
+with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_defaults(tier=1)):
+    CilakeJobOperator(
+        task_id="build_core",
+        verb=["build", "core"],
+        outlets=[asset_of(CI_JOBS), asset_of(CI_RUNS), asset_of(TESTS), asset_of(TEST_RESULTS)],
+    )

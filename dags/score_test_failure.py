@@ -1,0 +1,23 @@
+"""Predicts which tests fail in the next run of their job.
+
+**What**: one prediction per test that was recently seen in a job, as of the end of the day, by the promoted
+model; while none is promoted the baseline answers.
+
+**Inputs**: `core.test_results`, `core.ci_runs`, `ops.model_versions`.
+
+**Outputs**: `predictions.test_failure`, an append-only ledger; every check in `ops.validation_results`.
+
+**Triage**: a prediction is never changed: a second run for the same day adds only what is missing. If the
+artifact cannot be read (hash or type not allowed), train again for the day before with
+`train_test_failure`, then clear.
+"""
+
+from airflow.sdk import DAG
+
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
+from cilake_airflow.dag_kit import after, asset_of, dag_defaults
+from cilake_airflow.operators.job_operator import CilakeJobOperator
+
+with DAG("score_test_failure", schedule=after(TEST_RESULTS), doc_md=__doc__, **dag_defaults(tier=2)):
+    CilakeJobOperator(task_id="score", verb=["score", "test_failure"], outlets=[asset_of(TEST_FAILURE)])

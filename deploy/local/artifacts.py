@@ -1,0 +1,117 @@
+"""The jars and the Trino server, fetched once, verified against the pinned SHA-256 and put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from .errors import StackError
+from .layout import Layout, say
+
+_PINS = Path(__file__).with_name("artifacts.toml")
+
+
+def ensure(layout: Layout) -> None:
+    """Leave every pinned artifact in place; nothing is fetched or hashed when the pins did not change."""
+    stamp = layout.lib / ".artifacts.sha256"
+    wanted = hashlib.sha256(_PINS.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    pins = tomllib.loads(_PINS.read_text())["artifact"]
+    _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin])
+    _refresh_trino(layout, [pin for pin in pins if "unpack" in pin])
+    stamp.write_text(wanted)
+
+
+def _refresh_jars(layout: Layout, pins: list[dict[str, Any]]) -> None:
+    layout.lib.mkdir(parents=True, exist_ok=True)
+    placed = set()
+    for pin in pins:
+        source = fetch(layout, pin)
+        placed.add(source.name)
+        _link(source, layout.lib / source.name)
+    for path in layout.lib.glob("*.jar"):
+        if path.name not in placed:
+            path.unlink()
+
+
+def _refresh_trino(layout: Layout, pins: list[dict[str, Any]]) -> None:
+    building = layout.shared / "trino.new"
+    shutil.rmtree(building, ignore_errors=True)
+    for pin in pins:
+        source = fetch(layout, pin)
+        say(f"unpacking {source.name}")
+        _unpack(source, building / pin["unpack"])
+        for surplus in pin.get("without", []):
+            shutil.rmtree(building / surplus)
+    shutil.rmtree(layout.trino, ignore_errors=True)
+    building.rename(layout.trino)
+
+
+def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
+    """The verified file of one pin; a damaged copy in the local Maven repository is fetched again once."""
+    title = f"{pin['group']}:{pin['name']}:{pin['version']}"
+    for attempt in (1, 2):
+        say(f"fetching {title}")
+        path = _resolve(layout, pin, title)
+        found = _sha256(path)
+        if found == pin["sha256"]:
+            return path
+        path.unlink()
+        if attempt == 2:
+            raise StackError(
+                f"{title} has SHA-256 {found}, but deploy/local/artifacts.toml pins {pin['sha256']}: "
+                "do not use this file; check where it comes from"
+            )
+        say(f"{title} does not match its SHA-256: fetching it again")
+    raise AssertionError("unreachable")
+
+
+def _resolve(layout: Layout, pin: dict[str, Any], title: str) -> Path:
+    script = Path(__file__).with_name("resolve_artifact.py")
+    words = [pin["group"], pin["name"], pin["version"], pin["packaging"]]
+    done = subprocess.run(
+        [layout.bin("jobs", "python"), script, *words], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines or not Path(lines[-1]).is_file():
+        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise StackError(f"cannot fetch {title} from Maven Central ({reason}): check the network and repeat")
+    return Path(lines[-1])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or links are not allowed
+        shutil.copyfile(source, target)
+
+
+def _unpack(source: Path, target: Path) -> None:
+    """Unpack an archive with one root folder so that the folder's contents stand in `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        if source.suffix == ".zip":
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(scratch)  # noqa: S202 - its SHA-256 was just verified
+        else:
+            with tarfile.open(source) as tar:
+                tar.extractall(scratch, filter="data")
+        (root,) = Path(scratch).iterdir()
+        if target.exists():
+            raise StackError(f"{target} is in the way: run `make clean` and repeat")
+        root.rename(target)

@@ -1,0 +1,154 @@
+"""The stack's settings: ports, generated secrets and everything the work reads, in one file of mode 600."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import StackError
+from .layout import Layout
+
+PORTS = {
+    "CILAKE_PORT_POSTGRES": 55432,
+    "CILAKE_PORT_S3": 58333,
+    "CILAKE_PORT_SPARK": 55002,
+    "CILAKE_PORT_TRINO": 58080,
+    "CILAKE_PORT_AIRFLOW": 58088,
+    "CILAKE_PORT_CIWORLD": 58090,
+}
+"""Every configurable port with its default."""
+
+S3_BLOCK = {
+    "s3.port": 0,
+    "master.port": 1,
+    "volume.port": 2,
+    "filer.port": 3,
+    "s3.port.iceberg": 4,
+    "admin.port": 5,
+    "master.port.grpc": 11,
+    "volume.port.grpc": 12,
+    "filer.port.grpc": 13,
+    "s3.port.grpc": 14,
+    "admin.port.grpc": 15,
+}
+"""SeaweedFS listens on several ports: each is CILAKE_PORT_S3 plus this number."""
+
+DEFAULTS = {
+    "CILAKE_TESTGRID_URL": "https://testgrid.k8s.io",
+    "CILAKE_TESTGRID_DASHBOARDS": "*",
+    "CILAKE_SPARK_MEMORY": "2g",
+    "CILAKE_TRINO_MEMORY": "1G",
+    "CILAKE_S3_REGION": "us-east-1",
+    "CILAKE_WAREHOUSE": "s3://lake/warehouse",
+    "CILAKE_ARTIFACTS": "s3://lake/models",
+}
+"""What a person may set in the environment of `up`; kept in the settings file from then on."""
+
+_SECRETS = (
+    "CILAKE_POSTGRES_PASSWORD",
+    "CILAKE_CATALOG_PASSWORD",
+    "CILAKE_AIRFLOW_DB_PASSWORD",
+    "CILAKE_AIRFLOW_PASSWORD",
+    "CILAKE_AIRFLOW_JWT_SECRET",
+    "CILAKE_AIRFLOW_SECRET_KEY",
+    "CILAKE_S3_ACCESS_KEY",
+    "CILAKE_S3_SECRET_KEY",
+    "CILAKE_TRINO_SHARED_SECRET",
+    "SPARK_CONNECT_AUTHENTICATE_TOKEN",
+)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Leave a file of mode 600 with this text, never half-written and never readable by others in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+    temporary.replace(path)
+
+
+def read(layout: Layout) -> dict[str, str]:
+    """The settings as last written, or nothing before the first `up`."""
+    if not layout.settings_file.exists():
+        return {}
+    lines = layout.settings_file.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def require(layout: Layout) -> dict[str, str]:
+    """The settings, or one clear line when the stack was never started."""
+    found = read(layout)
+    if not found:
+        raise StackError("the stack was never started here: run `make up`")
+    return found
+
+
+def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Write and return the settings: the environment wins over what was kept, which wins over the defaults."""
+    kept = read(layout)
+    settings: dict[str, str] = {}
+    for name, port in PORTS.items():
+        settings[name] = str(_port(name, os.environ.get(name) or kept.get(name) or str(port)))
+    for name, default in DEFAULTS.items():
+        settings[name] = os.environ.get(name) or kept.get(name) or default
+    for name in _SECRETS:
+        settings[name] = kept.get(name) or secrets.token_hex(20)
+    settings["CILAKE_AIRFLOW_FERNET_KEY"] = (
+        kept.get("CILAKE_AIRFLOW_FERNET_KEY") or base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    )
+    settings |= _derived(layout, settings)
+    settings |= dict(changes or {})
+    for name, value in settings.items():
+        if "\n" in value:
+            raise StackError(f"{name} must be one line")
+    text = "# Written by `make up`; holds secrets. Values from the environment replace these.\n"
+    text += "".join(f"{name}={value}\n" for name, value in settings.items())
+    if not layout.settings_file.exists() or layout.settings_file.read_text() != text:
+        write_private(layout.settings_file, text)
+    write_private(layout.airflow_passwords, json.dumps({"admin": settings["CILAKE_AIRFLOW_PASSWORD"]}))
+    return settings
+
+
+def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
+    jars = sorted(str(path) for path in layout.lib.glob("*.jar"))
+    return {
+        "CILAKE_CATALOG_URI": f"postgresql://127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}/iceberg",
+        "CILAKE_CATALOG_USER": "iceberg",
+        "CILAKE_S3_ENDPOINT": f"http://127.0.0.1:{settings['CILAKE_PORT_S3']}",
+        "CILAKE_SPARK_REMOTE": f"sc://127.0.0.1:{settings['CILAKE_PORT_SPARK']}",
+        "CILAKE_SPARK_JARS": ",".join(jars),
+        "CILAKE_TRINO_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_TRINO']}",
+        "CILAKE_AIRFLOW_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_AIRFLOW']}",
+        "CILAKE_AIRFLOW_USER": "admin",
+        "CILAKE_AIRFLOW_PASSWORD_FILE": str(layout.airflow_passwords),
+        "CILAKE_CIWORLD_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_CIWORLD']}",
+        "CILAKE_DATA_DOCS": str(layout.data_docs),
+        "CILAKE_HOME": str(layout.home),
+        "CILAKE_ENV_HOME": str(layout.shared),
+        "CILAKE_JOBS_PYTHON": str(layout.bin("jobs", "python")),
+    }
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65000:
+        raise StackError(f"{name}={text} is not a port between 1024 and 65000")
+    return int(text)
+
+
+def work_environment(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which the work and every service runs."""
+    jobs_bin = str(layout.envs / "jobs" / "bin")
+    dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "SPARK_HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    # Memory arenas of glibc grow with the number of threads; two keep the JVMs and Airflow small.
+    environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {"TZ": "UTC", "AWS_REGION": settings["CILAKE_S3_REGION"], "CILAKE_STACK": layout.marker}
+    environment |= {"PYSPARK_PYTHON": settings["CILAKE_JOBS_PYTHON"], "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment |= dict(settings)
+    environment["PATH"] = os.pathsep.join([jobs_bin, os.environ.get("PATH", os.defpath)])
+    return environment

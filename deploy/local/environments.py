@@ -1,0 +1,109 @@
+"""The virtual environments: made from the hashed requirements, left alone while those do not change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+from . import artifacts, java
+from .errors import StackError
+from .layout import REPO, Layout, say
+
+ENVIRONMENTS = ("jobs", "airflow", "trino")
+_WITH_PROJECT = ("jobs", "airflow")
+
+
+def setup(layout: Layout) -> None:
+    """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
+    uv = _uv(layout)
+    for name in ENVIRONMENTS:
+        _environment(layout, uv, name)
+    artifacts.ensure(layout)
+    say(f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}")
+
+
+def _stamp(*paths: Path) -> str:
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {REPO}".encode())
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _holds(stamp: Path, wanted: str) -> bool:
+    return stamp.exists() and stamp.read_text() == wanted
+
+
+def _requirements(name: str) -> Path:
+    return REPO / "requirements" / f"{name}.txt"
+
+
+def _uv(layout: Layout) -> Path:
+    folder = layout.envs / "uv"
+    wanted = _stamp(_requirements("uv"))
+    stamp = folder / ".cilake-stamp"
+    if not _holds(stamp, wanted):
+        say("installing uv")
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError as error:
+            raise StackError(
+                "this Python cannot make virtual environments with pip: install its venv package "
+                "(python3-venv on Debian) and repeat"
+            ) from error
+        pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        _run([*pip, "--require-hashes", "-r", _requirements("uv")], "uv cannot be installed from PyPI")
+        stamp.write_text(wanted)
+    return folder / "bin" / "uv"
+
+
+def _environment(layout: Layout, uv: Path, name: str) -> None:
+    folder = layout.envs / name
+    stamp, project_stamp = folder / ".cilake-stamp", folder / ".cilake-project-stamp"
+    wanted, project_wanted = _stamp(_requirements(name)), _stamp(REPO / "pyproject.toml")
+    current = _holds(stamp, wanted)
+    if current and (name not in _WITH_PROJECT or _holds(project_stamp, project_wanted)):
+        return
+    started = time.monotonic()
+    say(f"installing the {name} environment")
+    python = folder / "bin" / "python"
+    if not python.exists():
+        _run([uv, "venv", "--quiet", "--python", sys.executable, folder], f"cannot make {folder}")
+    install = [uv, "pip", "--quiet"]
+    if not current:
+        _run(
+            [*install, "sync", "--python", python, "--require-hashes", _requirements(name)],
+            f"the {name} environment cannot be installed from requirements/{name}.txt",
+        )
+    if name in _WITH_PROJECT:
+        _run(
+            [*install, "install", "--python", python, "--no-deps", "--editable", REPO],
+            f"cilake cannot be installed into the {name} environment",
+        )
+        project_stamp.write_text(project_wanted)
+    stamp.write_text(wanted)
+    say(f"the {name} environment is ready after {time.monotonic() - started:.0f} s")
+
+
+def compile_requirements(layout: Layout) -> None:
+    """Rewrite requirements/*.txt, hashed and for every platform, from requirements/*.in."""
+    uv = _uv(layout)
+    for source in sorted((REPO / "requirements").glob("*.in")):
+        command = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
+        command += ["--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"]
+        command += ["--custom-compile-command", "make requirements", "-o", source.with_suffix(".txt"), source]
+        _run(command, f"{source.name} cannot be resolved")
+        say(f"compiled requirements/{source.stem}.txt")
+
+
+def _run(command: list[str | Path], failure: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    # A copy works where the cache is on another file system; the warning about it helps nobody.
+    environment.setdefault("UV_LINK_MODE", "hardlink")
+    done = subprocess.run(command, env=environment, check=False, stdout=sys.stderr, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise StackError(f"{failure}: its message is above; check the network and repeat")

@@ -1,0 +1,393 @@
+"""What each service is: its command, its environment, its files and how it is known to work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import java, postgres, processes
+from .configuration import S3_BLOCK
+from .layout import REPO, Layout
+
+Settings = Mapping[str, str]
+
+
+def _nothing(layout: Layout, settings: Settings) -> dict[str, str]:
+    return {}
+
+
+def _no_files(layout: Layout, settings: Settings) -> dict[Path, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised program. `reaped` ones get a parent that ends everything they leave behind."""
+
+    name: str
+    command: Callable[[Layout, Settings], list[str]]
+    healthy: Callable[[Layout, Settings], bool]
+    environment: Callable[[Layout, Settings], dict[str, str]] = _nothing
+    files: Callable[[Layout, Settings], dict[Path, str]] = _no_files
+    needs: tuple[str, ...] = ()
+    ports: Callable[[Settings], dict[int, str]] = field(default=lambda settings: {})
+    reaped: bool = False
+    stop_signal: str = "TERM"
+    stop_seconds: int = 20
+    by_default: bool = True
+
+    def fingerprint(self, layout: Layout, settings: Settings) -> str:
+        """A digest that changes when the service has to be restarted to follow the settings."""
+        files = {str(path): text for path, text in self.files(layout, settings).items()}
+        parts = [self.command(layout, settings), self.environment(layout, settings), files]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _own_port(setting: str) -> Callable[[Settings], dict[int, str]]:
+    return lambda settings: {int(settings[setting]): setting}
+
+
+def _answers(url: str, *, timeout: float = 3) -> bytes | None:
+    """The body of a GET, empty for an answer with an error status, nothing when nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own loopback address
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError:
+        return b""
+    except OSError:
+        return None
+
+
+# ---- SeaweedFS
+
+
+def _s3_command(layout: Layout, settings: Settings) -> list[str]:
+    base = int(settings["CILAKE_PORT_S3"])
+    words = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
+    words += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
+    words += ["-s3.port.lance=0"]
+    return words + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
+
+
+def _s3_environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    (layout.data / "s3").mkdir(parents=True, exist_ok=True)
+    return {
+        "AWS_ACCESS_KEY_ID": settings["CILAKE_S3_ACCESS_KEY"],
+        "AWS_SECRET_ACCESS_KEY": settings["CILAKE_S3_SECRET_KEY"],
+        "S3_BUCKET": settings["CILAKE_WAREHOUSE"].split("/")[2],
+    }
+
+
+def _s3_healthy(layout: Layout, settings: Settings) -> bool:
+    return _answers(f"{settings['CILAKE_S3_ENDPOINT']}/healthz") is not None
+
+
+def _s3_ports(settings: Settings) -> dict[int, str]:
+    base = int(settings["CILAKE_PORT_S3"])
+    return {base + offset: "CILAKE_PORT_S3" for offset in S3_BLOCK.values()}
+
+
+# ---- Spark Connect
+
+
+def _spark_command(layout: Layout, settings: Settings) -> list[str]:
+    submit = layout.site_packages("jobs") / "pyspark" / "bin" / "spark-submit"
+    words = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
+    return [*words, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+
+
+def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    return {
+        "JAVA_HOME": str(java.for_spark(layout).home),
+        "SPARK_HOME": str(layout.site_packages("jobs") / "pyspark"),
+        "SPARK_LOG_DIR": str(layout.log),
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": settings["SPARK_CONNECT_AUTHENTICATE_TOKEN"],
+    }
+
+
+def _spark_files(layout: Layout, settings: Settings) -> dict[Path, str]:
+    catalog = {
+        "": "org.apache.iceberg.spark.SparkCatalog",
+        ".type": "jdbc",
+        ".uri": f"jdbc:{settings['CILAKE_CATALOG_URI']}",
+        ".jdbc.user": settings["CILAKE_CATALOG_USER"],
+        ".jdbc.password": settings["CILAKE_CATALOG_PASSWORD"],
+        ".jdbc.schema-version": "V1",
+        ".warehouse": settings["CILAKE_WAREHOUSE"],
+        ".io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        ".s3.endpoint": settings["CILAKE_S3_ENDPOINT"],
+        ".s3.path-style-access": "true",
+        ".s3.access-key-id": settings["CILAKE_S3_ACCESS_KEY"],
+        ".s3.secret-access-key": settings["CILAKE_S3_SECRET_KEY"],
+        ".client.region": settings["CILAKE_S3_REGION"],
+        # A long-lived server would otherwise keep tables that another client dropped and made again.
+        ".cache-enabled": "false",
+    }
+    properties = {f"spark.sql.catalog.lake{name}": value for name, value in catalog.items()} | {
+        "spark.master": "local[2]",
+        "spark.app.name": "cilake",
+        "spark.driver.memory": settings["CILAKE_SPARK_MEMORY"],
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraClassPath": f"{layout.lib}/*",
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+ExitOnOutOfMemoryError",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": settings["CILAKE_PORT_SPARK"],
+        "spark.connect.session.manager.defaultSessionTimeout": "20m",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.defaultCatalog": "lake",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.warehouse.dir": str(layout.data / "spark" / "warehouse"),
+        "spark.local.dir": str(layout.data / "spark" / "scratch"),
+        "spark.ui.enabled": "false",
+        "spark.redaction.regex": "(?i)secret|password|token|access[.-]?key",
+    }
+    text = "".join(f"{name} {value}\n" for name, value in properties.items())
+    return {layout.run / "spark" / "spark.properties": text}
+
+
+def _spark_healthy(layout: Layout, settings: Settings) -> bool:
+    return processes.listening(int(settings["CILAKE_PORT_SPARK"]))
+
+
+# ---- Trino
+
+
+def _trino_command(layout: Layout, settings: Settings) -> list[str]:
+    etc = layout.run / "trino"
+    heap = settings["CILAKE_TRINO_MEMORY"]
+    return [
+        str(java.for_trino(layout).binary),
+        f"-Xmx{heap}",
+        "-XX:+UseG1GC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:ReservedCodeCacheSize=128M",
+        "-XX:-OmitStackTraceInFastThrow",
+        "-XX:+EnableDynamicAgentLoading",
+        "-Djdk.attach.allowAttachSelf=true",
+        "-Djdk.nio.maxCachedBufferSize=2000000",
+        "-Dfile.encoding=UTF-8",
+        "-Duser.timezone=UTC",
+        "-cp",
+        f"{layout.trino}/lib/*",
+        "-Dnode.environment=cilake",
+        "-Dnode.id=embedded",
+        f"-Dnode.data-dir={layout.data / 'trino'}",
+        "-Dnode.bind-ip=127.0.0.1",
+        "-Dnode.internal-address=127.0.0.1",
+        f"-Dplugin.dir={layout.trino / 'plugin'}",
+        f"-Dcatalog.config-dir={etc / 'catalog'}",
+        f"-Dconfig={etc / 'config.properties'}",
+        f"-Dlog.levels-file={etc / 'log.properties'}",
+        "io.trino.server.TrinoServer",
+    ]
+
+
+def _trino_files(layout: Layout, settings: Settings) -> dict[Path, str]:
+    etc = layout.run / "trino"
+    config = {
+        "coordinator": "true",
+        "node-scheduler.include-coordinator": "true",
+        "http-server.http.port": settings["CILAKE_PORT_TRINO"],
+        "http-server.log.enabled": "false",
+        "discovery.uri": settings["CILAKE_TRINO_URL"],
+        "internal-communication.shared-secret": "${ENV:CILAKE_TRINO_SHARED_SECRET}",
+        # Nobody logs in: the server listens on loopback only and its catalog is read-only.
+        "web-ui.authentication.type": "fixed",
+        "web-ui.user": "analyst",
+        "query.max-memory-per-node": "400MB",
+        "memory.heap-headroom-per-node": "250MB",
+    }
+    catalog = {
+        "connector.name": "iceberg",
+        "iceberg.catalog.type": "jdbc",
+        "iceberg.jdbc-catalog.catalog-name": "lake",
+        "iceberg.jdbc-catalog.driver-class": "org.postgresql.Driver",
+        "iceberg.jdbc-catalog.connection-url": f"jdbc:{settings['CILAKE_CATALOG_URI']}",
+        "iceberg.jdbc-catalog.connection-user": settings["CILAKE_CATALOG_USER"],
+        "iceberg.jdbc-catalog.connection-password": "${ENV:CILAKE_CATALOG_PASSWORD}",
+        "iceberg.jdbc-catalog.default-warehouse-dir": settings["CILAKE_WAREHOUSE"],
+        "iceberg.jdbc-catalog.schema-version": "V1",
+        "iceberg.security": "read_only",
+        "fs.native-s3.enabled": "true",
+        "s3.endpoint": settings["CILAKE_S3_ENDPOINT"],
+        "s3.region": settings["CILAKE_S3_REGION"],
+        "s3.path-style-access": "true",
+        "s3.aws-access-key": "${ENV:CILAKE_S3_ACCESS_KEY}",
+        "s3.aws-secret-key": "${ENV:CILAKE_S3_SECRET_KEY}",
+    }
+    rendered = {etc / "config.properties": config, etc / "catalog" / "lake.properties": catalog}
+    rendered[etc / "log.properties"] = {"io.trino": "WARN", "io.airlift": "WARN"}
+    return {path: "".join(f"{k}={v}\n" for k, v in lines.items()) for path, lines in rendered.items()}
+
+
+def _trino_healthy(layout: Layout, settings: Settings) -> bool:
+    body = _answers(f"{settings['CILAKE_TRINO_URL']}/v1/info")
+    return bool(body) and json.loads(body or b"{}").get("starting") is False
+
+
+# ---- Airflow
+
+
+def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    """Airflow's whole configuration, including the settings that its tasks hand to the jobs."""
+    login = json.dumps(
+        {
+            "conn_type": "aws",
+            "login": settings["CILAKE_S3_ACCESS_KEY"],
+            "password": settings["CILAKE_S3_SECRET_KEY"],
+            "extra": {
+                "region_name": settings["CILAKE_S3_REGION"],
+                "endpoint_url": settings["CILAKE_S3_ENDPOINT"],
+                "config_kwargs": {"s3": {"addressing_style": "path"}},
+            },
+        }
+    )
+    database = f"airflow:{settings['CILAKE_AIRFLOW_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}/airflow"
+    configuration = {
+        "CORE__DAGS_FOLDER": str(REPO / "dags"),
+        "CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "2",
+        "CORE__MAX_ACTIVE_TASKS_PER_DAG": "2",
+        "CORE__FERNET_KEY": settings["CILAKE_AIRFLOW_FERNET_KEY"],
+        "CORE__EXECUTION_API_SERVER_URL": f"{settings['CILAKE_AIRFLOW_URL']}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.airflow_passwords),
+        "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
+        "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": settings["CILAKE_PORT_AIRFLOW"],
+        "API__WORKERS": "1",
+        "API__BASE_URL": settings["CILAKE_AIRFLOW_URL"],
+        "API__SECRET_KEY": settings["CILAKE_AIRFLOW_SECRET_KEY"],
+        "API__EXPOSE_CONFIG": "False",
+        "API_AUTH__JWT_SECRET": settings["CILAKE_AIRFLOW_JWT_SECRET"],
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "20",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "LOGGING__BASE_LOG_FOLDER": str(layout.log / "airflow"),
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    environment = {f"AIRFLOW__{name}": value for name, value in configuration.items()}
+    environment |= {"AIRFLOW_HOME": str(layout.airflow_home), "AIRFLOW_CONN_LAKE_S3": login}
+    # Airflow looks for its own programs on PATH; the jobs are started by their full path.
+    environment |= dict(settings)
+    environment["PATH"] = f"{layout.envs / 'airflow' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    environment["JAVA_HOME"] = str(java.for_spark(layout).home)
+    return environment
+
+
+def _airflow(*words: str) -> Callable[[Layout, Settings], list[str]]:
+    return lambda layout, settings: [str(layout.bin("airflow", "airflow")), *words]
+
+
+def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
+    def healthy(layout: Layout, settings: Settings) -> bool:
+        body = _answers(f"{settings['CILAKE_AIRFLOW_URL']}/api/v2/monitor/health", timeout=10)
+        if not body:
+            return False
+        return json.loads(body).get(component, {}).get("status") == "healthy"
+
+    return healthy
+
+
+# ---- the simulator
+
+
+def ciworld_arguments(layout: Layout) -> Path:
+    """The file with the arguments of the next start of the simulator, a JSON list."""
+    return layout.data / "ciworld.json"
+
+
+def _ciworld_command(layout: Layout, settings: Settings) -> list[str]:
+    path = ciworld_arguments(layout)
+    words = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
+    return [str(layout.bin("jobs", "ciworld")), "serve", "--port", settings["CILAKE_PORT_CIWORLD"], *words]
+
+
+def _ciworld_healthy(layout: Layout, settings: Settings) -> bool:
+    return bool(_answers(f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock", timeout=10))
+
+
+SERVICES = (
+    Service(
+        "postgres",
+        postgres.command,
+        postgres.ready,
+        ports=_own_port("CILAKE_PORT_POSTGRES"),
+        stop_signal="INT",  # PostgreSQL's fast shutdown
+    ),
+    Service("s3", _s3_command, _s3_healthy, environment=_s3_environment, ports=_s3_ports),
+    Service(
+        "spark",
+        _spark_command,
+        _spark_healthy,
+        environment=_spark_environment,
+        files=_spark_files,
+        needs=("postgres", "s3"),
+        ports=_own_port("CILAKE_PORT_SPARK"),
+        reaped=True,
+    ),
+    Service(
+        "trino",
+        _trino_command,
+        _trino_healthy,
+        files=_trino_files,
+        needs=("postgres", "s3", "spark"),
+        ports=_own_port("CILAKE_PORT_TRINO"),
+    ),
+    Service(
+        "airflow-api-server",
+        _airflow("api-server"),
+        _airflow_healthy("metadatabase"),
+        environment=airflow_environment,
+        needs=("postgres",),
+        ports=_own_port("CILAKE_PORT_AIRFLOW"),
+        reaped=True,
+    ),
+    Service(
+        "airflow-dag-processor",
+        _airflow("dag-processor"),
+        _airflow_healthy("dag_processor"),
+        environment=airflow_environment,
+        needs=("airflow-api-server",),
+        reaped=True,
+    ),
+    Service(
+        "airflow-triggerer",
+        _airflow("triggerer", "--skip-serve-logs"),
+        _airflow_healthy("triggerer"),
+        environment=airflow_environment,
+        needs=("airflow-api-server",),
+        reaped=True,
+    ),
+    Service(
+        "airflow-scheduler",
+        _airflow("scheduler", "--skip-serve-logs"),
+        _airflow_healthy("scheduler"),
+        environment=airflow_environment,
+        needs=("airflow-api-server",),
+        reaped=True,
+    ),
+    Service(
+        "ciworld",
+        _ciworld_command,
+        _ciworld_healthy,
+        ports=_own_port("CILAKE_PORT_CIWORLD"),
+        by_default=False,
+    ),
+)
+"""Every service in the order of starting; they stop in the opposite order."""
+
+BY_NAME = {service.name: service for service in SERVICES}

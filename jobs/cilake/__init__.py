@@ -1,0 +1,1 @@
+"""cilake: a data lake and batch scoring platform for CI data."""

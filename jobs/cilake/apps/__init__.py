@@ -1,0 +1,1 @@
+"""Apps: the verbs, the only place where reading, work and writing meet."""

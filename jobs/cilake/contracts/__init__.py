@@ -1,0 +1,1 @@
+"""Contracts: what every table is, in one place, on the standard library alone."""

@@ -1,0 +1,50 @@
+"""Columns that mean the same everywhere, declared once."""
+
+from cilake.contracts.model import Column
+
+JOB_KEY = Column("job_key", "bigint", "Key of the job: xxhash64 of CI system and job name.", example=11)
+RUN_KEY = Column("run_key", "bigint", "Key of the run: xxhash64 of CI system, job name and build id.", example=21)
+TEST_KEY = Column("test_key", "bigint", "Key of the test: xxhash64 of its exact name.", example=31)
+STARTED_AT = Column("started_at", "timestamp", "When the run started, UTC.", example="2021-06-21T13:00:00Z")
+RUN_DATE = Column("run_date", "date", "UTC day on which the run started.", example="2021-06-21")
+KNOWN_AT = Column(
+    "known_at",
+    "timestamp",
+    "When the source first served this content of the run, by the source's own clock, UTC.",
+    example="2021-06-22T00:00:00Z",
+)
+LANDED_DATE = Column(
+    "landed_date", "date", "Day of the landing (partition key of the ingest run) that brought this row.",
+    example="2021-06-21",
+)  # fmt: skip
+LANDING_ID = Column("landing_id", "string", "Landing that wrote the row.", example="testgrid-2021-06-21")
+PREDICTION_DATE = Column(
+    "prediction_date", "date", "Decision day: the prediction uses what was known when this day ended, UTC.",
+    example="2021-06-21",
+)  # fmt: skip
+MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="test_failure")
+MODEL_VERSION = Column(
+    "model_version", "string", "Version of the model, or `baseline` when none was promoted.", example="baseline"
+)
+
+TEST_STATUSES: dict[int, str] = {
+    1: "passed",
+    2: "passed_with_errors",
+    3: "passed_with_skips",
+    4: "running",
+    5: "categorized_abort",
+    6: "unknown",
+    7: "cancelled",
+    8: "blocked",
+    9: "timed_out",
+    10: "categorized_fail",
+    11: "build_failed",
+    12: "failed",
+    13: "flaky",
+    14: "tool_failed",
+    15: "build_passed",
+}
+"""TestGrid's cell codes and our readable values; 0 means not run and makes no row."""
+
+PASSING = ("passed", "passed_with_errors", "passed_with_skips", "build_passed")
+FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")

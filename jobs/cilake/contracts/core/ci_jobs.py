@@ -1,0 +1,36 @@
+"""CI jobs, with what their names say about them."""
+
+from cilake.contracts.columns import JOB_KEY
+from cilake.contracts.model import Column, Table
+
+
+def _variant(name: str, description: str, example: str) -> Column:
+    return Column(name, "string", f"{description}, parsed from the job name.", nullable=True, example=example)
+
+
+TABLE = Table(
+    address="core.ci_jobs",
+    title="CI jobs",
+    grain="One row per job of a CI system.",
+    description="Every job that any landed payload mentions, with the variants its name declares.",
+    columns=(
+        JOB_KEY,
+        Column("ci_system", "string", "CI system that runs the job.", allowed=("prow",), example="prow"),
+        Column("job_name", "string", "Name of the job in its CI system.", example="periodic-ci-e2e-aws-4.8"),
+        _variant("release", "Product release the job tests", "4.8"),
+        _variant("from_release", "Release an upgrade job starts from", "4.7"),
+        _variant("platform", "Infrastructure the job runs on", "aws"),
+        _variant("network", "Network plug-in, address family or proxy set-up", "ovn"),
+        _variant("architecture", "Processor architecture, when not the default", "s390x"),
+        Column("is_upgrade", "boolean", "The job upgrades the product under test.", example=False),
+        Column("is_serial", "boolean", "The job runs its tests one after another.", example=False),
+        Column("is_fips", "boolean", "The job runs in FIPS mode.", example=False),
+    ),
+    primary_key=("job_key",),
+    write_mode="merge",
+    inputs=("raw.testgrid__tables",),
+    made_by="refine_ci",
+    freshness_hours=36,
+    caveats=("Variants come from naming habits; a name that says nothing leaves them null.",),
+    example_query="select release, platform, count(*) as job_count from core.ci_jobs group by 1, 2 order by 3 desc",
+)

@@ -1,0 +1,44 @@
+"""CI runs, conformed over whatever system or collector they came from."""
+
+from cilake.contracts.columns import JOB_KEY, KNOWN_AT, LANDED_DATE, RUN_DATE, RUN_KEY, STARTED_AT, TEST_STATUSES
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="core.ci_runs",
+    title="CI runs",
+    grain="One row per run (build) of a job.",
+    description="A run seen in several dashboards or pulls is one row; the newest content served wins.",
+    columns=(
+        RUN_KEY,
+        JOB_KEY,
+        Column("build_id", "string", "Build id in the CI system; up to 19 digits, not ordered in time.", example="1321"),
+        STARTED_AT,
+        RUN_DATE,
+        Column(
+            "result", "string", "Verdict of the whole run (the Overall row); null when the source gives none.",
+            nullable=True, allowed=tuple(TEST_STATUSES.values()), example="passed",
+        ),  # fmt: skip
+        Column("test_count", "bigint", "Results in the run, all statuses.", unit="results", example=1),
+        Column("passed_count", "bigint", "Results that passed, with or without errors or skips.", unit="results", example=1),
+        Column("failed_count", "bigint", "Results that failed, timed out or broke.", unit="results", example=0),
+        Column("flaky_count", "bigint", "Results that both passed and failed in the run.", unit="results", example=0),
+        Column("running_count", "bigint", "Results not final yet.", unit="results", example=0),
+        Column("run_url", "string", "Page of the run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+        Column("content_hash", "string", "Hash of the run's results; a change means the source corrected them.", example="0" * 32),
+        KNOWN_AT,
+        LANDED_DATE,
+    ),
+    primary_key=("run_key",),
+    write_mode="merge",
+    partition_by=("months(run_date)",),
+    sort_by=("job_key", "started_at"),
+    inputs=("raw.testgrid__tables",),
+    made_by="refine_ci",
+    freshness_hours=36,
+    caveats=(
+        "A run without any result (all cells empty) is a run too: its counts are 0.",
+        "Build ids are not global and not ordered in time; use run_key and started_at.",
+    ),
+    example_query="select run_date, count(*) as run_count, count_if(result = 'passed') as runs_passed_count "
+    "from core.ci_runs group by 1 order by 1",
+)  # fmt: skip

@@ -1,0 +1,34 @@
+"""How each job did on each day."""
+
+from cilake.contracts.columns import JOB_KEY, RUN_DATE
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="kpi.daily_job_health",
+    title="Daily job health",
+    grain="One row per job and day on which it ran.",
+    description="Runs and results of a job on a day. Ratios are over results that ran to an end, not over all cells.",
+    columns=(
+        JOB_KEY,
+        Column("job_name", "string", "Name of the job.", example="periodic-ci-e2e-aws-4.8"),
+        RUN_DATE,
+        Column("run_count", "bigint", "Runs started on the day.", unit="runs", example=1),
+        Column("run_passed_count", "bigint", "Runs whose verdict is a pass.", unit="runs", example=1),
+        Column("run_failed_count", "bigint", "Runs whose verdict is a failure.", unit="runs", example=0),
+        Column("passed_count", "bigint", "Results that passed.", unit="results", example=1),
+        Column("failed_count", "bigint", "Results that failed.", unit="results", example=0),
+        Column("flaky_count", "bigint", "Results that both passed and failed in a run.", unit="results", example=0),
+        Column("running_count", "bigint", "Results not final yet.", unit="results", example=0),
+        Column("other_count", "bigint", "Results that neither passed, failed, flaked nor run (unknown, cancelled, blocked, aborted).", unit="results", example=0),
+        Column("pass_ratio", "double", "passed / (passed + failed + flaky); null when none ran to an end.", nullable=True, unit="ratio", example=1.0),
+        Column("failing_test_count", "bigint", "Distinct tests that failed on the day.", unit="tests", example=0),
+    ),
+    primary_key=("job_key", "run_date"),
+    write_mode="replace_partition",
+    partition_by=("months(run_date)",),
+    sort_by=("run_date", "job_key"),
+    inputs=("core.ci_runs", "core.ci_jobs", "core.test_results"),
+    made_by="report_ci_health",
+    freshness_hours=36,
+    example_query="select job_name, avg(pass_ratio) as pass_ratio from kpi.daily_job_health group by 1 order by 2 limit 20",
+)  # fmt: skip

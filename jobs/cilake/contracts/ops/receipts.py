@@ -1,0 +1,30 @@
+"""How complete each landing was."""
+
+from cilake.contracts.columns import LANDING_ID
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="ops.receipts",
+    title="Completeness receipts",
+    grain="One row per landing attempt, dashboard and day.",
+    description="What the source's own listing promised against what was landed.",
+    columns=(
+        Column("source", "string", "Source of the landing.", example="testgrid"),
+        Column("scope", "string", "Part of the source the receipt is for: a dashboard.", example="redhat-blocking"),
+        Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
+        LANDING_ID,
+        Column("expected_count", "bigint", "Payloads the source's listing promises.", unit="payloads", example=1),
+        Column("landed_count", "bigint", "Payloads stored because they were new or changed.", unit="payloads", example=1),
+        Column("unchanged_count", "bigint", "Payloads equal to the last one stored.", unit="payloads", example=0),
+        Column("rejected_count", "bigint", "Payloads that could not be read, now in quarantine.", unit="payloads", example=0),
+        Column("missing_count", "bigint", "Payloads promised but not obtained.", unit="payloads", example=0),
+        Column("landed_bytes", "bigint", "Size of the payloads stored.", unit="bytes", example=2),
+        Column("landed_at", "timestamp", "When the receipt was written, by our clock, UTC.", example="2021-06-22T00:01:00Z"),
+    ),
+    primary_key=("source", "scope", "partition_date", "landing_id"),
+    write_mode="append",
+    made_by="ingest_testgrid",
+    freshness_hours=36,
+    caveats=("expected = landed + unchanged + rejected + missing, always.",),
+    example_query="select * from ops.receipts where missing_count + rejected_count > 0 order by landed_at desc",
+)  # fmt: skip

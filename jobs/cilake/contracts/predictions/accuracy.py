@@ -1,0 +1,32 @@
+"""How good the predictions were."""
+
+from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="predictions.accuracy",
+    title="Measured accuracy of predictions",
+    grain="One row per model, version, decision day and scorer (the model or a baseline).",
+    description="Error and calibration of what was predicted, next to the baselines on the same decisions. "
+    "Only predictions with an outcome that did not abstain are counted.",
+    columns=(
+        MODEL_NAME,
+        MODEL_VERSION,
+        PREDICTION_DATE,
+        Column("scorer", "string", "Who predicted.", allowed=("model", "shrunken_history", "base_rate", "last_value"), example="model"),
+        Column("decision_count", "bigint", "Decisions with an outcome.", unit="decisions", example=1),
+        Column("failure_count", "bigint", "Decisions whose outcome was a failure.", unit="decisions", example=0),
+        Column("abstain_ratio", "double", "Share of the day's measured predictions on which the model abstained.", unit="ratio", example=0.0),
+        Column("brier", "double", "Mean squared error of the probability; less is better.", example=0.0),
+        Column("log_loss", "double", "Mean negative log likelihood, in nats; less is better.", unit="nats", example=0.0),
+        Column("average_precision", "double", "Area under precision over recall; null when nothing failed.", nullable=True, example=1.0),
+        Column("calibration_error", "double", "Mean gap between probability and frequency over 10 equal-count bins.", example=0.0),
+    ),
+    primary_key=("model_name", "model_version", "prediction_date", "scorer"),
+    write_mode="replace_partition",
+    inputs=("predictions.outcomes",),
+    made_by="measure_predictions",
+    freshness_hours=60,
+    example_query="select prediction_date, scorer, decision_count, brier, log_loss, average_precision "
+    "from predictions.accuracy order by 1, 2",
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""What happened after each prediction."""
+
+from cilake.contracts.columns import JOB_KEY, KNOWN_AT, MODEL_NAME, MODEL_VERSION, PREDICTION_DATE, RUN_KEY, TEST_KEY
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="predictions.outcomes",
+    title="Outcomes of predictions",
+    grain="One row per prediction whose next result is known.",
+    description="Joins each prediction with the first final result of the test in the job after the decision day.",
+    columns=(
+        MODEL_NAME,
+        JOB_KEY,
+        TEST_KEY,
+        PREDICTION_DATE,
+        MODEL_VERSION,
+        RUN_KEY,
+        Column("outcome_at", "timestamp", "When the run with the next result started, UTC.", example="2021-06-22T05:00:00Z"),
+        Column("has_failed", "boolean", "The next result was a failure.", example=False),
+        Column("failure_probability", "double", "What the model said.", unit="probability", example=0.01),
+        Column("shrunken_probability", "double", "What the shrunken history rate said.", unit="probability", example=0.01),
+        Column("base_rate_probability", "double", "What the base rate said.", unit="probability", example=0.01),
+        Column("last_value_probability", "double", "What the last value said.", unit="probability", example=0.0),
+        Column("has_abstained", "boolean", "The model abstained.", example=False),
+        KNOWN_AT,
+    ),
+    primary_key=("model_name", "job_key", "test_key", "prediction_date"),
+    write_mode="replace_partition",
+    partition_by=("prediction_date",),
+    sort_by=("job_key",),
+    inputs=("predictions.test_failure", "core.test_results"),
+    made_by="measure_predictions",
+    freshness_hours=60,
+    caveats=("A prediction whose test has not run again within 14 days has no outcome.",),
+    example_query="select prediction_date, count(*) as outcome_count, count_if(has_failed) as failed_count "
+    "from predictions.outcomes group by 1 order by 1",
+)  # fmt: skip

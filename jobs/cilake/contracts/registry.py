@@ -1,0 +1,39 @@
+"""All tables of the lake, found by their address and ordered by their inputs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from graphlib import TopologicalSorter
+
+import cilake.contracts as contracts
+from cilake.contracts.model import NAMESPACES, ContractError, Table
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Every declared table by address, inputs before the tables made from them."""
+    found: dict[str, Table] = {}
+    for namespace in NAMESPACES:
+        for path in contracts.__path__:
+            for module in pkgutil.iter_modules([f"{path}/{namespace}"]):
+                declared = importlib.import_module(f"{contracts.__name__}.{namespace}.{module.name}")
+                table: Table = declared.TABLE
+                if table.address != f"{namespace}.{module.name}":
+                    raise ContractError(f"{declared.__name__} declares {table.address}")
+                found[table.address] = table
+    for table in found.values():
+        if unknown := sorted(set(table.inputs) - set(found)):
+            raise ContractError(f"{table.address}: unknown inputs {unknown}")
+    order = TopologicalSorter({address: table.inputs for address, table in sorted(found.items())})
+    return {address: found[address] for address in order.static_order()}
+
+
+def table(address: str) -> Table:
+    """The table at ``address``; raises ``KeyError`` with the known addresses when there is none."""
+    try:
+        return tables()[address]
+    except KeyError:
+        known = ", ".join(sorted(tables()))
+        raise KeyError(f"no table {address!r}; known tables: {known}") from None

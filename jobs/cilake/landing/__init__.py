@@ -1,0 +1,1 @@
+"""Landing: payloads into raw tables, exactly once, without Spark."""

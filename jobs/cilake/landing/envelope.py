@@ -1,0 +1,38 @@
+"""What a collector hands over: one payload and the facts of how it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One reply of a source.
+
+    ``state`` says what became of it: ``landed`` (new or changed, to be stored), ``unchanged`` (equal to the
+    last one stored), ``rejected`` (cannot be read; ``reason`` says why) or ``missing`` (not obtained).
+    """
+
+    source: str
+    endpoint: str
+    scope: str
+    natural_id: str
+    state: Literal["landed", "unchanged", "rejected", "missing"]
+    fetched_at: datetime
+    served_at: datetime
+    http_status: int | None = None
+    etag: str | None = None
+    payload: bytes = b""
+    payload_sha256: str = ""
+    content_sha256: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored last under a natural id."""
+
+    content_sha256: str
+    etag: str | None

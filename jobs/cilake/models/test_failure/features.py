@@ -1,0 +1,133 @@
+"""The features of a decision, as of the moment it is taken: one function for training and scoring.
+
+A decision row sees only results that started strictly before it, in whatever job.  Everything is counted
+with prefix sums over sorted results, so the cost grows with the number of results, not with the windows.
+All results of one test must be in the same call; tests may be split over calls in any way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .elsewhere import elsewhere_features
+from .history import Decisions, History, order_results
+from .job_health import job_features, run_fail_ratio
+from .labels import LABEL, has_failed, status_codes
+from .own_history import own_features
+from .spec import ACTIVE_DAYS, FEATURES
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+KEYS = pa.schema(
+    [
+        ("run_key", pa.int64()),
+        ("job_key", pa.int64()),
+        ("test_key", pa.int64()),
+        ("started_at", TIMESTAMP),
+    ]
+)
+
+#: The columns ``compute_features`` reads.
+RESULTS_SCHEMA = KEYS.append(pa.field("test_status", pa.string()))
+RUNS_SCHEMA = pa.schema(
+    [
+        ("run_key", pa.int64()),
+        ("job_key", pa.int64()),
+        ("started_at", TIMESTAMP),
+        ("test_count", pa.int64()),
+        ("failed_count", pa.int64()),
+    ]
+)
+
+#: The columns ``compute_features`` returns.
+FEATURES_SCHEMA = pa.schema(
+    [*KEYS, LABEL, *(pa.field(name, pa.float32()) for name in FEATURES)],
+)
+
+
+def compute_features(results: pa.Table, runs: pa.Table) -> pa.Table:
+    """Return one row per decision: keys, label and features, ordered by test, job and time.
+
+    ``results`` may hold pending rows (``test_status`` null): they get features as of their
+    ``started_at`` and a null label.  Rows of status ``running`` are neither decisions nor history, and an
+    entity's first result is no decision because nothing is known before it.
+    """
+    _require(results, RESULTS_SCHEMA, "results")
+    _require(runs, RUNS_SCHEMA, "runs")
+    history, decisions = order_results(
+        run_key=_int64(results, "run_key"),
+        job_key=_int64(results, "job_key"),
+        test_key=_int64(results, "test_key"),
+        started_us=_microseconds(results),
+        code=status_codes(results.column("test_status")),
+        fail_ratio_of_run=run_fail_ratio(runs),
+    )
+    columns: dict[str, np.ndarray] = {}
+    columns.update(own_features(history, decisions))
+    columns.update(elsewhere_features(history, decisions))
+    columns.update(job_features(runs, history, decisions))
+    return _assemble(results, history, decisions, columns)
+
+
+def pending_decisions(results: pa.Table, at: datetime) -> pa.Table:
+    """Return one pending row per job x test with a result in the ``ACTIVE_DAYS`` before ``at``."""
+    if at.tzinfo is None:
+        raise ValueError("the decision time must carry a time zone")
+    moment = pa.scalar(at, TIMESTAMP)
+    since = pa.scalar(at - timedelta(days=ACTIVE_DAYS), TIMESTAMP)
+    started = results.column("started_at").cast(TIMESTAMP)
+    status = results.column("test_status")
+    if pa.types.is_dictionary(status.type):
+        status = status.cast(pa.string())
+    is_result = pc.and_(pc.is_valid(status), pc.fill_null(pc.not_equal(status, "running"), False))
+    is_recent = pc.and_(pc.greater_equal(started, since), pc.less(started, moment))
+    entities = results.select(["job_key", "test_key"]).filter(pc.and_(is_recent, is_result))
+    entities = entities.group_by(["job_key", "test_key"]).aggregate([])
+    entities = entities.sort_by([("test_key", "ascending"), ("job_key", "ascending")])
+    count = len(entities)
+    return pa.table(
+        {
+            "run_key": pa.nulls(count, pa.int64()),
+            "job_key": entities.column("job_key"),
+            "test_key": entities.column("test_key"),
+            "started_at": pa.repeat(moment, count),
+            "test_status": pa.nulls(count, pa.string()),
+        },
+        schema=RESULTS_SCHEMA,
+    )
+
+
+def _require(table: pa.Table, schema: pa.Schema, what: str) -> None:
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{what} lacks the columns {', '.join(missing)}")
+    for name in schema.names:
+        if name not in ("run_key", "test_status") and table.column(name).null_count:
+            raise ValueError(f"{what}.{name} holds nulls")
+
+
+def _int64(table: pa.Table, name: str) -> np.ndarray:
+    return pc.fill_null(table.column(name).cast(pa.int64()), 0).to_numpy()
+
+
+def _microseconds(table: pa.Table) -> np.ndarray:
+    return table.column("started_at").cast(TIMESTAMP).cast(pa.int64()).to_numpy()
+
+
+def _assemble(
+    results: pa.Table, history: History, decisions: Decisions, columns: dict[str, np.ndarray]
+) -> pa.Table:
+    rows = pa.array(decisions.row)
+    arrays: list[pa.Array | pa.ChunkedArray] = [
+        results.column(field.name).cast(field.type).take(rows) for field in KEYS
+    ]
+    arrays.append(has_failed(decisions.code))
+    for name in FEATURES:
+        # Popping frees each float column as soon as Arrow holds it.
+        values = columns.pop(name)
+        arrays.append(pa.array(values.astype(np.float32, copy=False)))
+    return pa.Table.from_arrays(arrays, schema=FEATURES_SCHEMA)

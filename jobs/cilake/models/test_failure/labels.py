@@ -1,0 +1,61 @@
+"""The outcome the model predicts, and which results count as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: ``test_status`` values by TestGrid code; code 0 (not run) never makes a row.
+STATUS_CODES: dict[str, int] = {
+    "passed": 1,
+    "passed_with_errors": 2,
+    "passed_with_skips": 3,
+    "running": 4,
+    "categorized_abort": 5,
+    "unknown": 6,
+    "cancelled": 7,
+    "blocked": 8,
+    "timed_out": 9,
+    "categorized_fail": 10,
+    "build_failed": 11,
+    "failed": 12,
+    "flaky": 13,
+    "tool_failed": 14,
+    "build_passed": 15,
+}
+
+PASSED = STATUS_CODES["passed"]
+RUNNING = STATUS_CODES["running"]
+FAILED = STATUS_CODES["failed"]
+FLAKY = STATUS_CODES["flaky"]
+#: Code of a row whose result is not known yet: the decision that scoring asks about.
+PENDING = 0
+
+#: The label column: true, false, or null while the next run has not reported.
+LABEL = pa.field("has_failed", pa.bool_(), nullable=True)
+
+
+def status_codes(test_status: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Return the TestGrid code of each status as int8; null (pending) becomes ``PENDING``.
+
+    Raises ``ValueError`` on a status outside the contract, because a silent "not failed" would be a
+    wrong label.
+    """
+    column = pa.chunked_array([test_status]) if isinstance(test_status, pa.Array) else test_status
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    parts = [np.zeros(0, dtype=np.int8)]
+    for chunk in column.chunks:
+        words = chunk.dictionary.to_pylist()
+        unknown = sorted({str(word) for word in words if word is not None} - STATUS_CODES.keys())
+        if unknown:
+            raise ValueError(f"test_status holds values outside the contract: {', '.join(unknown[:5])}")
+        lookup = np.array([STATUS_CODES.get(word, PENDING) for word in words] + [PENDING], dtype=np.int8)
+        parts.append(lookup[pc.fill_null(chunk.indices, len(words)).to_numpy(zero_copy_only=False)])
+    return np.concatenate(parts)
+
+
+def has_failed(codes: np.ndarray) -> pa.Array:
+    """Return the label of each result code: true for ``failed`` alone, null while pending."""
+    return pa.array(codes == FAILED, type=LABEL.type, mask=codes == PENDING)

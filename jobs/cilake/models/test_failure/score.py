@@ -1,0 +1,195 @@
+"""Probabilities, reasons and abstentions for decisions, next to what the baselines would say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from .spec import ACTIVE_DAYS, FEATURES, MINIMUM_RUNS, MODEL, SHRINKAGE_RUNS
+
+if TYPE_CHECKING:
+    from .train import TrainedModel
+
+#: The last value is a verdict, not a probability; certainty would make its log loss infinite.
+LAST_VALUE_DOUBT = 0.001
+#: Rows the estimator sees at once: bounds the memory of a worker.
+ROWS_PER_BLOCK = 100_000
+#: A group of features is a reason if it raises the odds of failure at least by this factor.
+REASON_ODDS = 1.25
+MOST_REASONS = 3
+
+PREDICTIONS_SCHEMA = pa.schema(
+    [
+        ("run_key", pa.int64()),
+        ("job_key", pa.int64()),
+        ("test_key", pa.int64()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("failure_probability", pa.float64()),
+        ("top_reasons", pa.list_(pa.string())),
+        ("abstain_reason", pa.string()),
+        ("shrunken_probability", pa.float64()),
+        ("base_rate_probability", pa.float64()),
+        ("last_value_probability", pa.float64()),
+    ]
+)
+
+
+def predict(model: TrainedModel, features: pa.Table, *, with_reasons: bool = True) -> pa.Table:
+    """Return one row per decision, in the order given.
+
+    Where the model abstains, ``failure_probability`` is the shrunken history rate and
+    ``abstain_reason`` says why the model has no answer of its own.
+    """
+    own = probabilities(model, features)
+    baselines = baseline_probabilities(features, model.base_rate)
+    reason = abstain_reasons(features)
+    abstains = reason != ""
+    probability = np.where(abstains, baselines["shrunken_history"], own)
+    count = len(features)
+    reasons = top_reasons(model, features, own) if with_reasons else [[] for _ in range(count)]
+    columns = [features.column(name) for name in ("run_key", "job_key", "test_key", "started_at")]
+    return pa.Table.from_arrays(
+        [
+            *columns,
+            pa.array(probability),
+            pa.array(reasons, PREDICTIONS_SCHEMA.field("top_reasons").type),
+            pa.array(reason.astype(object), pa.string(), mask=~abstains),
+            pa.array(baselines["shrunken_history"]),
+            pa.array(baselines["base_rate"]),
+            pa.array(baselines["last_value"]),
+        ],
+        schema=PREDICTIONS_SCHEMA,
+    )
+
+
+def probabilities(model: TrainedModel, features: pa.Table) -> np.ndarray:
+    """Return the model's own probability of each decision, or the baseline's where that one serves."""
+    if model.estimator is None:
+        return baseline_probabilities(features, model.base_rate)["shrunken_history"]
+    parts = [np.zeros(0)]
+    for start in range(0, len(features), ROWS_PER_BLOCK):
+        block = feature_matrix(features.slice(start, ROWS_PER_BLOCK))
+        parts.append(_sigmoid(_log_odds(model, block)))
+    return np.concatenate(parts)
+
+
+def baseline_probabilities(features: pa.Table, base_rate: float) -> dict[str, np.ndarray]:
+    """Return the probability by each baseline of the declaration."""
+    fails = _column(features, "own_fail_count").astype(np.float64)
+    runs = _column(features, "own_run_count").astype(np.float64)
+    last = _column(features, "own_failed_last_1")
+    return {
+        "shrunken_history": (fails + SHRINKAGE_RUNS * base_rate) / (runs + SHRINKAGE_RUNS),
+        "last_value": np.where(last > 0, 1 - LAST_VALUE_DOUBT, LAST_VALUE_DOUBT),
+        "base_rate": np.full(len(features), base_rate),
+    }
+
+
+def abstain_reasons(features: pa.Table) -> np.ndarray:
+    """Return the reason why the model should not answer, or an empty string."""
+    runs = _column(features, "own_run_count")
+    hours = _column(features, "own_hours_since_result")
+    job_runs = _column(features, "job_run_count")
+    reason = np.full(len(features), "", dtype="<U12")
+    reason[runs < MINIMUM_RUNS] = "too_few_runs"
+    reason[hours > ACTIVE_DAYS * 24] = "stale_input"
+    reason[job_runs < 1] = "unseen_job"
+    return reason
+
+
+def feature_matrix(features: pa.Table) -> np.ndarray:
+    """Return the features as rows in the order of the declaration."""
+    matrix = np.empty((len(features), len(FEATURES)), dtype=np.float32)
+    for i, name in enumerate(FEATURES):
+        matrix[:, i] = _column(features, name)
+    return matrix
+
+
+def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray) -> list[list[str]]:
+    """Return for each decision what raises its probability most, in words, strongest first.
+
+    A group of features counts by how much the odds fall when the group is replaced by the values of an
+    uneventful test; so a reason is given only if it changed the answer.
+    """
+    texts = _texts(features)
+    if model.estimator is None:
+        return [[text] if text.startswith("failed in") else [] for text in texts["recent"]]
+    groups = list(texts)
+    reasons: list[list[str]] = []
+    for start in range(0, len(features), ROWS_PER_BLOCK):
+        block = feature_matrix(features.slice(start, ROWS_PER_BLOCK))
+        stop = start + len(block)
+        own = np.clip(probability[start:stop], 1e-9, 1 - 1e-9)
+        odds = np.log(own) - np.log1p(-own)
+        gains = np.stack([odds - _log_odds(model, _without(model, block, group)) for group in groups], axis=1)
+        order = np.argsort(-gains, axis=1, kind="stable")[:, :MOST_REASONS].tolist()
+        matters = (gains > np.log(REASON_ODDS)).tolist()
+        reasons.extend(
+            [texts[groups[g]][start + i] for g in chosen if matters[i][g]] for i, chosen in enumerate(order)
+        )
+    return reasons
+
+
+def _log_odds(model: TrainedModel, matrix: np.ndarray) -> np.ndarray:
+    with threadpool_limits(limits=1):
+        raw = model.estimator.decision_function(matrix)
+    return model.slope * raw + model.intercept
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-values))
+
+
+def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
+    changed = matrix.copy()
+    for i, feature in enumerate(MODEL.features):
+        if feature.group == group:
+            changed[:, i] = model.uneventful[i]
+    return changed
+
+
+def _column(features: pa.Table, name: str) -> np.ndarray:
+    return features.column(name).to_numpy()
+
+
+def _texts(features: pa.Table) -> dict[str, list[str]]:
+    """Return per group of features what its values say, one text per decision."""
+
+    def whole(name: str) -> list[int]:
+        return np.nan_to_num(_column(features, name)).astype(np.int64).tolist()
+
+    runs, fails = whole("own_run_count"), whole("own_fail_count")
+    recent = []
+    for total, last5, last20, streak in zip(
+        runs, whole("own_fail_count_5"), whole("own_fail_count_20"), whole("own_fail_streak_count"), strict=True
+    ):
+        if streak > 5:
+            recent.append(f"failed in each of the last {streak} runs")
+        elif last5:
+            recent.append(f"failed in {last5} of last {min(total, 5)} runs")
+        elif last20:
+            recent.append(f"failed in {last20} of last {min(total, 20)} runs")
+        else:
+            recent.append(f"no failure in last {min(total, 20)} runs")
+    history = [
+        f"failed in {failed} of all {total} runs, flip rate {flip} %"
+        for failed, total, flip in zip(fails, runs, whole("own_flip_rate"), strict=True)
+    ]
+    elsewhere = [
+        f"failed {failed} of {total} times in other jobs in 24 hours, now failing in {jobs}"
+        for failed, total, jobs in zip(
+            whole("elsewhere_fail_count_24h"),
+            whole("elsewhere_result_count_24h"),
+            whole("elsewhere_failing_job_count"),
+            strict=True,
+        )
+    ]
+    percent = np.nan_to_num(_column(features, "job_fail_ratio_last_1") * 100).round(1).tolist()
+    job = [
+        f"{share} % of the job's tests failed in its previous run, {mass} of its last 10 runs broke widely"
+        for share, mass in zip(percent, whole("job_mass_failure_count_10"), strict=True)
+    ]
+    return {"recent": recent, "history": history, "elsewhere": elsewhere, "job": job}

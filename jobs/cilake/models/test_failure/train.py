@@ -1,0 +1,210 @@
+"""The fitted model, and its form as bytes that can be loaded without running foreign code."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import skops.io
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from .score import feature_matrix
+from .spec import FEATURES
+
+#: Version of the layout of the stored model; another one is refused.
+FORMAT = 1
+#: The types a stored model may hold beyond the plain ones that skops trusts by itself.
+TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+#: Shares of the decisions without a failure that are used for fitting, by what happened before: they are
+#: many and alike.  Each weighs the inverse of its share, so the probabilities stay unbiased.
+EVENTFUL_SHARE = 0.5
+ELSEWHERE_SHARE = 0.25
+UNEVENTFUL_SHARE = 0.03
+#: Fewer failures than this teach nothing; the baseline is returned instead of a model.
+MINIMUM_FAILURES = 50
+#: Heavily regularised on purpose: an unregularised boosted model is far worse than the baseline.
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 0.08,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 300,
+    "l2_regularization": 50.0,
+    "max_features": 0.5,
+    "random_state": 0,
+}
+MAXIMUM_TREES = 200
+PATIENCE = 10
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """What scoring needs; without an estimator the shrunken history serves."""
+
+    estimator: HistGradientBoostingClassifier | None
+    slope: float
+    intercept: float
+    base_rate: float
+    uneventful: tuple[float, ...]
+    feature_names: tuple[str, ...]
+    decision_count: int
+    failure_count: int
+    trained_from: str
+    trained_until: str
+
+
+def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
+    """Return the model fitted on the decisions given, tuned on those from ``validation_start`` on.
+
+    All rows given are used, so the caller passes only decisions earlier than those it evaluates on.  The
+    later ones say when boosting stops and whether the probabilities need scaling; then the trees are
+    grown once more on everything.  With too few failures to learn from the baseline is returned.
+    """
+    if validation_start.tzinfo is None:
+        raise ValueError("validation_start must carry a time zone")
+    decided = features.filter(features.column("has_failed").is_valid())
+    outcome = _outcome(decided)
+    bound = pa.scalar(validation_start, decided.schema.field("started_at").type)
+    is_late = pc.greater_equal(decided.column("started_at"), bound).to_numpy()
+    late_failures = int(outcome[is_late].sum())
+    if min(late_failures, int(outcome.sum()) - late_failures) < MINIMUM_FAILURES:
+        return baseline(features)
+
+    rows, weight = _sample(decided, outcome)
+    matrix = feature_matrix(decided.take(pa.array(rows)))
+    target, late = outcome[rows], is_late[rows]
+    first = HistGradientBoostingClassifier(
+        **SETTINGS, max_iter=MAXIMUM_TREES, early_stopping=True, n_iter_no_change=PATIENCE
+    )
+    first.fit(
+        matrix[~late],
+        target[~late],
+        sample_weight=weight[~late],
+        X_val=matrix[late],
+        y_val=target[late],
+        sample_weight_val=weight[late],
+    )
+    raw = first.decision_function(matrix[late])
+    started = decided.column("started_at").cast(pa.int64()).to_numpy()[rows][late]
+    slope, intercept = _scaling(raw, target[late], weight[late], started)
+    final = HistGradientBoostingClassifier(**SETTINGS, max_iter=first.n_iter_, early_stopping=False)
+    final.fit(matrix, target, sample_weight=weight)
+    # What a test looks like when nothing is wrong: most decisions, so the median of all of them.
+    uneventful = np.nanmedian(matrix[weight == 1 / UNEVENTFUL_SHARE], axis=0)
+    return _model(decided, outcome, final, slope, intercept, tuple(uneventful.astype(float).tolist()))
+
+
+def baseline(features: pa.Table) -> TrainedModel:
+    """Return the model that serves when no challenger passes the gate: the shrunken history rate."""
+    decided = features.filter(features.column("has_failed").is_valid())
+    return _model(decided, _outcome(decided), None, 1.0, 0.0, ())
+
+
+def to_bytes(model: TrainedModel) -> tuple[bytes, str]:
+    """Return the model as bytes and their SHA-256 in hexadecimal."""
+    content = {field.name: getattr(model, field.name) for field in fields(TrainedModel)}
+    content["uneventful"] = list(model.uneventful)
+    content["feature_names"] = list(model.feature_names)
+    data = skops.io.dumps({"format": FORMAT, **content})
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
+    """Return the model stored in ``data``.
+
+    Raises ``ValueError`` if the digest differs, if the bytes hold a type outside ``TRUSTED_TYPES``, or if
+    the model was made for other features: nothing of a refused model is executed.
+    """
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError("the model's bytes do not have the registered SHA-256")
+    try:
+        content = skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+    except (UntrustedTypesFoundException, zipfile.BadZipFile, KeyError, TypeError) as error:
+        raise ValueError(f"the bytes are no model of this kind: {error}") from error
+    expected = {"format", *(field.name for field in fields(TrainedModel))}
+    if not isinstance(content, dict) or set(content) != expected or content.pop("format") != FORMAT:
+        raise ValueError("the bytes are no model of this kind: unknown layout")
+    if tuple(content["feature_names"]) != FEATURES:
+        raise ValueError("the model was trained on other features than the code computes")
+    estimator = content["estimator"]
+    if estimator is not None and not isinstance(estimator, HistGradientBoostingClassifier):
+        raise ValueError("the bytes are no model of this kind: unexpected estimator")
+    content["feature_names"] = FEATURES
+    content["uneventful"] = tuple(content["uneventful"])
+    return TrainedModel(**content)
+
+
+def _outcome(decided: pa.Table) -> np.ndarray:
+    return decided.column("has_failed").to_numpy()
+
+
+def _sample(decided: pa.Table, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows to fit on and their weights; the choice depends on keys alone, so it repeats."""
+    mixed = np.zeros(len(decided), dtype=np.uint64)
+    for name in ("run_key", "job_key", "test_key"):
+        mixed = (mixed ^ decided.column(name).to_numpy().astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    draw = (mixed >> np.uint64(11)) / float(1 << 53)
+    share = np.full(len(decided), UNEVENTFUL_SHARE)
+    share[decided.column("elsewhere_fail_count_24h").to_numpy() > 0] = ELSEWHERE_SHARE
+    share[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL_SHARE
+    share[outcome] = 1.0
+    rows = np.flatnonzero(draw < share)
+    return rows, 1.0 / share[rows]
+
+
+def _scaling(
+    raw: np.ndarray, target: np.ndarray, weight: np.ndarray, started: np.ndarray
+) -> tuple[float, float]:
+    """Return slope and intercept on the log-odds, which are 1 and 0 unless others prove better later.
+
+    A correction learned on one week is easily worse than none in the next, so it is learned on the first
+    half of the window and used only if it helps on the second.
+    """
+    early = started < np.median(started)
+    if target[early].any() and target[~early].any() and not target[early].all():
+        tried = _fit_scaling(raw[early], target[early], weight[early])
+        before = _loss(raw[~early], target[~early], weight[~early])
+        after = _loss(tried[0] * raw[~early] + tried[1], target[~early], weight[~early])
+        if after < before:
+            return _fit_scaling(raw, target, weight)
+    return 1.0, 0.0
+
+
+def _fit_scaling(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    fitted = LogisticRegression(C=1e3).fit(raw[:, None], target, sample_weight=weight)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def _loss(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.average(np.logaddexp(0.0, np.where(target, -raw, raw)), weights=weight))
+
+
+def _model(
+    decided: pa.Table,
+    outcome: np.ndarray,
+    estimator: HistGradientBoostingClassifier | None,
+    slope: float,
+    intercept: float,
+    uneventful: tuple[float, ...],
+) -> TrainedModel:
+    if not len(decided):
+        raise ValueError("there is no decided outcome to train on")
+    span = pc.min_max(decided.column("started_at")).as_py()
+    return TrainedModel(
+        estimator=estimator,
+        slope=slope,
+        intercept=intercept,
+        base_rate=float(outcome.mean()),
+        uneventful=uneventful,
+        feature_names=FEATURES,
+        decision_count=len(decided),
+        failure_count=int(outcome.sum()),
+        trained_from=span["min"].isoformat(),
+        trained_until=span["max"].isoformat(),
+    )

@@ -1,0 +1,47 @@
+"""One Great Expectations rule kind of our own: a condition over the columns of a row.
+
+Importing this module registers it. All conditions of a suite become one aggregate over the batch, which
+is why they are preferred over one query per rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from great_expectations.execution_engine import SparkDFExecutionEngine
+from great_expectations.expectations.expectation import MulticolumnMapExpectation
+from great_expectations.expectations.metrics.map_metric_provider import (
+    MulticolumnMapMetricProvider,
+    multicolumn_condition_partial,
+)
+from pyspark.sql import functions as F
+
+
+class RowsSatisfy(MulticolumnMapMetricProvider):
+    """The share of rows in which a SQL condition is true or unknown, as in a SQL CHECK."""
+
+    condition_metric_name = "rows.satisfy"
+    condition_domain_keys = (
+        "batch_id",
+        "table",
+        "column_list",
+        "row_condition",
+        "condition_parser",
+        "ignore_row_if",
+    )
+    condition_value_keys = ("condition",)
+
+    @multicolumn_condition_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column_list: Any, condition: str, **_: Any) -> Any:  # noqa: N805
+        # A null condition is no evidence against the row: nullability has its own rules.
+        return F.coalesce(F.expr(condition), F.lit(True))
+
+
+class ExpectRowsToSatisfy(MulticolumnMapExpectation):
+    """Expect a Spark SQL condition to hold in every row (or in the share ``mostly`` of them)."""
+
+    condition: str
+
+    map_metric = "rows.satisfy"
+    success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")
+    args_keys = ("column_list", "condition")

@@ -1,0 +1,205 @@
+"""The check of a batch before it is published.
+
+First one cheap pass asks only which rules hold; the failed ones run again with samples. Great Expectations
+turns all row rules of a pass into one aggregate, so a pass costs about one scan of the columns used.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cilake.contracts import registry
+from cilake.contracts.model import Table
+from cilake.quality import suite
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+EXAMPLES = 5
+_TEXT_LIMIT = 300
+_QUERY = "unexpected_rows_expectation"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A rule that did not hold, with what a person needs to act on it."""
+
+    expectation_id: str
+    expectation_type: str
+    severity: str
+    reason: str
+    rule: dict[str, Any]
+    observed: dict[str, Any]
+    examples: list[dict[str, Any]]
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of one check; ``results`` are rows of ``ops.validation_results``."""
+
+    table_address: str
+    validation_id: str
+    partition_date: date
+    row_count: int
+    results: list[dict[str, Any]] = field(repr=False)
+    failures: list[Failure]
+
+    @property
+    def was_successful(self) -> bool:
+        """True when no critical rule failed: the batch may be published."""
+        return not any(failure.severity == "critical" for failure in self.failures)
+
+
+def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partition_date: date) -> Report:
+    """The report on ``batch`` against the suite of ``table``; nothing is written.
+
+    Args:
+        table: the contract or its address.
+        batch: the rows about to be published; read several times, so not an expensive plan.
+        validation_id: the id of this check, equal for all tables of one build.
+        partition_date: the day the build is for.
+    """
+    contract = registry.table(table) if isinstance(table, str) else table
+    entries = suite.read(contract)
+    outcomes = check(contract, batch, entries)
+    row_count = batch.count()
+    validated_at = datetime.now(UTC)
+    failures = []
+    results = []
+    for entry in entries:
+        failure = outcomes[entry["id"]]
+        if failure:
+            failures.append(failure)
+        results.append(
+            {
+                "validation_id": validation_id,
+                "table_address": contract.address,
+                "expectation_id": entry["id"],
+                "expectation_type": entry["type"],
+                "severity": entry["severity"],
+                "was_successful": failure is None,
+                "observed": json.dumps(failure.observed, ensure_ascii=False) if failure else None,
+                "partition_date": partition_date,
+                "row_count": row_count,
+                "validated_at": validated_at,
+            }
+        )
+    failures.sort(key=lambda failure: suite.SEVERITIES.index(failure.severity))
+    return Report(contract.address, validation_id, partition_date, row_count, results, failures)
+
+
+def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[str, Failure | None]:
+    """Per rule id the failure, or ``None`` where the rule holds."""
+    source = _batch(table, batch)
+    verdicts = _run(source, table, entries, "BOOLEAN_ONLY")
+    failed = [entry for entry in entries if not verdicts[entry["id"]].success]
+    # Query rules give their rows only in the COMPLETE format, where GX caps them; for row rules that format
+    # would collect every bad row.
+    queries = [entry for entry in failed if entry["type"] == _QUERY]
+    others = [entry for entry in failed if entry["type"] != _QUERY]
+    keys = [name for name in table.primary_key if name in batch.columns]
+    samples = {
+        "result_format": "SUMMARY",
+        "partial_unexpected_count": EXAMPLES,
+        "unexpected_index_column_names": keys,
+    }
+    details = _run(source, table, queries, "COMPLETE") | _run(source, table, others, samples)
+    return {
+        entry["id"]: _failure(entry, details[entry["id"]]) if entry["id"] in details else None
+        for entry in entries
+    }
+
+
+@cache
+def _context() -> Any:
+    """A Great Expectations context that lives in memory only and reports to nobody."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context
+
+
+def _batch(table: Table, frame: DataFrame) -> Any:
+    # Without persist=False GX caches every column of the batch, which costs more than all the rules.
+    source = _context().data_sources.add_or_update_spark(name="lake", persist=False)
+    asset = source.add_dataframe_asset(name=table.address)
+    return asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
+
+
+def _run(source: Any, table: Table, entries: list[suite.Entry], result_format: Any) -> dict[str, Any]:
+    if not entries:
+        return {}
+    result = source.validate(suite.build(table.address, entries), result_format=result_format)
+    return {one.expectation_config.id: one for one in result.results}
+
+
+def _failure(entry: suite.Entry, outcome: Any) -> Failure:
+    result = outcome.result or {}
+    observed = {
+        name: _plain(result[name])
+        for name in ("observed_value", "element_count", "unexpected_count", "unexpected_percent")
+        if result.get(name) is not None
+    }
+    if error := _error(outcome.exception_info):
+        observed["error"] = error
+    meta = entry.get("meta", {})
+    return Failure(
+        expectation_id=entry["id"],
+        expectation_type=entry["type"],
+        severity=entry["severity"],
+        reason=entry["notes"],
+        rule=entry["kwargs"],
+        observed=observed,
+        examples=_examples(result),
+        advice=meta.get("what_to_do") or _ADVICE[entry["severity"]],
+    )
+
+
+_ADVICE = {
+    "critical": "Nothing was published; the table still shows its last good state. Look up the example rows "
+    "in the inputs, correct the transform or the source, and clear this task to run it again.",
+    "warning": "The batch was published. Look at the example rows before relying on the affected days.",
+    "info": "The batch was published. No action is needed unless this repeats.",
+}
+
+
+def _error(info: Any) -> str | None:
+    """What went wrong when a rule could not be evaluated at all, without its stack trace."""
+    if not info:
+        return None
+    if info.get("raised_exception"):
+        return _plain(info.get("exception_message"))
+    messages = [one["exception_message"] for one in info.values() if isinstance(one, dict)]
+    return _plain("; ".join(messages)) if messages else None
+
+
+def _examples(result: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = (
+        result.get("partial_unexpected_index_list")
+        or (result.get("details") or {}).get("unexpected_rows")
+        or result.get("partial_unexpected_list")
+        or []
+    )
+    return [
+        {name: _plain(value) for name, value in row.items()}
+        if isinstance(row, dict)
+        else {"value": _plain(row)}
+        for row in rows[:EXAMPLES]
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value of bounded size: batches hold hostile text of any length."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value[:50]]
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}…"

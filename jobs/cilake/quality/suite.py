@@ -1,0 +1,224 @@
+"""The suite of every table: rules generated from its contract and rules written by hand, in one file.
+
+``expectations/<namespace>/<table>.json`` is a Great Expectations suite. Entries with ``meta.origin`` equal to
+``contract`` are rewritten by :func:`write_suites`; the others are kept as written.
+"""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+from pathlib import Path
+from typing import Any, cast
+
+from cilake.contracts import registry
+from cilake.contracts.model import Column, Table
+
+Entry = dict[str, Any]
+
+SEVERITIES = ("critical", "warning", "info")
+KEY_SLICES = {"core.test_results": 16, "predictions.test_failure": 4}
+"""Tables whose key is checked on a slice, and into how many slices the first key column splits them."""
+
+_MAY_BE_EMPTY = (
+    "predictions.outcomes",
+    "predictions.accuracy",
+    "ops.quarantine",
+    "ops.model_versions",
+    "ops.validation_results",
+)
+
+
+class SuiteError(ValueError):
+    """A suite file that is missing or cannot be used; the message names it and the way out."""
+
+
+def suites_folder() -> Path:
+    """The folder of the suite files: the checkout's, else the one installed with the package."""
+    checkout = Path(__file__).resolve().parents[3] / "expectations"
+    return checkout if checkout.is_dir() else Path(sysconfig.get_path("data"), "share/cilake/expectations")
+
+
+def suite_path(table: Table, root: Path | None = None) -> Path:
+    """The path of the table's suite file."""
+    return (root or suites_folder()) / table.namespace / f"{table.name}.json"
+
+
+def generate(table: Table) -> list[Entry]:
+    """The rules that follow from the contract, in a fixed order."""
+    entries = [
+        _entry(
+            "columns",
+            "expect_table_columns_to_match_ordered_list",
+            {"column_list": table.column_names},
+            "The contract declares these columns in this order.",
+        )
+    ]
+    for column in table.columns:
+        entries.extend(_column_entries(column))
+    entries.append(_key_entry(table))
+    if table.address not in _MAY_BE_EMPTY:
+        entries.append(
+            _entry(
+                "not_empty",
+                "expect_table_row_count_to_be_between",
+                {"min_value": 1},
+                "An empty batch is more often a broken input than a quiet day.",
+                severity="warning",
+            )
+        )
+    return entries
+
+
+def read(table: Table, root: Path | None = None) -> list[Entry]:
+    """All rules of the table's suite file, in order.
+
+    Raises:
+        SuiteError: when the file is missing, is not JSON or holds an incomplete rule.
+    """
+    path = suite_path(table, root)
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["expectations"]
+    except FileNotFoundError:
+        raise SuiteError(f"{path}: no suite for {table.address}; write it with `cilake docs`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SuiteError(f"{path}: not a suite: {error}") from error
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.get("id")
+        if not name or name in seen:
+            raise SuiteError(f"{path}: each rule needs an id of its own, found {name!r}")
+        if entry.get("severity") not in SEVERITIES or not entry.get("notes"):
+            raise SuiteError(f"{path}: rule {name} needs a reason in `notes` and a severity of {SEVERITIES}")
+        seen.add(name)
+    return cast(list[Entry], entries)
+
+
+def is_generated(entry: Entry) -> bool:
+    """True when the rule comes from the contract."""
+    return bool(entry.get("meta", {}).get("origin") == "contract")
+
+
+def load(table: Table, root: Path | None = None) -> Any:
+    """The table's Great Expectations suite: generated and hand-written rules together."""
+    return build(table.address, read(table, root))
+
+
+def build(name: str, entries: list[Entry]) -> Any:
+    """A Great Expectations suite of these rules."""
+    # Importing Great Expectations takes seconds; writing suites and documents does not need it.
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    import cilake.quality.rules  # noqa: F401 - registers our rule kind
+
+    suite = ExpectationSuite(name=name)
+    suite.expectations = [ExpectationConfiguration(**entry).to_domain_obj() for entry in entries]
+    return suite
+
+
+def render(table: Table, root: Path | None = None) -> str:
+    """The text the table's suite file should have: fresh generated rules, then the hand-written ones."""
+    path = suite_path(table, root)
+    written = [entry for entry in read(table, root) if not is_generated(entry)] if path.exists() else []
+    suite = {"name": table.address, "expectations": generate(table) + written}
+    return json.dumps(suite, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_suites(root: Path | None = None) -> list[Path]:
+    """The suite files that changed: the generated part of each is brought up to date."""
+    changed = stale_suites(root)
+    for table in registry.tables().values():
+        path = suite_path(table, root)
+        if path in changed:
+            text = render(table, root)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return changed
+
+
+def stale_suites(root: Path | None = None) -> list[Path]:
+    """The suite files that are missing or whose generated part differs from the contract."""
+    return [
+        path
+        for table in registry.tables().values()
+        if not (path := suite_path(table, root)).exists()
+        or path.read_text(encoding="utf-8") != render(table, root)
+    ]
+
+
+def _entry(name: str, kind: str, kwargs: Entry, reason: str, severity: str = "critical") -> Entry:
+    return {
+        "id": name,
+        "type": kind,
+        "kwargs": kwargs,
+        "severity": severity,
+        "notes": reason,
+        "meta": {"origin": "contract"},
+    }
+
+
+def _column_entries(column: Column) -> list[Entry]:
+    """The rules of one column; a value rule leaves nulls to the not-null rule."""
+    name, entries = column.name, []
+    if not column.nullable:
+        entries.append(
+            _entry(
+                f"{name}_not_null",
+                "expect_column_values_to_not_be_null",
+                {"column": name},
+                "The contract declares the column as never null.",
+            )
+        )
+    if column.allowed:
+        entries.append(
+            _entry(
+                f"{name}_allowed",
+                "expect_column_values_to_be_in_set",
+                {"column": name, "value_set": list(column.allowed)},
+                "The contract closes the list of values.",
+            )
+        )
+    if column.unit in ("ratio", "probability"):
+        entries.append(_between(name, 0, 1, f"A {column.unit} lies between 0 and 1."))
+    elif name.endswith(("_count", "_bytes", "_seconds")):
+        entries.append(_between(name, 0, None, "Counts, sizes and durations are never negative."))
+    elif name.endswith("_sha256"):
+        entries.append(
+            _entry(
+                f"{name}_well_formed",
+                "expect_column_values_to_match_regex",
+                {"column": name, "regex": "^[0-9a-f]{64}$"},
+                "A SHA-256 is 64 lower-case hexadecimal digits.",
+            )
+        )
+    return entries
+
+
+def _between(column: str, low: float, high: float | None, reason: str) -> Entry:
+    limits = {"min_value": low} | ({"max_value": high} if high is not None else {})
+    return _entry(
+        f"{column}_in_range", "expect_column_values_to_be_between", {"column": column, **limits}, reason
+    )
+
+
+def _key_entry(table: Table) -> Entry:
+    # Grouping needs one hash aggregate; GX's own uniqueness rules use a window, which sorts everything.
+    key = ", ".join(table.primary_key)
+    slices = KEY_SLICES.get(table.address)
+    where = f" where pmod({table.primary_key[0]}, {slices}) = 0" if slices else ""
+    sampled = (
+        f" Checked on the 1/{slices} of the rows whose {table.primary_key[0]} falls into one slice: rows "
+        "with equal keys are always in the same slice, but duplicates in the other slices are not seen."
+        if slices
+        else ""
+    )
+    return _entry(
+        "key_unique",
+        "unexpected_rows_expectation",
+        {
+            "unexpected_rows_query": f"select {key}, count(*) as row_count from {{batch}}{where} "
+            f"group by {key} having count(*) > 1"
+        },
+        f"{table.grain}{sampled}",
+    )

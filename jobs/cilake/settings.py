@@ -1,0 +1,74 @@
+"""Where things are: the only place that reads ``CILAKE_*`` from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class SettingsError(ValueError):
+    """A setting that is missing or cannot be used; the message names it and the way out."""
+
+
+def _secret() -> str:
+    return field(default="", repr=False)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Endpoints, places and limits of one deployment. Secrets stay out of its ``repr``."""
+
+    catalog_uri: str = ""
+    catalog_user: str = ""
+    catalog_password: str = _secret()
+    warehouse: str = "s3://lake/warehouse"
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key: str = _secret()
+    s3_secret_key: str = _secret()
+    spark_remote: str = ""
+    spark_jars: str = ""
+    trino_url: str = ""
+    testgrid_url: str = "https://testgrid.k8s.io"
+    testgrid_dashboards: str = "redhat-openshift-ocp-release-*-blocking,redhat-openshift-ocp-release-*-informing"
+    data_docs: str = ""
+    artifacts: str = "s3://lake/models"
+    landing_seconds: int = 1800
+    landing_concurrency: int = 8
+    rejected_ratio: float = 0.1
+
+    @property
+    def dashboard_patterns(self) -> list[str]:
+        """The configured dashboard names or patterns, in order."""
+        return [pattern.strip() for pattern in self.testgrid_dashboards.split(",") if pattern.strip()]
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process, from ``CILAKE_*``.
+
+    Raises:
+        SettingsError: when a number is not one.
+    """
+    given = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for name in Settings.__slots__:
+        text = given.get(f"CILAKE_{name.upper()}")
+        if text is None or (text == "" and name != "spark_remote"):
+            continue
+        default = Settings.__dataclass_fields__[name].default
+        try:
+            values[name] = type(default)(text) if isinstance(default, int | float) else text
+        except ValueError:
+            raise SettingsError(f"CILAKE_{name.upper()}={text!r} is not a number") from None
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def require(settings: Settings, *names: str) -> None:
+    """Nothing, when all the named settings are given.
+
+    Raises:
+        SettingsError: naming the missing ones and the way out.
+    """
+    if missing := [f"CILAKE_{name.upper()}" for name in names if not getattr(settings, name)]:
+        raise SettingsError(f"missing settings: {', '.join(missing)} (the embedded stack writes them on `make up`)")

@@ -1,0 +1,1 @@
+"""TestGrid: grids of test results, by dashboard and tab."""

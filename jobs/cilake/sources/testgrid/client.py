@@ -1,0 +1,122 @@
+"""Polite HTTP: conditional requests, honoured waits, bounded retries, capped bodies."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class FetchError(Exception):
+    """A reply that could not be obtained, after all attempts or at the wall-clock bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP reply; ``served_at`` is the server's own clock, from its Date header."""
+
+    status: int
+    body: bytes
+    etag: str | None
+    fetched_at: datetime
+    served_at: datetime
+
+
+class Client:
+    """A client of one service, safe to share between threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        deadline: float,
+        attempts: int,
+        limit_bytes: int,
+        concurrency: int = 8,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no wait outlasts."""
+        self._deadline = deadline
+        self._attempts = attempts
+        self._limit_bytes = limit_bytes
+        self._wait = wait
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            timeout=httpx.Timeout(60.0, connect=10.0),
+            limits=httpx.Limits(max_connections=concurrency),
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "cilake"},
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def get(self, path: str, params: dict[str, str] | None = None, etag: str | None = None) -> Reply:
+        """The reply to a GET: 200, 304 (when ``etag`` still holds) or a final error status.
+
+        Raises:
+            FetchError: when no complete reply came within the attempts and the deadline.
+        """
+        problem = "no attempt was made"
+        for attempt in range(self._attempts):
+            asked_wait = 0.0
+            try:
+                reply, asked_wait = self._attempt(path, params, etag)
+                if reply.status not in RETRIED:
+                    return reply
+                problem = f"HTTP {reply.status}"
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            # Full jitter keeps concurrent collectors from knocking in step.
+            pause = max(asked_wait, random.uniform(0.05, 0.25 * 2**attempt))  # noqa: S311
+            if attempt + 1 == self._attempts:
+                break
+            if time.monotonic() + pause > self._deadline:
+                raise FetchError(f"{path}: {problem}; waiting {pause:.0f} s more would pass the time bound")
+            self._wait(pause)
+        raise FetchError(f"{path}: {problem} after {self._attempts} attempts")
+
+    def _attempt(self, path: str, params: dict[str, str] | None, etag: str | None) -> tuple[Reply, float]:
+        if time.monotonic() > self._deadline:
+            raise FetchError(f"{path}: the time bound of the landing has passed")
+        headers = {"If-None-Match": etag} if etag else {}
+        with self._http.stream("GET", path, params=params, headers=headers) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > self._limit_bytes:
+                    raise FetchError(f"{path}: the body is larger than {self._limit_bytes:,} bytes")
+            fetched_at = datetime.now(UTC)
+            reply = Reply(
+                status=response.status_code,
+                body=bytes(body),
+                etag=response.headers.get("ETag"),
+                fetched_at=fetched_at,
+                served_at=_read_date(response.headers.get("Date")) or fetched_at,
+            )
+            return reply, _read_retry_after(response.headers.get("Retry-After"), reply.served_at)
+
+
+def _read_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC) if text else None
+    except ValueError:
+        return None
+
+
+def _read_retry_after(text: str | None, served_at: datetime) -> float:
+    """Seconds to wait, from either form of the header (RFC 9110, 10.2.3); 0 when absent or unreadable."""
+    if not text:
+        return 0.0
+    if text.strip().isdigit():
+        return float(text)
+    until = _read_date(text)
+    return max(0.0, (until - served_at).total_seconds()) if until else 0.0

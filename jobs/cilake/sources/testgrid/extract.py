@@ -1,0 +1,158 @@
+"""The collector: dashboards from patterns, tabs from summaries, tables fetched concurrently."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from cilake.landing.envelope import Envelope, Known
+from cilake.sources.testgrid.client import Client, FetchError, Reply
+from cilake.sources.testgrid.parse import (
+    UnreadableError,
+    content_digest,
+    parse_object,
+    read_grid,
+    read_tabs,
+)
+from cilake.sources.testgrid.source import SOURCE
+
+WILDCARDS = frozenset("*?[")
+
+
+def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
+    """The dashboards the patterns name: literal names as they are, wildcards against the service's listing.
+
+    Raises:
+        FetchError: when a wildcard needs the listing and it cannot be read.
+        LookupError: when a pattern matches nothing.
+    """
+    names: dict[str, None] = {}
+    listing: list[str] | None = None
+    for pattern in patterns:
+        if not WILDCARDS & set(pattern):
+            names[pattern] = None
+            continue
+        if listing is None:
+            listing = _read_listing(client)
+        if not (matches := fnmatch.filter(listing, pattern)):
+            raise LookupError(f"no dashboard matches {pattern!r}; the service lists {len(listing)} dashboards")
+        names.update(dict.fromkeys(matches))
+    return list(names)
+
+
+def _read_listing(client: Client) -> list[str]:
+    reply = client.get("/api/v1/dashboards")
+    if reply.status != 200:
+        raise FetchError(
+            f"/api/v1/dashboards: HTTP {reply.status}; name the dashboards without wildcards instead"
+        )
+    try:
+        return sorted(entry["name"] for entry in parse_object(reply.body).get("dashboards", []))
+    except (UnreadableError, KeyError, TypeError) as error:
+        raise FetchError(f"/api/v1/dashboards: unreadable listing: {error}") from None
+
+
+def extract_dashboard(
+    client: Client, pool: ThreadPoolExecutor, dashboard: str, known: dict[str, dict[str, Known]]
+) -> Iterator[Envelope]:
+    """The envelopes of one dashboard: its summary, then one per tab the summary lists, as they arrive.
+
+    ``known`` holds what is stored last, by endpoint and natural id. Nothing raises for a single payload:
+    an unreadable one is ``rejected``, one not obtained is ``missing``.
+    """
+    summaries, tables = known["summary"], known["table"]
+    previous = summaries.get(dashboard)
+    # The summary is asked for whole every time: it lists the tabs, and it is small.
+    envelope, document = _fetch(client, "summary", dashboard, dashboard, {}, previous, conditional=False)
+    yield envelope
+    if document is None:
+        return
+    futures = [
+        pool.submit(
+            lambda tab: _fetch(
+                client, "table", dashboard, f"{dashboard}/{tab}", {"tab": tab}, tables.get(f"{dashboard}/{tab}")
+            )[0],
+            tab,
+        )
+        for tab in read_tabs(document)
+    ]
+    try:
+        while futures:
+            yield futures.pop(0).result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _fetch(
+    client: Client,
+    endpoint: str,
+    dashboard: str,
+    natural_id: str,
+    params: dict[str, str],
+    previous: Known | None,
+    *,
+    conditional: bool = True,
+) -> tuple[Envelope, dict[str, Any] | None]:
+    """One envelope, and for a readable summary its document."""
+    path = f"/{quote(dashboard, safe='')}/{endpoint}"
+    if endpoint == "table":
+        params = {"show-stale-tests": "", **params}
+    try:
+        reply = client.get(path, params, previous.etag if previous and conditional else None)
+    except FetchError as error:
+        now = datetime.now(UTC)
+        return Envelope(
+            SOURCE.name, endpoint, dashboard, natural_id, "missing", now, now, reason=str(error)
+        ), None  # fmt: skip
+    if reply.status == 304:
+        return _envelope(endpoint, dashboard, natural_id, "unchanged", reply), None
+    if reply.status != 200:
+        return _envelope(
+            endpoint, dashboard, natural_id, "missing", reply, reason=f"HTTP {reply.status}"
+        ), None  # fmt: skip
+    try:
+        document = parse_object(reply.body)
+        if endpoint == "table":
+            read_grid(document)
+        else:
+            read_tabs(document)
+    except UnreadableError as error:
+        return _envelope(
+            endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
+        ), None  # fmt: skip
+    digest = content_digest(document)
+    state = "unchanged" if previous and previous.content_sha256 == digest else "landed"
+    envelope = _envelope(
+        endpoint,
+        dashboard,
+        natural_id,
+        state,
+        reply,
+        payload=reply.body,
+        payload_sha256=hashlib.sha256(reply.body).hexdigest(),
+        content_sha256=digest,
+    )
+    return envelope, document
+
+
+def _envelope(
+    endpoint: str, dashboard: str, natural_id: str, state: Any, reply: Reply, **rest: Any
+) -> Envelope:
+    return Envelope(
+        source=SOURCE.name,
+        endpoint=endpoint,
+        scope=dashboard,
+        natural_id=natural_id,
+        state=state,
+        fetched_at=reply.fetched_at,
+        served_at=reply.served_at,
+        http_status=reply.status,
+        etag=reply.etag,
+        **rest,
+    )

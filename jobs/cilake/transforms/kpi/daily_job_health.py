@@ -1,0 +1,34 @@
+"""Daily job health: runs and results of each job on each day."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cilake.contracts.columns import FAILING, PASSING
+from cilake.contracts.kpi.daily_job_health import TABLE
+
+
+def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame:
+    """Rows of ``kpi.daily_job_health`` for the days the given runs and results cover."""
+    by_day = runs.groupBy("job_key", "run_date").agg(
+        F.count("*").alias("run_count"),
+        F.count_if(F.col("result").isin(*PASSING)).alias("run_passed_count"),
+        F.count_if(F.col("result").isin(*FAILING)).alias("run_failed_count"),
+        *[F.sum(name).alias(name) for name in ("passed_count", "failed_count", "flaky_count", "running_count")],
+        F.sum("test_count").alias("test_count"),
+    )
+    failing = (
+        results.where(F.col("test_status").isin(*FAILING))
+        .groupBy("job_key", "run_date")
+        .agg(F.countDistinct("test_key").alias("failing_test_count"))
+    )
+    ran = F.col("passed_count") + F.col("failed_count") + F.col("flaky_count")
+    return (
+        by_day.join(jobs.select("job_key", "job_name"), "job_key")
+        .join(failing, ["job_key", "run_date"], "left")
+        .withColumn("other_count", F.col("test_count") - ran - F.col("running_count"))
+        .withColumn("pass_ratio", F.when(ran > 0, F.col("passed_count") / ran))
+        .withColumn("failing_test_count", F.coalesce("failing_test_count", F.lit(0)).cast("bigint"))
+        .select(TABLE.column_names)
+    )

@@ -1,0 +1,47 @@
+"""Windows of days: half-open, in UTC, never read from a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The days from ``start`` (included) to ``end`` (excluded)."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"the window must end after it starts: {self.start} to {self.end}")
+
+    @property
+    def days(self) -> Iterator[date]:
+        """Every day of the window, in order."""
+        return (self.start + timedelta(days=offset) for offset in range((self.end - self.start).days))
+
+
+def parse_window(start: str, end: str | None = None) -> Window:
+    """The window from ISO days; without ``end``, the one day ``start``.
+
+    Raises:
+        ValueError: when a day is malformed or the window is empty.
+    """
+    first = parse_day(start)
+    return Window(first, parse_day(end) if end else first + timedelta(days=1))
+
+
+def parse_day(text: str) -> date:
+    """The day an ISO date such as ``2021-06-21`` names; raises ``ValueError`` otherwise."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day; expected YYYY-MM-DD") from None
+
+
+def day_start(day: date) -> datetime:
+    """The first instant of a UTC day."""
+    return datetime.combine(day, time.min, tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""The work as a process beside Airflow, in its own environment, on the Spark Connect server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from threading import Thread
+from typing import IO, Any
+
+from airflow.sdk.exceptions import AirflowException
+
+from cilake_airflow.backends import die_with_parent
+from cilake_airflow.backends.job import Job
+from cilake_airflow.settings import PluginSettings
+
+KEPT_LINES = 20
+GRACE_SECONDS = 15
+
+log = logging.getLogger(__name__)
+
+
+class ConnectRun:
+    """One process of the work; ``run`` waits for it, ``kill`` ends it and its children."""
+
+    def __init__(self, settings: PluginSettings) -> None:
+        self.settings = settings
+        self.process: subprocess.Popen[str] | None = None
+
+    def run(self, job: Job) -> Any:
+        """What the work printed as its last line: its counts.
+
+        Raises:
+            AirflowException: when the command is missing, failed, or printed no JSON.
+        """
+        executable = shutil.which(self.settings.jobs_bin)
+        if executable is None:
+            raise AirflowException(
+                f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs environment"
+            )
+        command = [executable, *job.arguments]
+        log.info("running %s", " ".join(command))
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
+            env=child_environment(os.environ, self.settings.job_settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        printed: deque[str] = deque(maxlen=KEPT_LINES)
+        said: deque[str] = deque(maxlen=KEPT_LINES)
+        try:
+            code = _follow(self.process, printed, said)
+        except BaseException:  # a timeout or an interrupt: the work must not outlive its task
+            self.kill()
+            raise
+        if code != 0:
+            tail = "\n".join(said) or "(it said nothing)"
+            raise AirflowException(
+                f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
+            )
+        return counts_of(list(printed), job)
+
+    def kill(self) -> None:
+        """Nothing: ends the process group, first politely."""
+        process = self.process
+        if process is None or process.poll() is not None:
+            return
+        log.warning("ending process group %s", process.pid)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def counts_of(lines: list[str], job: Job) -> Any:
+    """The value of the last line that is not empty.
+
+    Raises:
+        AirflowException: when that line is not JSON.
+    """
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    try:
+        return json.loads(last)
+    except json.JSONDecodeError:
+        raise AirflowException(
+            f"cilake {' '.join(job.verb)} ended without its line of JSON; its last line was {last[:200]!r}"
+        ) from None
+
+
+def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the work: ours without Airflow's, plus the settings of the work."""
+    dropped = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__AIRFLOW")
+    kept = {name: value for name, value in own.items() if not name.startswith(dropped)}
+    return kept | dict(job_settings) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str]) -> int:
+    """The exit code of the process, after logging what it said and keeping what it printed."""
+    reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
+    reader.start()
+    for line in process.stderr or ():
+        said.append(line.rstrip())
+        log.info("%s", said[-1])
+    reader.join()
+    return process.wait()
+
+
+def _keep(stream: IO[str] | None, lines: deque[str]) -> None:
+    for line in stream or ():
+        lines.append(line.rstrip())

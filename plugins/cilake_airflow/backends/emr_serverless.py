@@ -1,0 +1,125 @@
+"""The work on EMR Serverless, through the Amazon provider.
+
+Connection ``cilake_emr_serverless`` (type generic), extra: ``application_id``, ``execution_role_arn``,
+``entry_point`` (address of ``cilake_job.py``), ``py_files``, and optionally ``spark_parameters``,
+``configuration_overrides``, ``aws_conn_id``, ``region_name``, ``waiter_delay``, ``waiter_max_attempts``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowException
+
+from cilake_airflow.backends.job import Job
+from cilake_airflow.settings import PluginSettings
+
+CONNECTION = "cilake_emr_serverless"
+REQUIRED = ("application_id", "execution_role_arn", "entry_point", "py_files")
+WAITER_DELAY_SECONDS = 30
+WAITER_MAX_ATTEMPTS = 240
+
+log = logging.getLogger(__name__)
+
+
+class EmrServerlessRun:
+    """One job run; ``run`` waits for it, ``kill`` cancels it."""
+
+    def __init__(self, settings: PluginSettings) -> None:
+        self.settings = settings
+        self.hook: Any = None
+        self.job_run_id: str | None = None
+        self.application_id = ""
+
+    def run(self, job: Job) -> dict[str, str]:
+        """Where the work ran; its counts are in the log of the driver.
+
+        Raises:
+            AirflowException: when the connection is incomplete, the job failed or the wait was too long.
+        """
+        from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
+        from airflow.providers.amazon.aws.utils.waiter_with_logging import wait
+
+        extra = connection_extra()
+        self.application_id = extra["application_id"]
+        self.hook = EmrServerlessHook(
+            aws_conn_id=extra.get("aws_conn_id", "aws_default"), region_name=extra.get("region_name")
+        )
+        self.job_run_id = self.submit(job, extra)
+        log.info("EMR Serverless job run %s of application %s", self.job_run_id, self.application_id)
+        wait(
+            waiter=self.hook.get_waiter("serverless_job_completed"),
+            waiter_delay=int(extra.get("waiter_delay", WAITER_DELAY_SECONDS)),
+            waiter_max_attempts=int(extra.get("waiter_max_attempts", WAITER_MAX_ATTEMPTS)),
+            args={"applicationId": self.application_id, "jobRunId": self.job_run_id},
+            failure_message=f"EMR Serverless job run {self.job_run_id} failed",
+            status_message="job run state",
+            status_args=["jobRun.state", "jobRun.stateDetails"],
+        )
+        return {
+            "backend": "emr_serverless",
+            "application_id": self.application_id,
+            "job_run_id": self.job_run_id,
+        }
+
+    def submit(self, job: Job, extra: dict[str, Any]) -> str:
+        """The job run of this try: the one an earlier try left alive or done, otherwise a new one.
+
+        The service answers a repeated client token with the run it already started. So a retry asks with the
+        tokens of the tries before it and goes on to its own only when theirs ended without success.
+        """
+        for attempt in range(1, job.attempt + 1):
+            started = self.hook.conn.start_job_run(
+                applicationId=self.application_id, **start_arguments(job, extra, attempt)
+            )
+            self.job_run_id = job_run_id = str(started["jobRunId"])
+            if attempt == job.attempt:
+                return job_run_id
+            answer = self.hook.conn.get_job_run(applicationId=self.application_id, jobRunId=job_run_id)
+            state = answer["jobRun"]["state"]
+            if state not in self.hook.JOB_FAILURE_STATES:
+                log.info("joining job run %s of try %s, which is %s", job_run_id, attempt, state)
+                return job_run_id
+            log.info("job run %s of try %s is %s", job_run_id, attempt, state)
+        raise AirflowException(f"attempt {job.attempt} is not a try")
+
+    def kill(self) -> None:
+        """Nothing: cancels the job run."""
+        if self.hook is not None and self.job_run_id:
+            log.warning("cancelling job run %s", self.job_run_id)
+            self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=self.job_run_id)
+
+
+def connection_extra() -> dict[str, Any]:
+    """What the connection says.
+
+    Raises:
+        AirflowException: naming what it lacks.
+    """
+    extra: dict[str, Any] = Connection.get(CONNECTION).extra_dejson
+    if missing := [name for name in REQUIRED if not extra.get(name)]:
+        raise AirflowException(f"connection {CONNECTION}: extra lacks {', '.join(missing)}")
+    return extra
+
+
+def start_arguments(job: Job, extra: dict[str, Any], attempt: int) -> dict[str, Any]:
+    """The arguments of ``StartJobRun`` for one attempt; equal attempts give equal arguments."""
+    parameters = f"--py-files {extra['py_files']} {extra.get('spark_parameters', '')}".strip()
+    arguments = {
+        "clientToken": job.token(attempt),
+        "executionRoleArn": extra["execution_role_arn"],
+        "name": job.name,
+        "jobDriver": {
+            "sparkSubmit": {
+                "entryPoint": extra["entry_point"],
+                "entryPointArguments": job.arguments,
+                "sparkSubmitParameters": parameters,
+            }
+        },
+        "tags": {"dag_id": job.dag_id, "day": job.day.isoformat()},
+    }
+    if extra.get("configuration_overrides"):
+        arguments["configurationOverrides"] = extra["configuration_overrides"]
+    return arguments

@@ -1,0 +1,63 @@
+"""What every back end is given: a verb of the work and the day to do it for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+
+class BadDay(ValueError):
+    """No day, or not a day; the message says how to give one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call of the work, and where in Airflow it was made from.
+
+    ``cycle`` counts how often the task was cleared and ``attempt`` its tries since then, from 1.
+    """
+
+    verb: tuple[str, ...]
+    day: date
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    cycle: int = 0
+    attempt: int = 1
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the ``cilake`` command."""
+        end = self.day + timedelta(days=1)
+        return [*self.verb, "--start", self.day.isoformat(), "--end", end.isoformat()]
+
+    @property
+    def name(self) -> str:
+        """A short name for people, shown by the cluster."""
+        return f"cilake {' '.join(self.verb)} {self.day.isoformat()}"
+
+    def token(self, attempt: int) -> str:
+        """The same 64 characters for the same attempt of the same task, whoever asks."""
+        parts = (self.dag_id, self.run_id, self.task_id, str(self.cycle), str(attempt), *self.arguments)
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def parse_day(text: str) -> date:
+    """The day that ``YYYY-MM-DD`` names.
+
+    Raises:
+        BadDay: when it is missing or malformed, with the way out.
+    """
+    wanted = text.strip()
+    if wanted in ("", "None"):
+        raise BadDay(
+            'no day to process: trigger with a partition key or the configuration {"day": "YYYY-MM-DD"}'
+        )
+    try:
+        day = date.fromisoformat(wanted)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != wanted:
+        raise BadDay(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
+    return day

@@ -1,0 +1,74 @@
+"""The work on a Spark cluster, by ``spark-submit`` through the Spark provider.
+
+Connection ``cilake_spark`` (type spark): host, port and the provider's own extras, and of ours
+``application`` (path or address of ``cilake_job.py``), ``py_files`` (the zipped package) and ``conf``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowException
+
+from cilake_airflow.backends.job import Job
+from cilake_airflow.settings import PluginSettings
+
+CONNECTION = "cilake_spark"
+
+
+class SparkSubmitRun:
+    """One submitted application; ``run`` waits for it, ``kill`` ends it."""
+
+    def __init__(self, settings: PluginSettings) -> None:
+        self.settings = settings
+        self.hook: Any = None
+
+    def run(self, job: Job) -> dict[str, str]:
+        """Where the work ran; its counts are in the log of the driver.
+
+        Raises:
+            AirflowException: when the connection is incomplete or the application failed.
+        """
+        self.hook = build_hook(job, self.settings)
+        self.hook.submit(self.hook.application)
+        return {"backend": "spark_submit", "name": job.name}
+
+    def kill(self) -> None:
+        """Nothing: ends the application."""
+        if self.hook is not None:
+            self.hook.on_kill()
+
+
+def build_hook(job: Job, settings: PluginSettings) -> Any:
+    """The provider's hook for this job, with the ``application`` to submit.
+
+    Raises:
+        AirflowException: when the connection does not say what to submit.
+    """
+    from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+
+    connection = Connection.get(CONNECTION)
+    extra = connection.extra_dejson
+    if missing := [name for name in ("application", "py_files") if not extra.get(name)]:
+        raise AirflowException(f"connection {CONNECTION}: extra lacks {', '.join(missing)}")
+    # On YARN and Kubernetes the hook turns variables into --conf: secrets would stand on a command line.
+    # There the cluster's own properties file brings the settings.
+    on_host = extra.get("deploy-mode", "client") == "client" and not str(connection.host).startswith(
+        ("yarn", "k8s")
+    )
+    hook = SparkSubmitHook(
+        conn_id=CONNECTION,
+        name=job.name,
+        conf=dict(extra.get("conf", {})),
+        py_files=extra["py_files"],
+        jars=extra.get("jars"),
+        properties_file=extra.get("properties_file"),
+        application_args=job.arguments,
+        # An empty remote selects the classic session: the cluster is the session.
+        env_vars={**settings.job_settings, "CILAKE_SPARK_REMOTE": ""}
+        if on_host
+        else {"CILAKE_SPARK_REMOTE": ""},
+    )
+    hook.application = extra["application"]
+    return hook

@@ -1,0 +1,64 @@
+"""What all DAGs share: the asset of a table, the two schedules and the defaults."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, CronPartitionTimetable, PartitionedAssetTimetable
+
+from cilake.contracts.model import Table
+
+OWNER = "data-platform"
+START = datetime(2020, 1, 1, tzinfo=UTC)
+KEY_FORMAT = "%Y-%m-%d"
+TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
+
+
+def asset_of(table: Table) -> Asset:
+    """The asset that stands for a table; its events say for which day the table is new."""
+    return Asset(name=table.address, uri=f"lake://{table.namespace}/{table.name}", group="lake")
+
+
+def each_day() -> CronPartitionTimetable:
+    """The schedule of sources: after midnight UTC, for the day that ended then.
+
+    Midnight and not later: the end of a backfill's range is a midnight, and its last day must be in it.
+    """
+    return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=KEY_FORMAT)
+
+
+def each_week() -> CronPartitionTimetable:
+    """The schedule of training: Monday at six, when the night's data is in."""
+    return CronPartitionTimetable("0 6 * * 1", timezone="UTC", key_format=KEY_FORMAT)
+
+
+def after(table: Table) -> PartitionedAssetTimetable:
+    """The schedule of everything else: when the table is new for a day, for that day."""
+    return PartitionedAssetTimetable(assets=asset_of(table))
+
+
+def dag_defaults(tier: int, *, by_clock: bool = False) -> dict[str, Any]:
+    """The arguments every DAG takes; tier 1 feeds others, tier 2 answers people, tier 3 may be late.
+
+    DAGs that follow the clock start paused: whoever runs the lake decides when it begins to ask a source.
+    All others must never be paused, because an asset's event is not kept for a paused DAG.
+    """
+    return {
+        "start_date": START,
+        "catchup": False,
+        "max_active_runs": 1,
+        "is_paused_upon_creation": by_clock,
+        "dagrun_timeout": TIMEOUT[tier] * 2,
+        "tags": ["cilake", f"tier:{tier}"],
+        "default_args": {
+            "owner": OWNER,
+            "retries": 2,
+            "retry_delay": timedelta(seconds=20),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=10),
+            "execution_timeout": TIMEOUT[tier],
+            # One writer per table, also when a backfill runs beside the nightly run.
+            "max_active_tis_per_dag": 1,
+        },
+    }

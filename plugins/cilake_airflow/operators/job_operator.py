@@ -1,0 +1,80 @@
+"""The one operator: a verb of the work, for one day, on the back end of this deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.log import mask_secret
+
+from cilake_airflow.backends.connect import ConnectRun
+from cilake_airflow.backends.emr_serverless import EmrServerlessRun
+from cilake_airflow.backends.job import BadDay, Job, parse_day
+from cilake_airflow.backends.spark_submit import SparkSubmitRun
+from cilake_airflow.links import DataDocsLink
+from cilake_airflow.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RUNS = {"connect": ConnectRun, "spark_submit": SparkSubmitRun, "emr_serverless": EmrServerlessRun}
+
+# The key is how the day travels; the configuration is for runs without one (by hand, `dag.test`).
+DAY = "{{ dag_run.partition_key or (dag_run.conf or {}).get('day') or '' }}"
+
+
+class CilakeJobOperator(BaseOperator):
+    """Runs ``cilake <verb> --start DAY --end DAY+1`` and returns the counts it printed.
+
+    Args:
+        verb: the verb and its object, such as ``["build", "core"]``.
+        day: the day to process; by default the run's partition key, else ``day`` of its configuration.
+    """
+
+    template_fields: Sequence[str] = ("verb", "day")
+    operator_extra_links = (DataDocsLink(),)
+    ui_color = "#d7e8f4"
+
+    def __init__(self, *, verb: Sequence[str], day: str = DAY, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verb = list(verb)
+        self.day = day
+        self._run: ConnectRun | SparkSubmitRun | EmrServerlessRun | None = None
+
+    def execute(self, context: Context) -> Any:
+        """The counts of the work.
+
+        Raises:
+            AirflowFailException: when the day or a setting is wrong, because a retry would not help.
+            AirflowException: when the work failed.
+        """
+        try:
+            settings = read_settings()
+            job = self.job_of(context)
+        except (BadDay, SettingsError) as error:
+            raise AirflowFailException(f"{self.dag_id}.{self.task_id}: {error}") from error
+        for secret in settings.secrets:
+            mask_secret(secret)
+        self._run = RUNS[settings.backend](settings)
+        return self._run.run(job)
+
+    def job_of(self, context: Context) -> Job:
+        """The job of this try; clearing a task starts a new cycle of tries."""
+        ti = context["ti"]
+        cycle = max(0, (ti.max_tries or 0) - (self.retries or 0))
+        return Job(
+            verb=tuple(self.verb),
+            day=parse_day(str(self.day)),
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            cycle=cycle,
+            attempt=max(1, ti.try_number - cycle),
+        )
+
+    def on_kill(self) -> None:
+        """Nothing: ends the work of this task."""
+        if self._run is not None:
+            self._run.kill()

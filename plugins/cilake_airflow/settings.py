@@ -1,0 +1,73 @@
+"""Where the work runs and with what: the only module here that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BACKENDS = ("connect", "spark_submit", "emr_serverless")
+SECRET_SUFFIXES = ("PASSWORD", "SECRET_KEY", "ACCESS_KEY", "TOKEN")
+
+
+class SettingsError(ValueError):
+    """A setting that is missing or cannot be used; the message names it and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """The back end of this deployment, the executable of the work and its settings."""
+
+    backend: str
+    jobs_bin: str
+    job_settings: Mapping[str, str] = field(repr=False)
+    data_docs: str = ""
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that must never reach a log."""
+        return [
+            value
+            for name, value in self.job_settings.items()
+            if name.startswith(("CILAKE_", "SPARK_")) and name.endswith(SECRET_SUFFIXES) and value
+        ]
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> PluginSettings:
+    """The settings of this Airflow, from ``CILAKE_*`` and the settings file of the stack.
+
+    Raises:
+        SettingsError: when the back end is unknown.
+    """
+    given = os.environ if environment is None else environment
+    job_settings = _settings_file(given) | {
+        name: value for name, value in given.items() if name.startswith(("CILAKE_", "SPARK_CONNECT_"))
+    }
+    backend = given.get("CILAKE_BACKEND") or "connect"
+    if backend not in BACKENDS:
+        raise SettingsError(f"CILAKE_BACKEND={backend!r} is unknown; use one of {', '.join(BACKENDS)}")
+    return PluginSettings(
+        backend=backend,
+        jobs_bin=given.get("CILAKE_JOBS_BIN") or "cilake",
+        job_settings=job_settings,
+        data_docs=job_settings.get("CILAKE_DATA_DOCS", ""),
+    )
+
+
+def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:
+    """The ``KEY=VALUE`` lines of the stack's settings file; empty where there is no embedded stack."""
+    home = environment.get("CILAKE_HOME")
+    path = Path(home) / "settings.env" if home else None
+    if path is None or not path.is_file():
+        return {}
+    values = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.removeprefix("export ").partition("=")
+        if not separator:
+            raise SettingsError(f"{path}, line {number}: expected KEY=VALUE")
+        values[name.strip()] = value.strip().strip("'\"")
+    return values

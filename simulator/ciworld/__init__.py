@@ -1,0 +1,1 @@
+"""ciworld: a deterministic CI universe behind the APIs of real CI services."""

@@ -1,0 +1,268 @@
+"""The HTTP server of ciworld: TestGrid's addresses, its own /_ciworld/ ones, and faults on demand."""
+
+import itertools
+import sys
+import time
+from datetime import datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import orjson
+
+from ciworld.clock import Clock, parse_instant
+from ciworld.faults import Fault, Faults
+from ciworld.payload import Payload
+from ciworld.testgrid import normalise
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class World(Protocol):
+    """What the server needs of a world, recorded or synthetic."""
+
+    def dashboards(self) -> list[str]:
+        """Return the names of the dashboards."""
+
+    def summary(self, dashboard: str, as_of: datetime | None) -> Payload | None:
+        """Return a dashboard's summary at a time, or None when it is unknown."""
+
+    def table(self, dashboard: str, tab: str, as_of: datetime | None) -> Payload | None:
+        """Return a tab's table at a time, or None when it is unknown."""
+
+    def truth(self) -> dict | None:
+        """Return what was planted in the world, or None when nobody knows."""
+
+
+class WorldServer(ThreadingHTTPServer):
+    """A server of one world on loopback; `url` is its address."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, world: World, clock: Clock, faults: Faults, port: int = 0):
+        self.world = world
+        self.clock = clock
+        self.faults = faults
+        self.answers = itertools.count(1)
+        super().__init__(("127.0.0.1", port), Handler)
+
+    @property
+    def url(self) -> str:
+        """Return the base address of the server."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report an error of a connection; a client that went away is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "ciworld"
+    sys_version = ""
+    timeout = 120
+    # Without this the small last packet of an answer waits for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024
+    server: WorldServer
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the simulated time for the Date header."""
+        return self.server.clock.http_date()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing per request: a collector asks thousands of times."""
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        self._answer("GET")
+
+    def do_HEAD(self) -> None:
+        """Answer a HEAD."""
+        self._answer("HEAD")
+
+    def do_POST(self) -> None:
+        """Answer a POST."""
+        self._answer("POST")
+
+    def do_DELETE(self) -> None:
+        """Answer a DELETE."""
+        self._answer("DELETE")
+
+    def do_PUT(self) -> None:
+        """Answer a PUT, which nothing allows."""
+        self._answer("PUT")
+
+    def _answer(self, method: str) -> None:
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        try:
+            if parts.path.startswith("/_ciworld/"):
+                self._admin(method, parts.path.removeprefix("/_ciworld/"))
+                return
+            if method not in ("GET", "HEAD"):
+                self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", {"Allow": "GET, HEAD"})
+                return
+            fault = self.server.faults.strike(self.path)
+            if fault and self._misbehave(fault):
+                return
+            self._testgrid(parts.path, parts.query, fault)
+        except ValueError as error:
+            # A recording that cannot be read is the server's failure, and the message says which file.
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+    def _testgrid(self, path: str, query: str, fault: Fault | None) -> None:
+        as_of = self.server.clock.as_of
+        if path == "/api/v1/dashboards":
+            self._send_json(
+                {
+                    "dashboards": [
+                        {"name": name, "link": f"/dashboards/{normalise(name)}"}
+                        for name in self.server.world.dashboards()
+                    ]
+                }
+            )
+            return
+        pieces = [unquote(piece) for piece in path.strip("/").split("/")]
+        payload = None
+        if len(pieces) == 2 and pieces[1] == "summary":
+            payload = self.server.world.summary(pieces[0], as_of)
+        elif len(pieces) == 2 and pieces[1] == "table":
+            tabs = parse_qs(query, keep_blank_values=True).get("tab", [])
+            if len(tabs) != 1:
+                self._refuse(HTTPStatus.BAD_REQUEST, "exactly one tab= is needed")
+                return
+            payload = self.server.world.table(pieces[0], tabs[0], as_of)
+        if payload is None:
+            self._refuse(HTTPStatus.NOT_FOUND, f"{quote(path)} not found")
+            return
+        self._send_payload(payload, fault)
+
+    def _send_payload(self, payload: Payload, fault: Fault | None) -> None:
+        headers = {"ETag": payload.etag, "Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
+        asked = [tag.strip().removeprefix("W/") for tag in self.headers.get("If-None-Match", "").split(",")]
+        if payload.etag in asked or "*" in asked:
+            self._send(HTTPStatus.NOT_MODIFIED, b"", headers)
+            return
+        count = next(self.server.answers)
+        if accepts_gzip(self.headers.get("Accept-Encoding", "")):
+            body = payload.gzipped(count)
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = payload.plain(count)
+        headers["Content-Type"] = "application/json"
+        self._send(HTTPStatus.OK, body, headers, truncate=bool(fault and fault.kind == "truncate"))
+
+    def _misbehave(self, fault: Fault) -> bool:
+        """Return True when the fault has answered the request."""
+        if fault.kind == "slow":
+            time.sleep(fault.seconds)
+            return False
+        if fault.kind == "429":
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "slow down", {"Retry-After": f"{fault.retry_after:g}"})
+            return True
+        if fault.kind == "500":
+            page = b"<html><head><title>500</title></head><body>Internal Server Error</body></html>"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, page, {"Content-Type": "text/html"})
+            return True
+        if fault.kind == "malformed":
+            self._send(HTTPStatus.OK, b'{"tests": [{"name": ', {"Content-Type": "application/json"})
+            return True
+        return False
+
+    def _admin(self, method: str, what: str) -> None:
+        routes = {
+            ("GET", "clock"): self._clock,
+            ("POST", "clock"): self._set_clock,
+            ("GET", "faults"): lambda: {"faults": self.server.faults.describe()},
+            ("POST", "faults"): self._add_faults,
+            ("DELETE", "faults"): self._clear_faults,
+            ("GET", "truth"): self.server.world.truth,
+            ("GET", "health"): lambda: {"ok": True},
+        }
+        allowed = sorted(verb for verb, name in routes if name == what)
+        if not allowed:
+            self._refuse(HTTPStatus.NOT_FOUND, "no such address")
+            return
+        if method not in allowed:
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "not allowed", {"Allow": ", ".join(allowed)})
+            return
+        try:
+            answer = routes[method, what]()
+        except ValueError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        if answer is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "nothing was planted in this world")
+            return
+        self._send_json(answer)
+
+    def _clock(self) -> dict:
+        as_of = self.server.clock.as_of
+        return {"as_of": as_of.isoformat().replace("+00:00", "Z") if as_of else None}
+
+    def _set_clock(self) -> dict:
+        body = self._body()
+        if not isinstance(body, dict) or set(body) != {"as_of"}:
+            raise ValueError('the clock is set with {"as_of": "<ISO 8601>" or null}')
+        self.server.clock.set(parse_instant(body["as_of"]) if body["as_of"] is not None else None)
+        return self._clock()
+
+    def _add_faults(self) -> dict:
+        self.server.faults.add(self._body())
+        return {"faults": self.server.faults.describe()}
+
+    def _clear_faults(self) -> dict:
+        self.server.faults.clear()
+        return {"faults": []}
+
+    def _body(self) -> object:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            self.close_connection = True
+            raise ValueError(f"a body of at most {MAX_BODY_BYTES} bytes with Content-Length is needed")
+        try:
+            return orjson.loads(self.rfile.read(int(length)))
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"the body is not JSON: {error}") from error
+
+    def _send_json(self, doc: dict) -> None:
+        self._send(HTTPStatus.OK, orjson.dumps(doc), {"Content-Type": "application/json"})
+
+    def _refuse(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
+        if self.command not in ("GET", "HEAD", "DELETE") and not self.path.startswith("/_ciworld/"):
+            # The request's body was not read, so the connection cannot be used again.
+            self.close_connection = True
+        body = f"{text}\n".encode("utf-8", "replace")
+        self._send(status, body, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})})
+
+    def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str], truncate: bool = False) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Length", str(len(body)))
+        if truncate or self.close_connection:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD" and status != HTTPStatus.NOT_MODIFIED:
+            self.wfile.write(body[: len(body) // 2] if truncate else body)
+        self.wfile.flush()
+
+
+def accepts_gzip(header: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip."""
+    for part in header.lower().split(","):
+        coding, _, weight = part.strip().partition(";")
+        if coding.strip() in ("gzip", "*") and weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00"):
+            return True
+    return False
