@@ -24,7 +24,9 @@ def setup(layout: Layout) -> None:
     for name in ENVIRONMENTS:
         _environment(layout, uv, name)
     artifacts.ensure(layout)
-    say(f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}")
+    say(
+        f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}"
+    )
 
 
 def _stamp(*paths: Path) -> str:
@@ -101,7 +103,9 @@ def compile_requirements(layout: Layout) -> None:
 
 
 def _run(command: list[str | Path], failure: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")
+    }
     # A copy works where the cache is on another file system; the warning about it helps nobody.
     environment.setdefault("UV_LINK_MODE", "hardlink")
     done = subprocess.run(command, env=environment, check=False, stdout=sys.stderr, stdin=subprocess.DEVNULL)

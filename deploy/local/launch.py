@@ -35,7 +35,12 @@ def main() -> None:
     cwd.mkdir(parents=True, exist_ok=True)
     os.chdir(cwd)
     if name == KEEPER:
-        supervisord = [str(here.bin("jobs", "supervisord")), "--nodaemon", "-c", str(here.run / "supervisord.conf")]
+        supervisord = [
+            str(here.bin("jobs", "supervisord")),
+            "--nodaemon",
+            "-c",
+            str(here.run / "supervisord.conf"),
+        ]
         sys.exit(keep(supervisord, environment, patience=2))
     service = BY_NAME[name]
     environment |= service.environment(here, settings)

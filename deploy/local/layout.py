@@ -95,7 +95,9 @@ class Layout:
 
     def site_packages(self, env: str) -> Path:
         """The folder of an environment's installed packages."""
-        return self.envs / env / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        return (
+            self.envs / env / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        )
 
     def make(self) -> None:
         """Leave every folder in place, closed to other users where it holds secrets."""

@@ -50,12 +50,16 @@ def place(layout: Layout) -> Place:
         return Place(binaries, layout.data / "postgres", None)
     user = _unprivileged()
     inside = Place(binaries, layout.data / "postgres", user)
-    if _reaches(inside, ["test", "-x", str(layout.data)]) and _reaches(inside, [str(binaries / "postgres"), "-V"]):
+    if _reaches(inside, ["test", "-x", str(layout.data)]) and _reaches(
+        inside, [str(binaries / "postgres"), "-V"]
+    ):
         return inside
     base = outside(layout)
     base.mkdir(mode=0o755, exist_ok=True)
     if base.is_symlink() or base.stat().st_uid != 0:
-        raise StackError(f"{base} belongs to somebody else: set CILAKE_HOME to a folder that every user can enter")
+        raise StackError(
+            f"{base} belongs to somebody else: set CILAKE_HOME to a folder that every user can enter"
+        )
     base.chmod(0o755)
     copied = base / "program" / wheel.name / "pginstall18" / "bin"
     if not (copied / "postgres").exists():
@@ -137,7 +141,14 @@ def _drop_stale_pid(where: Place) -> None:
 
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Whether the server accepts connections."""
-    words = [place(layout).bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", settings["CILAKE_PORT_POSTGRES"]]
+    words = [
+        place(layout).bin / "pg_isready",
+        "-q",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        settings["CILAKE_PORT_POSTGRES"],
+    ]
     return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
@@ -156,7 +167,15 @@ def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
 
 
 def _psql(layout: Layout, settings: Mapping[str, str], statements: str) -> str:
-    words = [place(layout).bin / "psql", "-h", "127.0.0.1", "-p", settings["CILAKE_PORT_POSTGRES"], "-U", "postgres"]
+    words = [
+        place(layout).bin / "psql",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        settings["CILAKE_PORT_POSTGRES"],
+        "-U",
+        "postgres",
+    ]
     words += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
     environment = {**os.environ, "PGPASSWORD": settings["CILAKE_POSTGRES_PASSWORD"]}
     done = subprocess.run(

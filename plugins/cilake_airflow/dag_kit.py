@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, PartitionedAssetTimetable
@@ -10,7 +10,6 @@ from airflow.sdk import Asset, CronPartitionTimetable, PartitionedAssetTimetable
 from cilake.contracts.model import Table
 
 OWNER = "data-platform"
-START = datetime(2020, 1, 1, tzinfo=UTC)
 KEY_FORMAT = "%Y-%m-%d"
 TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
@@ -45,7 +44,9 @@ def dag_defaults(tier: int, *, by_clock: bool = False) -> dict[str, Any]:
     All others must never be paused, because an asset's event is not kept for a paused DAG.
     """
     return {
-        "start_date": START,
+        # Without a start date the first run is the next tick of the clock; with one in the past,
+        # yesterday's run would start the moment a DAG is switched on.
+        "start_date": None,
         "catchup": False,
         "max_active_runs": 1,
         "is_paused_upon_creation": by_clock,

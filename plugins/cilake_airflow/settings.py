@@ -41,18 +41,28 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
         SettingsError: when the back end is unknown.
     """
     given = os.environ if environment is None else environment
-    job_settings = _settings_file(given) | {
+    # The file wins: it is read for every task, while the variables are as old as the scheduler.
+    inherited = {
         name: value for name, value in given.items() if name.startswith(("CILAKE_", "SPARK_CONNECT_"))
     }
+    job_settings = inherited | _settings_file(given)
     backend = given.get("CILAKE_BACKEND") or "connect"
     if backend not in BACKENDS:
         raise SettingsError(f"CILAKE_BACKEND={backend!r} is unknown; use one of {', '.join(BACKENDS)}")
     return PluginSettings(
         backend=backend,
-        jobs_bin=given.get("CILAKE_JOBS_BIN") or "cilake",
+        jobs_bin=_jobs_bin(job_settings),
         job_settings=job_settings,
         data_docs=job_settings.get("CILAKE_DATA_DOCS", ""),
     )
+
+
+def _jobs_bin(settings: Mapping[str, str]) -> str:
+    """The executable of the work: named, or beside the interpreter of its environment, or on the path."""
+    if named := settings.get("CILAKE_JOBS_BIN"):
+        return named
+    interpreter = settings.get("CILAKE_JOBS_PYTHON")
+    return str(Path(interpreter).with_name("cilake")) if interpreter else "cilake"
 
 
 def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:

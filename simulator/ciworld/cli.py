@@ -80,3 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     with server:
         server.serve_forever(poll_interval=0.1)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -49,7 +49,7 @@ class Dice:
         """Return the next draw among 0 .. count - 1."""
         return int(self.uniform() * count)
 
-    def pick(self, items: list, count: int) -> list:
+    def pick(self, items: list[int], count: int) -> list[int]:
         """Return `count` different items (all of them when there are fewer)."""
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in range(min(count, len(left)))]

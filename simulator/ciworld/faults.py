@@ -5,6 +5,8 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from ciworld.payload import Json
+
 KINDS = ("429", "500", "slow", "truncate", "malformed")
 MAX_SECONDS = 600.0
 
@@ -20,7 +22,7 @@ class Fault:
     seconds: float = 1.0
     hits: int = field(default=0)
 
-    def describe(self) -> dict:
+    def describe(self) -> Json:
         """Return the fault as JSON-ready values."""
         return {
             "match": self.match.pattern,
@@ -49,13 +51,13 @@ def parse_fault(item: object) -> Fault:
     times = item.get("times", 1)
     if times is not None and (type(times) is not int or times < 1):
         raise ValueError("times must be a positive integer or null (for ever)")
-    numbers = {}
+    numbers: dict[str, float] = {}
     for key in ("retry_after", "seconds"):
         value = item.get(key, 1.0)
         if type(value) not in (int, float) or not 0 <= value <= MAX_SECONDS:
             raise ValueError(f"{key} must be a number between 0 and {MAX_SECONDS:.0f}")
         numbers[key] = float(value)
-    return Fault(match, kind, times, **numbers)
+    return Fault(match, kind, times, numbers["retry_after"], numbers["seconds"])
 
 
 class Faults:
@@ -78,7 +80,7 @@ class Faults:
         with self._lock:
             self._plans.clear()
 
-    def describe(self) -> list[dict]:
+    def describe(self) -> list[Json]:
         """Return every planned fault with how often it struck."""
         with self._lock:
             return [plan.describe() for plan in self._plans]

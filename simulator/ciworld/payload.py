@@ -7,20 +7,22 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
+Json = dict[str, Any]
 VOLATILE_KEYS = ("status", "phase-timer", "cached")
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 
-def content_etag(doc: dict) -> str:
+def content_etag(doc: Json) -> str:
     """Return a strong ETag over a document without the keys that change on every request."""
     stable = {key: value for key, value in doc.items() if key not in VOLATILE_KEYS}
     return f'"{hashlib.sha256(orjson.dumps(stable)).hexdigest()[:32]}"'
 
 
-def volatile_part(count: int) -> dict:
+def volatile_part(count: int) -> Json:
     """Return the three keys that TestGrid fills differently in every answer, for the count-th answer."""
     delta = [0.00001 + (count * 37 % 991) / 1e7, 0.01 + (count * 53 % 997) / 1e5, 0.002, 0.004]
     total = sum(delta)
@@ -46,13 +48,13 @@ class Payload:
     length: int = 0
 
     @classmethod
-    def fixed(cls, doc: dict) -> "Payload":
+    def fixed(cls, doc: Json) -> "Payload":
         """Return the payload of a document that is the same in every answer."""
         raw = orjson.dumps(doc)
         return cls(f'"{hashlib.sha256(raw).hexdigest()[:32]}"', _gzip(raw))
 
     @classmethod
-    def varying(cls, doc: dict) -> "Payload":
+    def varying(cls, doc: Json) -> "Payload":
         """Return the payload of a table whose volatile keys are written anew for every answer.
 
         The stable part is compressed once and left open at a byte boundary; each answer appends its own

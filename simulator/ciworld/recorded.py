@@ -3,13 +3,14 @@
 import gzip
 import sys
 import threading
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import orjson
 
 from ciworld.clock import milliseconds
-from ciworld.payload import Payload, PayloadCache, content_etag
+from ciworld.payload import Json, Payload, PayloadCache, content_etag
 from ciworld.testgrid import OVERALL_CODES, STALE_WARNING, Grid, cut_table, normalise, summarise
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
@@ -19,7 +20,7 @@ class RecordedError(ValueError):
     """Raised when a folder or file of a recording cannot be served."""
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> Json:
     """Return the JSON object of a gzip file, bounded in size; anything else is a RecordedError."""
     try:
         with gzip.open(path) as stream:
@@ -39,7 +40,7 @@ class RecordedWorld:
         self._folders: dict[str, Path] = {}
         self._tabs: dict[tuple[str, str], Path] = {}
         self._grids: dict[Path, Grid] = {}
-        self._summaries: dict[str, dict] = {}
+        self._summaries: dict[str, Json] = {}
         self._cache = PayloadCache(cache_bytes)
         # Decoding a table takes up to 20 times its file size, so only one is decoded at a time.
         self._decode = threading.Lock()
@@ -63,7 +64,7 @@ class RecordedWorld:
         """Return the names of the recorded dashboards."""
         return [folder.name for folder in self._folders.values()]
 
-    def truth(self) -> dict | None:
+    def truth(self) -> Json | None:
         """Return None: nobody knows the truth of a recording."""
         return None
 
@@ -94,7 +95,7 @@ class RecordedWorld:
     def _verbatim(self, path: Path) -> Payload:
         return Payload(content_etag(read_json(path)), path.read_bytes())
 
-    def _recorded_summary(self, key: str) -> dict:
+    def _recorded_summary(self, key: str) -> Json:
         if key not in self._summaries:
             self._summaries[key] = read_json(self._folders[key] / "summary.json.gz")
         return self._summaries[key]
@@ -104,14 +105,14 @@ class RecordedWorld:
         stamps = [e.get("last_update_timestamp") or 0 for e in self._recorded_summary(key).values()]
         return entry.get("last_update_timestamp") or max(stamps, default=0)
 
-    def _load(self, path: Path) -> tuple[dict, Grid]:
+    def _load(self, path: Path) -> tuple[Json, Grid]:
         table = read_json(path)
         try:
             grid = self._grids.get(path) or Grid.of_table(table)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordedError(f"{path}: not a TestGrid table: {error!r}") from error
         # Names repeat in most tables; interning keeps one copy of each.
-        self._grids[path] = Grid([sys.intern(n) for n in grid.names], *_rest(grid))
+        self._grids[path] = replace(grid, names=[sys.intern(n) for n in grid.names])
         return table, self._grids[path]
 
     def _grid(self, path: Path) -> Grid:
@@ -134,28 +135,22 @@ class RecordedWorld:
                     table["alerts"] = STALE_WARNING
             return Payload.varying(table)
 
-    def _summary_at(self, key: str, as_of: datetime) -> dict:
+    def _summary_at(self, key: str, as_of: datetime) -> Json:
         name = self._folders[key].name
         return {
             tab: self._entry_at(key, name, tab, entry, as_of)
             for tab, entry in self._recorded_summary(key).items()
         }
 
-    def _entry_at(self, key: str, name: str, tab: str, entry: dict, as_of: datetime) -> dict:
+    def _entry_at(self, key: str, name: str, tab: str, entry: Json, as_of: datetime) -> Json:
         if as_of.timestamp() >= self._recorded_at(key, tab):
             return entry
         last_run = entry.get("last_run_timestamp") or 0
         unit = 1000 if last_run > 100_000_000_000 else 1
         path = self._tabs.get((key, tab))
-        grid = self._grid(path) if path else Grid([], _NO_CELLS, [], [])
+        grid = self._grid(path) if path else _EMPTY
         fresh = summarise(name, grid.since(grid.newer_than(milliseconds(as_of))), as_of, unit)
         return {field: value for field, value in fresh.items() if field in entry}
 
 
-def _rest(grid: Grid) -> tuple:
-    return grid.cells, grid.timestamps, grid.changelists
-
-
-_NO_CELLS = Grid.of_table(
-    {"timestamps": [], "tests": [], "changelists": [], "column_ids": [], "groups": []}
-).cells
+_EMPTY = Grid.of_table({"timestamps": [], "tests": [], "changelists": [], "column_ids": [], "groups": []})

@@ -3,17 +3,18 @@
 import itertools
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
 from ciworld.clock import Clock, parse_instant
 from ciworld.faults import Fault, Faults
-from ciworld.payload import Payload
+from ciworld.payload import Json, Payload
 from ciworld.testgrid import normalise
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,7 +32,7 @@ class World(Protocol):
     def table(self, dashboard: str, tab: str, as_of: datetime | None) -> Payload | None:
         """Return a tab's table at a time, or None when it is unknown."""
 
-    def truth(self) -> dict | None:
+    def truth(self) -> Json | None:
         """Return what was planted in the world, or None when nobody knows."""
 
 
@@ -53,7 +54,7 @@ class WorldServer(ThreadingHTTPServer):
         """Return the base address of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error of a connection; a client that went away is no error."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
@@ -99,6 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer("PUT")
 
     def _answer(self, method: str) -> None:
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            # Most answers do not read the request's body, so the connection cannot be used again.
+            self.close_connection = True
         try:
             parts = urlsplit(self.path)
         except ValueError as error:
@@ -179,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _admin(self, method: str, what: str) -> None:
-        routes = {
+        routes: dict[tuple[str, str], Callable[[], Json | None]] = {
             ("GET", "clock"): self._clock,
             ("POST", "clock"): self._set_clock,
             ("GET", "faults"): lambda: {"faults": self.server.faults.describe()},
@@ -205,42 +209,38 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._send_json(answer)
 
-    def _clock(self) -> dict:
+    def _clock(self) -> Json:
         as_of = self.server.clock.as_of
         return {"as_of": as_of.isoformat().replace("+00:00", "Z") if as_of else None}
 
-    def _set_clock(self) -> dict:
+    def _set_clock(self) -> Json:
         body = self._body()
         if not isinstance(body, dict) or set(body) != {"as_of"}:
             raise ValueError('the clock is set with {"as_of": "<ISO 8601>" or null}')
         self.server.clock.set(parse_instant(body["as_of"]) if body["as_of"] is not None else None)
         return self._clock()
 
-    def _add_faults(self) -> dict:
+    def _add_faults(self) -> Json:
         self.server.faults.add(self._body())
         return {"faults": self.server.faults.describe()}
 
-    def _clear_faults(self) -> dict:
+    def _clear_faults(self) -> Json:
         self.server.faults.clear()
         return {"faults": []}
 
     def _body(self) -> object:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            self.close_connection = True
             raise ValueError(f"a body of at most {MAX_BODY_BYTES} bytes with Content-Length is needed")
         try:
             return orjson.loads(self.rfile.read(int(length)))
         except orjson.JSONDecodeError as error:
             raise ValueError(f"the body is not JSON: {error}") from error
 
-    def _send_json(self, doc: dict) -> None:
+    def _send_json(self, doc: Json) -> None:
         self._send(HTTPStatus.OK, orjson.dumps(doc), {"Content-Type": "application/json"})
 
     def _refuse(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
-        if self.command not in ("GET", "HEAD", "DELETE") and not self.path.startswith("/_ciworld/"):
-            # The request's body was not read, so the connection cannot be used again.
-            self.close_connection = True
         body = f"{text}\n".encode("utf-8", "replace")
         self._send(status, body, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})})
 

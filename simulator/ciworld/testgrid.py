@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from ciworld.clock import milliseconds
+from ciworld.payload import Json
 
 NO_RESULT, PASS, SKIPPED, RUNNING, TIMED_OUT, FAIL, FLAKY = 0, 1, 3, 4, 9, 12, 13
 PASSING = (1, 2, 3, 15)
@@ -47,7 +48,7 @@ def encode_runs(values: np.ndarray) -> list[dict[str, int]]:
     return [{"count": c, "value": v} for c, v in zip(counts.tolist(), codes.tolist(), strict=True)]
 
 
-def cut_row(row: dict, newer: int) -> dict | None:
+def cut_row(row: Json, newer: int) -> Json | None:
     """Return the row without its `newer` newest cells, or None when nothing is left in it."""
     runs = row["statuses"]
     left, skipped, index = newer, 0, 0
@@ -75,7 +76,7 @@ def cut_row(row: dict, newer: int) -> dict | None:
     }
 
 
-def cut_table(table: dict, newer: int) -> dict:
+def cut_table(table: Json, newer: int) -> Json:
     """Return the table as it was before its `newer` newest columns existed.
 
     Everything that is derived from the whole grid (alerts, clusters, notifications) is emptied, because
@@ -117,7 +118,7 @@ class Grid:
     changelists: list[str]
 
     @classmethod
-    def of_table(cls, table: dict) -> "Grid":
+    def of_table(cls, table: Json) -> "Grid":
         """Return the grid of a decoded table; a table that breaks the format is a BadTableError."""
         timestamps, rows = table["timestamps"], table["tests"]
         width = len(timestamps)
@@ -197,7 +198,7 @@ class Grid:
         return ("FLAKY" if bad.any() or flaky.any() else "PASSING"), text
 
 
-def summarise(dashboard: str, grid: Grid, as_of: datetime, run_unit: int = 1) -> dict:
+def summarise(dashboard: str, grid: Grid, as_of: datetime, run_unit: int = 1) -> Json:
     """Return the summary of a tab from its grid alone, so that nothing later than the time can show.
 
     `run_unit` is what one second is in `last_run_timestamp`: some recorded back ends wrote milliseconds.

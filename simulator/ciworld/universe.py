@@ -243,7 +243,7 @@ class Universe:
                 text = f"{_REASONS[dice.below(len(_REASONS))]} (change {key_of(self.seed, number):016x})"
                 chance = round(dice.uniform(0.85, 1.0), 3)
                 found.append(Regression(len(found), begins, fix, tests, affected, chance, text, mask))
-            start += timedelta(hours=int(dice.uniform(30, 90)))
+            start += timedelta(hours=int(dice.uniform(48, 120)))
             number += 1
         return found
 

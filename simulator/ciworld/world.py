@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ciworld.clock import milliseconds
-from ciworld.payload import Payload, PayloadCache
+from ciworld.payload import Json, Payload, PayloadCache
 from ciworld.runs import FIRST, HIDDEN, SECOND, Columns, Run, runs_of_day
 from ciworld.testgrid import (
     FAIL,
@@ -70,7 +70,7 @@ class SyntheticWorld:
         self._day_runs = lru_cache(maxsize=20_000)(
             lambda number, day: runs_of_day(self.universe, self.universe.jobs[number], day)
         )
-        self._truth: dict | None = None
+        self._truth: Json | None = None
 
     def dashboards(self) -> list[str]:
         """Return the names of the dashboards."""
@@ -146,7 +146,7 @@ class SyntheticWorld:
         )
         return grid, messages
 
-    def table_at(self, view: View, at: datetime) -> dict:
+    def table_at(self, view: View, at: datetime) -> Json:
         """Return the whole table of a view in TestGrid's legacy form."""
         grid, messages = self.grid(view)
         overall = grid.status(at)[0]
@@ -210,7 +210,7 @@ class SyntheticWorld:
         }
         return table | ({"alerts": STALE_WARNING} if overall == "STALE" else {})
 
-    def _summary_at(self, jobs: list[Job], at: datetime) -> dict:
+    def _summary_at(self, jobs: list[Job], at: datetime) -> Json:
         return {job.name: summarise(job.dashboard, self.grid(self.view(job, at))[0], at) for job in jobs}
 
     def runs(self, job: Job, start: datetime, end: datetime) -> list[Run]:
@@ -221,14 +221,14 @@ class SyntheticWorld:
             day += timedelta(days=1)
         return found
 
-    def truth(self) -> dict | None:
+    def truth(self) -> Json | None:
         """Return everything that is planted until the horizon, whatever the clock says."""
         with self._making:
             if self._truth is None:
                 self._truth = self._make_truth()
             return self._truth
 
-    def _make_truth(self) -> dict:
+    def _make_truth(self) -> Json:
         universe = self.universe
         names, behaviour, jobs = universe.names, universe.behaviour, universe.jobs
         late, rerun = [], []
@@ -316,11 +316,11 @@ def _seconds(timestamp: float) -> str:
     return iso(datetime.fromtimestamp(timestamp, tz=EPOCH.tzinfo))
 
 
-def _template(url: str) -> dict:
+def _template(url: str) -> Json:
     return {"url": url, "name": "", "options": {}}
 
 
-def _alert(grid: Grid, messages: list[str], name: str, streak: int, first: int, good: int | None) -> dict:
+def _alert(grid: Grid, messages: list[str], name: str, streak: int, first: int, good: int | None) -> Json:
     last_message = next((text for text in messages if text), "")
     return {
         "fail-cl": grid.changelists[first],

@@ -1,7 +1,7 @@
-"""One Great Expectations rule kind of our own: a condition over the columns of a row.
+"""Two Great Expectations rule kinds of our own, made for large batches; importing this module registers them.
 
-Importing this module registers it. All conditions of a suite become one aggregate over the batch, which
-is why they are preferred over one query per rule.
+All conditions of a suite become one aggregate over the batch together with the built-in column rules, which
+is why a condition is preferred wherever a rule can be said about one row.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from great_expectations.execution_engine import SparkDFExecutionEngine
 from great_expectations.expectations.expectation import MulticolumnMapExpectation
+from great_expectations.expectations.core import UnexpectedRowsExpectation
 from great_expectations.expectations.metrics.map_metric_provider import (
     MulticolumnMapMetricProvider,
     multicolumn_condition_partial,
@@ -45,3 +46,19 @@ class ExpectRowsToSatisfy(MulticolumnMapExpectation):
     map_metric = "rows.satisfy"
     success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")
     args_keys = ("column_list", "condition")
+
+
+class ExpectNoRows(UnexpectedRowsExpectation):
+    """Expect a query over ``{batch}`` to return nothing; it should end with a small ``limit``.
+
+    The built-in rule runs its query twice, once to count and once to show. This one runs it once.
+    """
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+
+    def _validate(
+        self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
+    ) -> dict:
+        rows = metrics["unexpected_rows_query.table"]
+        counted = {**metrics, "unexpected_rows_query.row_count": len(rows)}
+        return super()._validate(counted, runtime_configuration, execution_engine)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 _TEXT_LIMIT = 300
-_QUERY = "unexpected_rows_expectation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,8 @@ def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[st
     failed = [entry for entry in entries if not verdicts[entry["id"]].success]
     # Query rules give their rows only in the COMPLETE format, where GX caps them; for row rules that format
     # would collect every bad row.
-    queries = [entry for entry in failed if entry["type"] == _QUERY]
-    others = [entry for entry in failed if entry["type"] != _QUERY]
+    queries = [entry for entry in failed if entry["type"] == suite.NO_ROWS]
+    others = [entry for entry in failed if entry["type"] != suite.NO_ROWS]
     keys = [name for name in table.primary_key if name in batch.columns]
     samples = {
         "result_format": "SUMMARY",

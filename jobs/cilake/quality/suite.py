@@ -17,6 +17,7 @@ from cilake.contracts.model import Column, Table
 Entry = dict[str, Any]
 
 SEVERITIES = ("critical", "warning", "info")
+NO_ROWS = "expect_no_rows"
 KEY_SLICES = {"core.test_results": 16, "predictions.test_failure": 4}
 """Tables whose key is checked on a slice, and into how many slices the first key column splits them."""
 
@@ -215,10 +216,10 @@ def _key_entry(table: Table) -> Entry:
     )
     return _entry(
         "key_unique",
-        "unexpected_rows_expectation",
+        NO_ROWS,
         {
             "unexpected_rows_query": f"select {key}, count(*) as row_count from {{batch}}{where} "
-            f"group by {key} having count(*) > 1"
+            f"group by {key} having count(*) > 1 limit 100"
         },
         f"{table.grain}{sampled}",
     )

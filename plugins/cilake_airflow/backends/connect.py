@@ -43,7 +43,7 @@ class ConnectRun:
         executable = shutil.which(self.settings.jobs_bin)
         if executable is None:
             raise AirflowException(
-                f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs environment"
+                f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs env"
             )
         command = [executable, *job.arguments]
         log.info("running %s", " ".join(command))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .history import DAY_US, HOUR_US, Decisions, History, prefix_sum
@@ -12,51 +14,72 @@ from .own_history import last_before, log_odds
 FAILING_HOURS = 72
 
 
-class _Counter:
-    """Counts a kind of result of a test, or of a test in one job, in a span before a decision."""
+@dataclass(slots=True)
+class _ByTest:
+    """The history ordered by test and time, whatever the job, and each decision's place in it."""
 
-    def __init__(self, history: History, decisions: Decisions, selected: np.ndarray | None) -> None:
-        pick = slice(None) if selected is None else selected
-        size = history.clock.size
-        self._by_entity = history.entity[pick] * size + history.time_rank[pick]
-        self._by_test = np.sort(history.test[pick].astype(np.int64) * size + history.time_rank[pick])
-        self._entity_key = decisions.entity * size
-        self._test_key = decisions.test.astype(np.int64) * size
-        self._rank = decisions.time_rank
-        self._clock = history.clock
-        self._until = (
-            np.searchsorted(self._by_test, self._test_key + self._rank).astype(np.int32)
-            - np.searchsorted(self._by_entity, self._entity_key + self._rank).astype(np.int32)
-        )
-
-    def elsewhere(self, span_us: int) -> np.ndarray:
-        """Return the count in other jobs during the span before each decision."""
-        since = self._clock.ranks_before(span_us)[self._rank]
-        earlier = np.searchsorted(self._by_test, self._test_key + since).astype(np.int32)
-        earlier -= np.searchsorted(self._by_entity, self._entity_key + since).astype(np.int32)
-        return self._until - earlier
+    key: np.ndarray
+    code: np.ndarray
+    time_rank: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
 
 
 def elsewhere_features(history: History, decisions: Decisions) -> dict[str, np.ndarray]:
     """Return the features of the group ``elsewhere`` by name."""
-    columns: dict[str, np.ndarray] = {}
-    everything = _Counter(history, decisions, None)
-    results_24h = everything.elsewhere(DAY_US)
-    results_7d = everything.elsewhere(7 * DAY_US)
-    del everything
-    failures = _Counter(history, decisions, np.flatnonzero(history.code == FAILED))
-    fails_24h = failures.elsewhere(DAY_US)
-    columns["elsewhere_result_count_24h"] = results_24h.astype(np.float32)
-    columns["elsewhere_fail_count_6h"] = failures.elsewhere(6 * HOUR_US).astype(np.float32)
-    columns["elsewhere_fail_count_24h"] = fails_24h.astype(np.float32)
-    columns["elsewhere_fail_log_odds_24h"] = log_odds(fails_24h, results_24h)
-    columns["elsewhere_fail_log_odds_7d"] = log_odds(failures.elsewhere(7 * DAY_US), results_7d)
-    del failures
-    flaky = _Counter(history, decisions, np.flatnonzero(history.code == FLAKY))
-    flaky_7d = flaky.elsewhere(7 * DAY_US).astype(np.float32)
-    columns["elsewhere_flaky_ratio_7d"] = flaky_7d / np.maximum(results_7d, 1)
+    by_test = _order_by_test(history, decisions)
+    columns = _any_job(history, decisions, by_test)
+    columns.update(_other_jobs(history, decisions, by_test))
     columns["elsewhere_failing_job_count"] = _failing_jobs(history, decisions)
-    columns.update(_any_job(history, decisions))
+    return columns
+
+
+def _order_by_test(history: History, decisions: Decisions) -> _ByTest:
+    size = history.clock.size
+    key = history.test.astype(np.int64) * size + history.time_rank
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    tests = int(history.test[-1]) + 1 if len(key) else 0
+    first_of_test = np.searchsorted(key, np.arange(tests) * size).astype(np.int32)
+    return _ByTest(
+        key=key,
+        code=history.code[order],
+        time_rank=history.time_rank[order],
+        begin=first_of_test[decisions.test],
+        end=_search(key, decisions.test, size, decisions.time_rank),
+    )
+
+
+def _search(key: np.ndarray, group: np.ndarray, size: int, time_rank: np.ndarray) -> np.ndarray:
+    asked = group.astype(np.int64) * size
+    asked += time_rank
+    return np.searchsorted(key, asked).astype(np.int32)
+
+
+def _other_jobs(history: History, decisions: Decisions, by_test: _ByTest) -> dict[str, np.ndarray]:
+    """Return counts in a span of time: those of the test in any job less those in the decision's own."""
+    size = history.clock.size
+    key_of_entity = history.entity * size + history.time_rank
+    failed_in_test = prefix_sum(by_test.code == FAILED)
+    flaky_in_test = prefix_sum(by_test.code == FLAKY)
+    columns: dict[str, np.ndarray] = {}
+    for name, span_us in (("6h", 6 * HOUR_US), ("24h", DAY_US), ("7d", 7 * DAY_US)):
+        since = history.clock.ranks_before(span_us)[decisions.time_rank]
+        any_job = _search(by_test.key, decisions.test, size, since)
+        own = _search(key_of_entity, decisions.entity, size, since)
+        results = (by_test.end - any_job) - (decisions.end - own)
+        fails = failed_in_test[by_test.end] - failed_in_test[any_job]
+        fails -= history.failed_before[decisions.end] - history.failed_before[own]
+        if name != "7d":
+            columns[f"elsewhere_fail_count_{name}"] = fails.astype(np.float32)
+        if name == "24h":
+            columns["elsewhere_result_count_24h"] = results.astype(np.float32)
+        if name != "6h":
+            columns[f"elsewhere_fail_log_odds_{name}"] = log_odds(fails, results)
+        if name == "7d":
+            flaky = flaky_in_test[by_test.end] - flaky_in_test[any_job]
+            flaky -= history.flaky_before[decisions.end] - history.flaky_before[own]
+            columns["elsewhere_flaky_ratio_7d"] = flaky.astype(np.float32) / np.maximum(results, 1)
     return columns
 
 
@@ -78,37 +101,28 @@ def _failing_jobs(history: History, decisions: Decisions) -> np.ndarray:
     def count(group: np.ndarray, asked: np.ndarray) -> np.ndarray:
         begun = np.sort(group[place].astype(np.int64) * size + history.time_rank[place])
         ended = np.sort(group[place].astype(np.int64) * size + end)
-        key = asked.astype(np.int64) * size + decisions.time_rank
         # A result that ends an interval is known only after its own instant, as one that begins it.
-        return np.searchsorted(begun, key) - np.searchsorted(ended, key)
+        return _search(begun, asked, size, decisions.time_rank) - _search(
+            ended, asked, size, decisions.time_rank
+        )
 
     others = count(history.test, decisions.test) - count(history.entity, decisions.entity)
     return others.astype(np.float32)
 
 
-def _any_job(history: History, decisions: Decisions) -> dict[str, np.ndarray]:
+def _any_job(history: History, decisions: Decisions, by_test: _ByTest) -> dict[str, np.ndarray]:
     """Return the features that look at a test's results in the order of time, whatever the job."""
-    size = history.clock.size
-    key = history.test.astype(np.int64) * size + history.time_rank
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    failed = history.code[order] == FAILED
+    failed = by_test.code == FAILED
     sums = prefix_sum(failed)
-    latest = last_before(failed)
-    started = history.clock.instants_us[history.time_rank[order]]
-
-    asked = decisions.test.astype(np.int64) * size
-    first_of_test = np.searchsorted(key, np.arange(history.test[-1] + 1 if len(key) else 0) * size)
-    begin = first_of_test[decisions.test].astype(np.int32)
-    asked += decisions.time_rank
-    end = np.searchsorted(key, asked).astype(np.int32)
+    begin, end = by_test.begin, by_test.end
+    started = history.clock.instants_us[by_test.time_rank]
     now = history.clock.instants_us[decisions.time_rank]
     columns: dict[str, np.ndarray] = {}
     for window in (10, 50):
         start = np.maximum(begin, end - window)
         columns[f"test_fail_count_last_{window}"] = (sums[end] - sums[start]).astype(np.float32)
     columns["test_fail_log_odds"] = log_odds(sums[end] - sums[begin], end - begin)
-    last_failure = latest[end]
+    last_failure = last_before(failed)[end]
     never = last_failure < begin
     hours = (now - started[np.where(never, 0, last_failure)]) / HOUR_US
     columns["test_hours_since_failure"] = np.where(never, np.nan, hours).astype(np.float32)

@@ -78,11 +78,11 @@ def order_results(
     fail_ratio_of_run: tuple[np.ndarray, np.ndarray],
 ) -> tuple[History, Decisions]:
     """Return the ordered history and the decisions that have at least one earlier result."""
-    clock = Clock(np.unique(started_us))
+    instants, time_rank = factorize(started_us)
+    clock = Clock(instants)
     job_keys, job = factorize(job_key)
     test_keys, test = factorize(test_key)
     entity = test * len(job_keys) + job
-    time_rank = clock.rank(started_us)
 
     final = np.flatnonzero((code != PENDING) & (code != RUNNING))
     final = final[_order(entity[final], time_rank[final], run_key[final], clock)]

@@ -104,7 +104,7 @@ def _add_window_scores(columns: dict[str, np.ndarray], history: History, decisio
         score = np.zeros(len(rows))
         for lag in range(codes.shape[1]):
             place = end[rows] - 1 - lag
-            codes[:, lag] = np.where(place >= begin[rows], history.code[place], 0)
+            codes[:, lag] = np.where(place >= begin[rows], history.code[np.maximum(place, 0)], 0)
             if lag < DECAY_WINDOW:
                 score += weights[lag] * (codes[:, lag] == FAILED)
         decayed[rows] = score

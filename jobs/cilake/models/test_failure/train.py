@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ SETTINGS: dict[str, Any] = {
 }
 MAXIMUM_TREES = 200
 PATIENCE = 10
+#: The latest part of the training decisions, which tunes instead of teaching.
+VALIDATION = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
@@ -58,6 +60,15 @@ class TrainedModel:
     trained_until: str
 
 
+def validation_start(features: pa.Table) -> datetime:
+    """Return the start of the tuning window: the last 7 days, or the last fifth of a shorter span."""
+    span = pc.min_max(features.column("started_at")).as_py()
+    if span["max"] is None:
+        raise ValueError("there is no decision to train on")
+    latest: datetime = span["max"]
+    return latest - min(VALIDATION, (latest - span["min"]) / 5)
+
+
 def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
     """Return the model fitted on the decisions given, tuned on those from ``validation_start`` on.
 
@@ -67,7 +78,7 @@ def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
     """
     if validation_start.tzinfo is None:
         raise ValueError("validation_start must carry a time zone")
-    decided = features.filter(features.column("has_failed").is_valid())
+    decided = _decided(features)
     outcome = _outcome(decided)
     bound = pa.scalar(validation_start, decided.schema.field("started_at").type)
     is_late = pc.greater_equal(decided.column("started_at"), bound).to_numpy()
@@ -101,7 +112,7 @@ def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
 
 def baseline(features: pa.Table) -> TrainedModel:
     """Return the model that serves when no challenger passes the gate: the shrunken history rate."""
-    decided = features.filter(features.column("has_failed").is_valid())
+    decided = _decided(features)
     return _model(decided, _outcome(decided), None, 1.0, 0.0, ())
 
 
@@ -137,6 +148,11 @@ def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
     content["feature_names"] = FEATURES
     content["uneventful"] = tuple(content["uneventful"])
     return TrainedModel(**content)
+
+
+def _decided(features: pa.Table) -> pa.Table:
+    known = features.column("has_failed")
+    return features if known.null_count == 0 else features.filter(known.is_valid())
 
 
 def _outcome(decided: pa.Table) -> np.ndarray:

@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_runs import TABLE
 
+RESULTS = ("test_keys", "codes", "messages")
+
 
 def status_of(code: Column) -> Column:
     """The readable status of a TestGrid cell code."""
@@ -15,12 +17,12 @@ def status_of(code: Column) -> Column:
     return F.element_at(F.create_map(*pairs), code)
 
 
-def select_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
-    """The decoded runs that differ from what is published, one row per run, results included.
+def mark_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
+    """The decoded rows that matter, with ``is_changed``: runs unlike the published ones, and lists of names.
 
-    Of several contents of a run the one served last wins, known since it was first served. A content
-    already published is taken again only when it turns out to have been known earlier, so landings may
-    be built in any order and repeated without effect.
+    A run is changed when it is new, when the source served other content later, or when a content already
+    published turns out to have been known earlier; so landings may be built in any order and repeated
+    without effect. Unchanged rows that carry test names stay, without their results.
     """
     before = published.select(
         "run_key",
@@ -33,15 +35,29 @@ def select_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
         | (~same & (F.col("known_at") > F.col("published_at")))
         | (same & (F.col("known_at") < F.col("published_at")))
     )
-    candidates = decoded.join(F.broadcast(before), "run_key", "left").where(changed)
-    by_content = candidates.groupBy("run_key", "content_hash").agg(
+    marked = decoded.join(F.broadcast(before), "run_key", "left").withColumn("is_changed", changed)
+    results = [F.when(F.col("is_changed"), F.col(name)).alias(name) for name in RESULTS]
+    return (
+        marked.withColumn("is_republished", F.col("published_hash").isNotNull())
+        .where("is_changed OR test_names IS NOT NULL")
+        .select([name for name in decoded.columns if name not in RESULTS] + ["is_changed", "is_republished"] + results)
+    )
+
+
+def select_newest(marked: DataFrame) -> DataFrame:
+    """The changed runs, one row each: of several contents the one served last, as first served.
+
+    Only slim columns are grouped and sent around; the results follow by a broadcast join.
+    """
+    changed = marked.where("is_changed")
+    by_content = changed.groupBy("run_key", "content_hash").agg(
         F.max("known_at").alias("served_last_at"),
-        F.min_by(F.struct(*[F.col(c) for c in decoded.columns]), F.struct("known_at", "landed_date")).alias("run"),
+        F.min_by("origin", F.struct("known_at", "origin")).alias("origin"),
     )
-    newest = by_content.groupBy("run_key").agg(
-        F.max_by("run", F.struct("served_last_at", "content_hash")).alias("run")
+    winners = by_content.groupBy("run_key").agg(
+        F.max_by("origin", F.struct("served_last_at", "content_hash")).alias("origin")
     )
-    return newest.select("run.*")
+    return changed.join(F.broadcast(winners), ["run_key", "origin"])
 
 
 def transform(changed: DataFrame) -> DataFrame:

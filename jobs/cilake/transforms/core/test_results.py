@@ -9,14 +9,16 @@ from cilake.contracts.core.test_results import TABLE
 from cilake.transforms.core.ci_runs import status_of
 
 
-def transform(changed: DataFrame) -> DataFrame:
-    """Rows of ``core.test_results`` from changed runs, sorted within partitions.
+def transform(changed: DataFrame, *, partition_count: int = 1) -> DataFrame:
+    """Rows of ``core.test_results`` from changed runs, range-partitioned and sorted by month and job.
 
     Runs, not cells, are shuffled and sorted: a run is one row until the last step unfolds its arrays.
     """
     month = F.date_trunc("month", "started_at")
-    runs = changed.withColumn("run_date", F.to_date("started_at")).sortWithinPartitions(
-        month, "job_key", "started_at"
+    runs = (
+        changed.withColumn("run_date", F.to_date("started_at"))
+        .repartitionByRange(partition_count, month, "job_key")
+        .sortWithinPartitions(month, "job_key", "started_at")
     )
     cells = runs.select(
         "run_key",

@@ -1,0 +1,36 @@
+# Every target is a command of deploy/local; `make help` says what each does.
+PYTHON ?= python3
+override Q := $(value Q)
+export Q
+RUN = @$(PYTHON) -m deploy.local
+TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs
+
+.PHONY: $(TARGETS)
+.DEFAULT_GOAL := help
+
+help setup down status test lint requirements docs:
+	$(RUN) $@
+
+up:
+	$(RUN) up --only "$(ONLY)"
+
+sql:
+	$(RUN) sql
+
+logs:
+	$(RUN) logs "$(S)" $(if $(F),--follow)
+
+urls:
+	$(RUN) urls $(if $(JSON),--json)
+
+clean:
+	$(RUN) clean $(if $(ALL),--all)
+
+demo:
+	$(RUN) demo $(if $(NIGHTS),--nights "$(NIGHTS)")
+
+nights:
+	$(RUN) nights $(if $(FROM),--from "$(FROM)") $(if $(START),--start "$(START)") $(if $(NIGHTS),--nights "$(NIGHTS)")
+
+quality bench:
+	$(RUN) $@ $(if $(DIR),--dir "$(DIR)")

@@ -1,0 +1,173 @@
+"""The commands of the embedded stack; `make help` lists them by purpose."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this line is what an older Python must say
+    sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
+
+from . import checks, environments, layout, stack
+from .errors import StackError
+
+HELP = """\
+See it work
+  make demo                        set up, start everything, play nights of a synthetic CI world, show predictions
+  make nights FROM= START= NIGHTS= play nights: FROM=synthetic or a folder of recorded payloads
+
+The stack
+  make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark Connect, Trino and Airflow, and wait until they work
+  make status                      every service with its state, health and the memory of all
+  make urls [JSON=1]               addresses, users and the files that hold the passwords
+  make sql Q="select …"            ask Trino; CSV with a header on stdout
+  make logs S=trino [F=1]          the end of a service's log; F=1 follows it
+  make down                        stop everything; no process is left
+  make clean [ALL=1]               stop and remove data, logs and secrets; ALL=1 the environments too
+
+Development
+  make setup                       environments, jars, Trino and Java, without starting anything
+  make test                        everything that CI runs
+  make lint                        the linters and type checks only
+  make requirements                compile requirements/*.in into the hashed requirements/*.txt
+  make quality [DIR=]              the model next to its baselines on recorded data
+  make bench [DIR=]                performance next to its baselines
+  make docs                        generate the data dictionary and the pages of the validation results
+
+Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _CIWORLD in the environment of
+`make up`. State is in .local (CILAKE_HOME names another folder)."""
+
+
+def main() -> int:
+    """Run the command of the command line; its exit status."""
+    parser = argparse.ArgumentParser(prog="python3 -m deploy.local")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("help", "setup", "down", "status", "lint", "test", "requirements", "docs"):
+        commands.add_parser(name)
+    commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
+    commands.add_parser("urls").add_argument("--json", action="store_true")
+    commands.add_parser("sql").add_argument("statement", nargs="?", help="default: the variable Q")
+    commands.add_parser("clean").add_argument("--all", action="store_true")
+    logs = commands.add_parser("logs")
+    logs.add_argument("service")
+    logs.add_argument("--follow", action="store_true")
+    for name in ("nights", "demo", "bench", "quality"):
+        commands.add_parser(name, add_help=False).add_argument("rest", nargs=argparse.REMAINDER)
+    words = sys.argv[1:]
+    passed_on = words[:1] and words[0] in ("nights", "demo", "bench", "quality")
+    arguments = parser.parse_args(words[:1] if passed_on else words)
+    if passed_on:
+        arguments.rest = words[1:]
+    try:
+        return _COMMANDS[arguments.command](arguments, layout.current())
+    except StackError as error:
+        print(f"cilake: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cilake: interrupted; what was started goes on: `make down` stops it", file=sys.stderr)
+        return 130
+
+
+def _help(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    print(HELP)
+    return 0
+
+
+def _setup(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    return 0
+
+
+def _up(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    stack.up(here, [name for name in arguments.only.split(",") if name])
+    return 0
+
+
+def _down(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    stack.down(here)
+    return 0
+
+
+def _status(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    return 0 if stack.status(here) else 1
+
+
+def _urls(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    stack.urls(here, as_json=arguments.json)
+    return 0
+
+
+def _logs(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    stack.logs(here, arguments.service, follow=arguments.follow)
+    return 0
+
+
+def _sql(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    return stack.sql(here, arguments.statement or os.environ.get("Q", ""))
+
+
+def _clean(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    stack.clean(here, everything=arguments.all)
+    return 0
+
+
+def _lint(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    return 0 if checks.run(here, checks.LINT) else 1
+
+
+def _test(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    return 0 if checks.run(here, checks.LINT + checks.TESTS) else 1
+
+
+def _requirements(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.compile_requirements(here)
+    return 0
+
+
+def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    stack.run_work(here, stack.work_settings(here), ["docs"])
+    return 0
+
+
+def _nights(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    nights = importlib.import_module(".nights", __package__)  # only it needs the simulator and Airflow
+    words = ["--demo", *arguments.rest] if arguments.command == "demo" else arguments.rest
+    return int(nights.main(words) or 0)
+
+
+def _benchmark(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    script = layout.REPO / "benchmarks" / f"{arguments.command}.py"
+    command = [str(here.bin("jobs", "python")), str(script), *arguments.rest]
+    return subprocess.run(command, cwd=layout.REPO, env=checks.environment(here), check=False).returncode
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
+    "help": _help,
+    "setup": _setup,
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "urls": _urls,
+    "logs": _logs,
+    "sql": _sql,
+    "clean": _clean,
+    "lint": _lint,
+    "test": _test,
+    "requirements": _requirements,
+    "docs": _docs,
+    "nights": _nights,
+    "demo": _nights,
+    "bench": _benchmark,
+    "quality": _benchmark,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What CI runs, in order: the linters, then the tests of each environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+
+from . import java
+from .layout import REPO, Layout, say
+
+_PYTEST_NOTHING_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the check and the environment that it runs in."""
+
+    name: str
+    env: str
+    words: tuple[str, ...]
+
+
+LINT = (
+    Step("ruff", "jobs", ("ruff", "check", ".")),
+    Step("format", "jobs", ("ruff", "format", "--check", ".")),
+    Step("mypy", "jobs", ("mypy", "jobs/cilake", "simulator/ciworld", "deploy/local")),
+    Step("imports", "jobs", ("lint-imports",)),
+)
+TESTS = (
+    Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration")),
+    Step("airflow", "airflow", ("pytest", "-m", "airflow", "tests/dags", "tests/plugins")),
+    Step("integration", "jobs", ("pytest", "-m", "integration")),
+)
+
+
+def run(layout: Layout, steps: tuple[Step, ...]) -> bool:
+    """Run every step, also after one failed, and print one line for each; true when all passed."""
+    results = []
+    for step in steps:
+        say(f"{step.name}: {' '.join(step.words)}")
+        started = time.monotonic()
+        code = _run(layout, step)
+        if step.words[0] == "pytest" and code == _PYTEST_NOTHING_COLLECTED:
+            say(f"{step.name}: no test there")
+            code = 0
+        results.append((step, code, time.monotonic() - started))
+    failed = sum(code != 0 for _, code, _ in results)
+    for step, code, seconds in results:
+        print(f"{'ok  ' if code == 0 else 'FAIL'} {step.name} ({seconds:.0f} s)")
+    print(f"checks: {len(results) - failed} passed, {failed} failed", flush=True)
+    return failed == 0
+
+
+def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
+    """The variables in which tests and benchmarks run: our programs and jars, no setting of a running stack."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILAKE_", "AIRFLOW"))}
+    kept["CILAKE_ENV_HOME"] = str(layout.shared)
+    kept["CILAKE_SPARK_JARS"] = ",".join(sorted(str(path) for path in layout.lib.glob("*.jar")))
+    kept["JAVA_HOME"] = str(java.for_spark(layout).home)
+    kept["PATH"] = f"{layout.envs / env / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    kept["PYSPARK_PYTHON"] = str(layout.bin("jobs", "python"))
+    return kept | {"TZ": "UTC", "OMP_NUM_THREADS": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def _run(layout: Layout, step: Step) -> int:
+    words = [str(layout.bin(step.env, step.words[0])), *step.words[1:]]
+    variables = environment(layout, step.env)
+    return subprocess.run(words, cwd=REPO, env=variables, stdin=subprocess.DEVNULL, check=False).returncode

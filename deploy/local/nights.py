@@ -1,0 +1,366 @@
+"""Plays nights: sets the simulated clock to the end of a day, lets Airflow do that day's work, and repeats.
+
+Airflow is driven as an operator would drive it, through its REST API, and everything is safe to repeat: a
+night played twice makes new runs for the same day, and the tables stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from . import configuration, layout, stack
+from .airflow_client import Airflow
+from .errors import StackError
+from .layout import Layout, say
+
+INGEST, TRAIN = "ingest_testgrid", "train_test_failure"
+FOLLOWING = ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
+CHAIN = (INGEST, *FOLLOWING)
+ALL = (*CHAIN, TRAIN)
+
+DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 4
+TRAIN_EVERY_DAYS = 7
+START_SECONDS = 120
+"""How long the next DAG may take to start after the one it follows."""
+NEWS_SECONDS = 20
+
+_PREDICTIONS = """
+select j.job_name, t.test_name, round(p.failure_probability, 4) as failure_probability,
+       p.top_reasons, p.abstain_reason, p.model_version
+from predictions.test_failure p
+join core.ci_jobs j on j.job_key = p.job_key
+join core.tests t on t.test_key = p.test_key
+where p.prediction_date = (select max(prediction_date) from predictions.test_failure)
+order by p.abstain_reason is not null, p.failure_probability desc, 1, 2
+limit 12
+"""
+_ACCURACY = """
+select prediction_date, model_version, scorer, decision_count, failure_count,
+       round(brier, 5) as brier, round(log_loss, 5) as log_loss,
+       round(average_precision, 4) as average_precision, round(calibration_error, 5) as calibration_error
+from predictions.accuracy
+order by prediction_date, model_version, scorer
+"""
+
+
+@dataclass(frozen=True)
+class Night:
+    """One played night: what each DAG returned and how long it all took."""
+
+    day: str
+    counts: Mapping[str, Mapping[str, Any]]
+    seconds: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play the nights the arguments ask for; the exit status."""
+    arguments = _parser().parse_args(argv)
+    if arguments.demo:
+        arguments.source, arguments.start = "synthetic", arguments.start or DEMO_START
+        arguments.nights = arguments.nights or DEMO_NIGHTS
+    elif arguments.start is None:
+        raise StackError("no first night: make nights FROM=synthetic START=2026-03-01 NIGHTS=3")
+    here = layout.current()
+    settings = _prepare(here, arguments)
+    airflow = Airflow(
+        settings["CILAKE_AIRFLOW_URL"],
+        settings["CILAKE_AIRFLOW_USER"],
+        Path(settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
+    )
+    was_paused = _switch_on(airflow)
+    try:
+        played = [
+            _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
+            for number in range(arguments.nights or 1)
+        ]
+    finally:
+        # What follows the clock of the machine must not ask the simulator for the real yesterday.
+        for dag_id in was_paused:
+            airflow.pause(dag_id, True)
+    _report(here, settings, played)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nights", description="Play nights through Airflow.")
+    parser.add_argument(
+        "--from", dest="source", default="synthetic", help="'synthetic' or a folder of payloads"
+    )
+    parser.add_argument("--start", type=_day, metavar="YYYY-MM-DD", help="the first night's day")
+    parser.add_argument("--nights", type=_positive, metavar="N", help="how many nights")
+    parser.add_argument("--demo", action="store_true", help="play the nights of the demonstration")
+    parser.add_argument("--seed", type=int, default=7, help="of the synthetic world")
+    parser.add_argument("--train", action="store_true", help="train after the first night, even if not due")
+    parser.add_argument("--night-minutes", type=_positive, default=60, help="bound of one night")
+    return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day, expected YYYY-MM-DD") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+# ---- the stack and the world
+
+
+def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
+    """The settings, with the stack up and the wanted world behind the address of TestGrid."""
+    if arguments.source == "synthetic":
+        world = ["--synthetic", "--seed", str(arguments.seed)]
+    else:
+        folder = Path(arguments.source).resolve()
+        if not folder.is_dir():
+            raise StackError(f"FROM={arguments.source} is neither 'synthetic' nor a folder")
+        world = ["--recorded", str(folder)]
+    here.make()
+    address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
+    settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address})
+    say(f"the simulator serves {' '.join(world)}")
+    stack.start_ciworld(here, world)
+    return settings
+
+
+def _set_clock(settings: Mapping[str, str], day: date) -> None:
+    """Leave the world at the end of the day."""
+    body = json.dumps({"as_of": f"{day + timedelta(days=1)}T00:00:00Z"}).encode()
+    url = f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock"
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - our own loopback address
+            return
+    except urllib.error.HTTPError as error:
+        raise StackError(
+            f"the simulator refuses the clock: {error.read().decode(errors='replace')}"
+        ) from None
+    except OSError as error:
+        raise StackError(f"the simulator does not answer: {error}; see `make logs S=ciworld`") from None
+
+
+def _until(condition: Callable[[], bool], seconds: float, failure: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackError(failure)
+        time.sleep(0.5)
+
+
+# ---- Airflow
+
+
+def _switch_on(airflow: Airflow) -> list[str]:
+    """The DAGs that were paused; all are known to Airflow and switched on."""
+
+    def known() -> bool:
+        if errors := airflow.import_errors():
+            raise StackError("a DAG file does not load:\n" + "\n".join(errors))
+        return all(airflow.dag(dag_id) for dag_id in ALL)
+
+    _until(
+        known,
+        START_SECONDS,
+        f"Airflow does not know all of {', '.join(ALL)}: see `make logs S=airflow-dag-processor`",
+    )
+    was_paused = [dag_id for dag_id in ALL if (airflow.dag(dag_id) or {}).get("is_paused")]
+    for dag_id in was_paused:
+        airflow.pause(dag_id, False)
+    return [dag_id for dag_id in was_paused if dag_id in (INGEST, TRAIN)]
+
+
+def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: argparse.Namespace) -> Night:
+    """One night: the clock, the chain of DAGs for the day, and training when it is due."""
+    started = time.monotonic()
+    deadline = started + arguments.night_minutes * 60
+    key = day.isoformat()
+    _settle(airflow, deadline)
+    _set_clock(settings, day)
+    before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in FOLLOWING}
+    say(f"night {key}: the world stands at {day + timedelta(days=1)}T00:00:00Z")
+    counts: dict[str, Mapping[str, Any]] = {}
+    run_id = airflow.trigger(INGEST, key)
+    _follow(airflow, {INGEST: lambda: {run_id}}, key, deadline, counts)
+    for stage in (FOLLOWING[:1], FOLLOWING[1:3], FOLLOWING[3:]):
+        new = {dag_id: _new_runs(airflow, dag_id, key, before[dag_id]) for dag_id in stage}
+        _follow(airflow, new, key, deadline, counts)
+    if (arguments.train and day == arguments.start) or _training_due(settings, day):
+        train_id = airflow.trigger(TRAIN, key)
+        _follow(airflow, {TRAIN: lambda: {train_id}}, key, deadline, counts)
+    _settle(airflow, deadline)
+    seconds = time.monotonic() - started
+    say(f"night {key}: done in {seconds:.0f} s")
+    return Night(key, counts, seconds)
+
+
+def _new_runs(airflow: Airflow, dag_id: str, key: str, before: set[str]) -> Callable[[], set[str]]:
+    return lambda: set(airflow.runs(dag_id, key)) - before
+
+
+def _follow(
+    airflow: Airflow,
+    wanted: Mapping[str, Callable[[], set[str]]],
+    key: str,
+    deadline: float,
+    counts: dict[str, Mapping[str, Any]],
+) -> None:
+    """Wait until every DAG has a successful wanted run; a failed one ends the nights with its log."""
+    started = {dag_id: time.monotonic() for dag_id in wanted}
+    told: dict[str, str] = {}
+    open_dags = set(wanted)
+    news = time.monotonic() + NEWS_SECONDS
+    while open_dags:
+        for dag_id in sorted(open_dags):
+            ids = wanted[dag_id]()
+            runs = {run_id: run for run_id, run in airflow.runs(dag_id, key).items() if run_id in ids}
+            seconds = time.monotonic() - started[dag_id]
+            for run_id, run in runs.items():
+                if run["state"] == "failed":
+                    raise StackError(_failure(airflow, dag_id, run_id))
+            if runs and all(run["state"] == "success" for run in runs.values()):
+                counts[dag_id] = airflow.returned(dag_id, max(runs, key=lambda each: runs[each]["run_after"]))
+                say(f"  {dag_id}: success after {seconds:.0f} s {json.dumps(counts[dag_id])[:200]}")
+                open_dags.remove(dag_id)
+            elif not runs and seconds > START_SECONDS:
+                raise StackError(
+                    f"{dag_id} did not start for {key} within {START_SECONDS} s: see `make status`"
+                )
+            else:
+                _tell_retries(airflow, dag_id, runs, told)
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"night {key} took too long, waiting for {', '.join(sorted(open_dags))}; repeat to go on"
+            )
+        if open_dags and time.monotonic() > news:
+            news += NEWS_SECONDS
+            say(f"  waiting for {', '.join(sorted(open_dags))}")
+        if open_dags:
+            time.sleep(0.5)
+
+
+def _tell_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], told: dict[str, str]) -> None:
+    for run_id in runs:
+        for task in airflow.tasks(dag_id, run_id):
+            state = f"{task['state']} {task['try_number']}"
+            if task["state"] == "up_for_retry" and told.get(dag_id) != state:
+                told[dag_id] = state
+                tail = airflow.log_tail(dag_id, run_id, task, lines=4)
+                say(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
+
+
+def _failure(airflow: Airflow, dag_id: str, run_id: str) -> str:
+    parts = [f"{dag_id} failed ({run_id})"]
+    for task in airflow.tasks(dag_id, run_id):
+        if task["state"] in ("failed", "upstream_failed"):
+            parts.append(f"--- {task['task_id']}, try {task['try_number']}, its last lines:")
+            parts.append(airflow.log_tail(dag_id, run_id, task))
+    page = f"{airflow.url}/dags/{dag_id}/runs/{run_id}"
+    parts.append(
+        f"--- the whole log: {page}\nThe DAG's page says how to triage. Mend the cause, repeat the command."
+    )
+    return "\n".join(parts)
+
+
+def _settle(airflow: Airflow, deadline: float) -> None:
+    """Wait until no run of ours is under way: an interrupted command may have left some."""
+    news = time.monotonic() + 3
+    while active := airflow.active(ALL):
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted({dag_id for dag_id, _ in active}))
+            raise StackError(f"runs of {names} do not end: see {airflow.url}/dags")
+        if time.monotonic() > news:
+            news += NEWS_SECONDS
+            say(f"  waiting for {len(active)} earlier runs to end")
+        time.sleep(0.5)
+
+
+# ---- what came of it
+
+
+def _training_due(settings: Mapping[str, str], day: date) -> bool:
+    """Whether the weekly training would have run: not within a week before the day, nor for a later day."""
+    query = "select cast(max(trained_through_date) as varchar) from ops.model_versions"
+    _, rows = ask(settings["CILAKE_TRINO_URL"], query)
+    latest = rows[0][0] if rows else None
+    return latest is None or (day - date.fromisoformat(latest)).days >= TRAIN_EVERY_DAYS
+
+
+def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
+    """The column names and rows of a query, asked of Trino by its own protocol."""
+    headers = {"X-Trino-User": "analyst", "X-Trino-Catalog": "lake", "X-Trino-Source": "nights"}
+    request = urllib.request.Request(f"{url}/v1/statement", query.encode(), headers)  # noqa: S310
+    columns: list[str] = []
+    rows: list[list[Any]] = []
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
+                page = json.load(answer)
+        except OSError as error:
+            raise StackError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
+        if "error" in page:
+            raise StackError(f"Trino refuses a query: {page['error']['message']}")
+        columns = columns or [column["name"] for column in page.get("columns", [])]
+        rows += page.get("data", [])
+        if "nextUri" not in page:
+            return columns, rows
+        request = urllib.request.Request(page["nextUri"], headers=headers)  # noqa: S310
+
+
+def _report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -> None:
+    trino = settings["CILAKE_TRINO_URL"]
+    print("\nRows per night")
+    print_table(
+        ["night", "landed", "built", "scored", "measured", "seconds"], [_row(night) for night in played]
+    )
+    print("\nPredictions of the last night, read through Trino (likeliest failures first)")
+    print_table(*ask(trino, _PREDICTIONS))
+    print("\nWhat came of earlier predictions: the model next to its baselines")
+    columns, rows = ask(trino, _ACCURACY)
+    if rows:
+        print_table(columns, rows)
+    else:
+        print("(nothing yet: the next night brings the first outcomes)")
+    print("\nWhere to look next", flush=True)
+    stack.urls(here, as_json=False)
+
+
+def _row(night: Night) -> list[Any]:
+    def rows(dag_id: str) -> int:
+        return int(night.counts.get(dag_id, {}).get("rows", 0))
+
+    built = rows("refine_ci") + rows("report_ci_health")
+    return [
+        night.day,
+        rows(INGEST),
+        built,
+        rows("score_test_failure"),
+        rows("measure_predictions"),
+        round(night.seconds),
+    ]
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], widest: int = 60) -> None:
+    """Print rows under their column names, aligned; long values are cut in the middle."""
+
+    def text(value: Any) -> str:
+        word = "" if value is None else str(value)
+        return word if len(word) <= widest else f"{word[: widest // 2 - 1]}…{word[-widest // 2 :]}"
+
+    cells = [[text(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in [list(columns), ["-" * width for width in widths], *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,302 @@
+"""Bringing the stack up and down, and telling how it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from . import configuration, environments, postgres, processes, supervision
+from .errors import StackError
+from .layout import REPO, Layout, say
+from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
+
+_LEAST_MEMORY = 4 * 1024**3
+_PATIENCE_SECONDS = 180
+_UP = ("RUNNING", "STARTING", "BACKOFF")
+
+
+def up(layout: Layout, only: Iterable[str] = (), changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Leave the wanted services (all by default, with what they need) running and healthy; the settings.
+
+    `changes` replaces settings; services that depend on them are restarted.
+    """
+    wanted = _with_needs(only)
+    environments.setup(layout)
+    layout.make()
+    settings = configuration.prepare(layout, changes)
+    supervision.start(layout, settings)
+    running = {name for name, info in supervision.states(layout).items() if info["statename"] in _UP}
+    _check_machine(settings, [service for service in wanted if service.name not in running], bool(running))
+    names = {service.name for service in wanted}
+
+    _begin(layout, settings, [s for s in wanted if s.name in ("postgres", "s3")])
+    if "postgres" in names:
+        fresh = _migration_stamp(layout)
+        _await(layout, settings, [BY_NAME["postgres"]])
+        postgres.create_databases(layout, settings)
+    _await(layout, settings, [s for s in wanted if s.name == "s3"])
+    _begin(layout, settings, [s for s in wanted if s.name == "spark"])
+    if any(name.startswith("airflow") for name in names) and fresh:
+        _migrate_airflow(layout, settings)
+    _begin(layout, settings, [s for s in wanted if s.name.startswith("airflow")])
+    _await(layout, settings, [s for s in wanted if s.name == "spark"])
+    if "spark" in names:
+        _bootstrap(layout, settings)
+    _begin(layout, settings, [s for s in wanted if s.name in ("trino", "ciworld")])
+    _await(layout, settings, wanted)
+    say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
+    return settings
+
+
+def start_ciworld(layout: Layout, arguments: list[str]) -> None:
+    """Leave the simulator running with these arguments of `ciworld serve` (the port is added)."""
+    settings = configuration.require(layout)
+    configuration.write_private(ciworld_arguments(layout), json.dumps(arguments))
+    service = [BY_NAME["ciworld"]]
+    running = supervision.states(layout).get("ciworld", {}).get("statename") in _UP
+    if not running:
+        _check_ports(settings, service)
+    _begin(layout, settings, service)
+    _await(layout, settings, service)
+
+
+def _with_needs(only: Iterable[str]) -> list[Service]:
+    pending = list(only) or [service.name for service in SERVICES if service.by_default]
+    names: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name == "airflow":
+            pending += [other for other in BY_NAME if other.startswith("airflow-")]
+            continue
+        if name not in BY_NAME:
+            raise StackError(f"no service {name!r}: choose from airflow, {', '.join(BY_NAME)}")
+        if name not in names:
+            names.add(name)
+            pending += BY_NAME[name].needs
+    return [service for service in SERVICES if service.name in names]
+
+
+def _check_machine(settings: Mapping[str, str], missing: list[Service], partly_up: bool) -> None:
+    _check_ports(settings, missing)
+    available = processes.available_memory()
+    heavy = {"spark", "trino"} & {service.name for service in missing}
+    if heavy and not partly_up and available is not None and available < _LEAST_MEMORY:
+        raise StackError(
+            f"only {available / 1024**3:.1f} GB of memory are available and the stack needs 4 GB at least: "
+            "end other programs, or start less, for example `make up ONLY=postgres,s3,spark`"
+        )
+
+
+def _check_ports(settings: Mapping[str, str], missing: list[Service]) -> None:
+    for service in missing:
+        for port, setting in service.ports(settings).items():
+            if processes.port_taken(port):
+                raise StackError(
+                    f"port {port} of {service.name} is taken by another program: free it, or choose another "
+                    f"with {setting}=… in the environment of `make up` (now {settings[setting]})"
+                )
+
+
+def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service]) -> None:
+    """Start what does not run, restart what runs with other settings."""
+    known = supervision.states(layout)
+    for service in services:
+        if service.name == "postgres":
+            postgres_new = known["postgres"]["statename"] not in _UP and postgres.initialise(layout, settings)
+            if postgres_new:
+                (layout.data / "airflow.stamp").unlink(missing_ok=True)
+        record = layout.run / f"{service.name}.fingerprint"
+        fingerprint = service.fingerprint(layout, settings)
+        if known[service.name]["statename"] in _UP:
+            if record.exists() and record.read_text() == fingerprint:
+                continue
+            say(f"restarting {service.name}: its settings changed")
+            supervision.stop_service(layout, service.name)
+        for path, text in service.files(layout, settings).items():
+            configuration.write_private(path, text)
+        supervision.start_service(layout, service.name)
+        record.write_text(fingerprint)
+
+
+def _await(layout: Layout, settings: Mapping[str, str], services: list[Service]) -> None:
+    """Wait until each of these works, telling who is waited for; one clear line when one does not."""
+    waiting = list(services)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    told = time.monotonic()
+    while waiting:
+        known = supervision.states(layout)
+        for service in list(waiting):
+            info = known.get(service.name, {})
+            if info.get("statename") in ("FATAL", "EXITED", "STOPPED"):
+                raise StackError(f"{service.name} does not start: see `make logs S={service.name}`")
+            if info.get("statename") in _UP and service.healthy(layout, settings):
+                waiting.remove(service)
+                if info["now"] - info["start"] < _PATIENCE_SECONDS:
+                    say(f"{service.name} works")
+        if waiting and time.monotonic() > deadline:
+            names = ", ".join(service.name for service in waiting)
+            raise StackError(
+                f"{names} not healthy after {_PATIENCE_SECONDS} s: see `make logs S={waiting[0].name}`"
+            )
+        if waiting and time.monotonic() - told > 10:
+            say(f"waiting for {', '.join(service.name for service in waiting)}")
+            told = time.monotonic()
+        if waiting:
+            time.sleep(0.2)
+
+
+def _migration_stamp(layout: Layout) -> str:
+    """What the stamp of Airflow's database must become, or nothing when it already says so."""
+    wanted = hashlib.sha256((REPO / "requirements" / "airflow.txt").read_bytes()).hexdigest()
+    stamp = layout.data / "airflow.stamp"
+    return "" if stamp.exists() and stamp.read_text() == wanted else wanted
+
+
+def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
+    say("preparing Airflow's database")
+    command = [layout.bin("airflow", "airflow"), "db", "migrate"]
+    environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
+    log = layout.log / "airflow-migrate.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            command, env=environment, stdout=output, stderr=output, check=False, cwd=layout.airflow_home
+        )
+    if done.returncode != 0:
+        raise StackError(f"Airflow's database cannot be prepared: see {log}")
+    (layout.data / "airflow.stamp").write_text(_migration_stamp(layout))
+
+
+def _bootstrap(layout: Layout, settings: Mapping[str, str]) -> None:
+    """Create the tables that are missing: Trino, which comes next, does not make the catalog's own tables."""
+    say("creating the tables that are missing")
+    if not (REPO / "jobs" / "cilake" / "cli.py").exists():  # TEMPORARY
+        code = "import os;from pyiceberg.catalog.sql import SqlCatalog as S;e=os.environ;u=e['CILAKE_CATALOG_URI'].replace('postgresql://',f\"postgresql+psycopg2://{e['CILAKE_CATALOG_USER']}:{e['CILAKE_CATALOG_PASSWORD']}@\");S('lake',uri=u,warehouse=e['CILAKE_WAREHOUSE'])"
+        subprocess.run([layout.bin("jobs", "python"), "-c", code], env=configuration.work_environment(layout, settings), check=True)
+        return
+    run_work(layout, settings, ["bootstrap"], log=layout.log / "bootstrap.log")
+
+
+def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log: Path | None = None) -> None:
+    """Run a verb of `cilake` with the stack's settings; its output goes to the log, else to this terminal."""
+    environment = configuration.work_environment(layout, settings)
+    environment["JAVA_HOME"] = airflow_environment(layout, settings)["JAVA_HOME"]
+    command = [layout.bin("jobs", "cilake"), *words]
+    if log is None:
+        done = subprocess.run(command, env=environment, check=False, cwd=REPO)
+    else:
+        with log.open("wb") as output:
+            done = subprocess.run(
+                command, env=environment, check=False, cwd=REPO, stdout=output, stderr=output
+            )
+    if done.returncode != 0:
+        raise StackError(f"`cilake {' '.join(words)}` failed" + (f": see {log}" if log else ""))
+
+
+def work_settings(layout: Layout) -> dict[str, str]:
+    """The settings for work that may run before the first `up`."""
+    layout.make()
+    return configuration.read(layout) or configuration.prepare(layout)
+
+
+def down(layout: Layout) -> None:
+    """Leave no process of the stack."""
+    if supervision.keeper(layout) is None and not processes.ours(layout):
+        say("the stack is not running")
+        return
+    say("stopping the stack")
+    forced = supervision.stop(layout)
+    say("no process is left" + (f" ({forced} had to be ended one by one)" if forced else ""))
+
+
+def status(layout: Layout) -> bool:
+    """Print every service with its state; true when all that were started work."""
+    settings = configuration.require(layout)
+    known = supervision.states(layout)
+    if not known:
+        print("the stack is not running: `make up` starts it")
+        return False
+    every = True
+    print(f"{'service':22} {'state':9} {'health':7} {'since':>9} {'pid':>8}")
+    for service in SERVICES:
+        info = known[service.name]
+        if info["statename"] == "STOPPED" and info["start"] == 0:
+            print(f"{service.name:22} {'stopped':9} {'-':7} {'-':>9} {'-':>8}")
+            continue
+        works = info["statename"] == "RUNNING" and service.healthy(layout, settings)
+        every = every and works
+        since = f"{info['now'] - info['start']} s" if info["statename"] == "RUNNING" else "-"
+        health = "ok" if works else "FAILS"
+        print(
+            f"{service.name:22} {info['statename'].lower():9} {health:7} {since:>9} {info['pid'] or '-':>8}"
+        )
+    ours = processes.ours(layout)
+    print(f"{len(ours)} processes, {processes.resident_bytes(ours) / 1024**3:.2f} GB of memory")
+    return every
+
+
+def urls(layout: Layout, *, as_json: bool) -> None:
+    """Print every service's address, its user and the file that holds the password."""
+    settings = configuration.require(layout)
+    secrets = str(layout.settings_file)
+    rows = [
+        ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
+        ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
+        ("PostgreSQL", settings["CILAKE_CATALOG_URI"], "iceberg", f"{secrets} (CILAKE_CATALOG_PASSWORD)"),
+        ("S3", settings["CILAKE_S3_ENDPOINT"], "CILAKE_S3_ACCESS_KEY", f"{secrets} (CILAKE_S3_SECRET_KEY)"),
+        (
+            "Spark Connect",
+            settings["CILAKE_SPARK_REMOTE"],
+            "",
+            f"{secrets} (SPARK_CONNECT_AUTHENTICATE_TOKEN)",
+        ),
+        ("CI world", settings["CILAKE_CIWORLD_URL"], "", ""),
+        ("data docs", (layout.data_docs / "index.html").as_uri(), "", ""),
+    ]
+    if as_json:
+        keys = ("service", "url", "user", "password_file")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        return
+    for service, url, user, password in rows:
+        print(f"{service:14} {url:50} {user or '-':22} {password or 'no password: loopback only'}")
+
+
+def logs(layout: Layout, name: str, *, follow: bool) -> None:
+    """Print the end of a service's log; with `follow` whatever comes, until interrupted."""
+    known = sorted(path.stem for path in layout.log.glob("*.log"))
+    if name not in known:
+        raise StackError(f"no log {name!r}: choose S= from {', '.join(known) or 'nothing yet'}")
+    sys.stdout.flush()
+    subprocess.run(
+        ["tail", "-n", "100", *(["-F"] if follow else []), layout.log / f"{name}.log"], check=False
+    )
+
+
+def sql(layout: Layout, statement: str) -> int:
+    """Answer one statement through Trino as CSV on stdout; the exit status."""
+    if not statement.strip():
+        raise StackError('no statement: make sql Q="select 1 as one"')
+    settings = configuration.require(layout)
+    script = Path(__file__).with_name("query.py")
+    environment = {**os.environ, "CILAKE_TRINO_URL": settings["CILAKE_TRINO_URL"], "CILAKE_SQL": statement}
+    return subprocess.run([layout.bin("jobs", "python"), script], env=environment, check=False).returncode
+
+
+def clean(layout: Layout, *, everything: bool) -> None:
+    """Stop the stack and remove its data, logs and secrets; with `everything` the environments too."""
+    down(layout)
+    if os.getuid() == 0:
+        shutil.rmtree(postgres.outside(layout), ignore_errors=True)
+    for folder in (layout.data, layout.log, layout.run, layout.airflow_home, layout.data_docs):
+        shutil.rmtree(folder, ignore_errors=True)
+    layout.settings_file.unlink(missing_ok=True)
+    if everything:
+        for folder in (layout.envs, layout.lib, layout.trino, layout.shared / "java-spark"):
+            shutil.rmtree(folder, ignore_errors=True)
+    say(f"removed the state in {layout.home}" + (" and the environments" if everything else ""))

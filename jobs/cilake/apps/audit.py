@@ -1,0 +1,56 @@
+"""The audit step of write-audit-publish: expectations, their results kept, critical failures stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import DataFrame
+
+from cilake.apps.progress import say
+from cilake.contracts.model import Table
+from cilake.lake.publish import Branch
+from cilake.landing.writer import append_rows
+from cilake.quality.report import render_failures, write_data_docs
+from cilake.quality.run import Report, validate
+from cilake.settings import Settings
+
+
+class AuditError(RuntimeError):
+    """A critical expectation failed: nothing was published."""
+
+
+def audit_rows(
+    settings: Settings, catalog: Catalog, table: Table, rows: DataFrame, *, validation_id: str, day: date
+) -> Report:
+    """The report on ``rows``, stored in ``ops.validation_results`` and the data docs.
+
+    Raises:
+        AuditError: when a critical expectation failed, with rule, observed value and example rows.
+    """
+    report = validate(table, rows, validation_id=validation_id, partition_date=day)
+    append_rows(catalog, "ops.validation_results", report.results)
+    if settings.data_docs:
+        write_data_docs(report, Path(settings.data_docs))
+    say(
+        f"audited {table.address}: {report.row_count:,} rows, {len(report.results)} expectations, "
+        f"{len(report.failures)} failed"
+    )
+    if report.failures:
+        say(render_failures(report))
+    if not report.was_successful:
+        raise AuditError(f"{table.address} was not published: a critical expectation failed (see above)")
+    return report
+
+
+def auditor(
+    settings: Settings, catalog: Catalog, rows: Callable[[Branch], DataFrame], *, validation_id: str, day: date
+) -> Callable[[Branch], None]:
+    """An audit function for ``write_audit_publish`` that checks ``rows(branch)``."""
+
+    def audit(branch: Branch) -> None:
+        audit_rows(settings, catalog, branch.table, rows(branch), validation_id=validation_id, day=day)
+
+    return audit

@@ -1,0 +1,156 @@
+"""``cilake build``: raw payloads to core tables, core tables to answers."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cilake.apps.audit import auditor
+from cilake.apps.progress import say
+from cilake.apps.replace import days_condition, replace_rows
+from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.contracts.kpi.daily_job_health import TABLE as DAILY_JOB_HEALTH
+from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.lake.catalog import open_catalog
+from cilake.lake.publish import Branch, open_branch, write_audit_publish
+from cilake.lake.schema import conform
+from cilake.lake.session import spark_session
+from cilake.settings import Settings
+from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
+from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
+from cilake.transforms.kpi import daily_job_health
+from cilake.windows import Window
+
+PAYLOADS_PER_BATCH = 4
+RUNS_PER_PARTITION = 4000
+
+
+def build_core(settings: Settings, window: Window) -> dict[str, int]:
+    """The rows written to each core table from the payloads landed in the window.
+
+    ``core.ci_runs`` is published last and says which runs are complete: a build killed before that is
+    simply done again, and results it may have published are replaced.
+    """
+    with spark_session(settings, app_name=f"build core {window.start}") as spark:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
+        published = spark.table(CI_RUNS.identifier)
+        marked = ci_runs.mark_changed(_decode(spark, window), published).persist()
+        try:
+            say("decoding payloads")
+            facts = marked.agg(
+                F.count("*"),
+                F.count_if("is_changed"),
+                F.count_if("is_changed AND is_republished"),
+                F.min(F.when(F.col("is_changed"), F.to_date("started_at"))),
+                F.max(F.when(F.col("is_changed"), F.to_date("started_at"))),
+            ).collect()[0]
+            say(f"{facts[1]:,} new or corrected runs ({facts[2]:,} corrected)")
+            written = dict.fromkeys((TESTS.address, CI_JOBS.address, TEST_RESULTS.address, CI_RUNS.address), 0)
+            if facts[1]:
+                written |= _publish_core(spark, settings, window, marked, facts)
+            return written
+        finally:
+            marked.unpersist()
+
+
+def _decode(spark: SparkSession, window: Window) -> DataFrame:
+    payloads = spark.table(PAYLOADS.identifier).where(
+        (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
+    )
+    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256")
+    return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
+        payload_decoder(), SPARK_SCHEMA
+    )
+
+
+def _publish_core(
+    spark: SparkSession, settings: Settings, window: Window, marked: DataFrame, facts: tuple[object, ...]
+) -> dict[str, int]:
+    _, changed_count, corrected_count, first, last = facts
+    catalog = open_catalog(settings)
+    run_id = f"core_{window.start}"
+    newest = ci_runs.select_newest(marked)
+    runs = conform(ci_runs.transform(newest), CI_RUNS).persist()
+    runs.createOrReplaceTempView("changed_runs")
+    partitions = max(1, -(-int(changed_count) // RUNS_PER_PARTITION))  # type: ignore[call-overload]
+    new_rows = {
+        TESTS: tests.transform(marked, spark.table(TESTS.identifier)),
+        CI_JOBS: ci_jobs.transform(marked, spark.table(CI_JOBS.identifier)),
+        TEST_RESULTS: test_results.transform(newest, partition_count=partitions),
+        CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
+    }
+    # A build killed between its publications leaves results without runs; they must not be doubled.
+    has_leftovers = _has_leftovers(spark)
+    of_changed_runs = (
+        f"run_date BETWEEN DATE '{first}' AND DATE '{last}' AND run_key IN (SELECT run_key FROM changed_runs)"
+    )
+
+    def write(branch: Branch) -> None:
+        if branch.table in (TEST_RESULTS, CI_RUNS) and (corrected_count or has_leftovers):
+            branch.delete(of_changed_runs)
+        branch.append(conform(new_rows[branch.table], branch.table))
+        say(f"wrote {branch.table.address} to {branch.name}")
+
+    def to_audit(branch: Branch) -> DataFrame:
+        rows = branch.read()
+        if branch.table in (TEST_RESULTS, CI_RUNS):
+            keys = F.broadcast(runs.select("run_key"))
+            rows = rows.where(f"run_date BETWEEN DATE '{first}' AND DATE '{last}'").join(keys, "run_key", "left_semi")
+            rows = rows.select(branch.table.column_names)
+        return rows
+
+    touched = [table for table in (TESTS, CI_JOBS) if new_rows[table].head(1)] + [TEST_RESULTS, CI_RUNS]
+    branches = [open_branch(spark, table, run_id) for table in touched]
+    audit = auditor(settings, catalog, to_audit, validation_id=run_id, day=window.start)
+    try:
+        before = {table: _count(spark, table) for table in (TESTS, CI_JOBS)}
+        write_audit_publish(branches, write, audit)
+        result_count = runs.agg(F.sum("test_count")).collect()[0][0]
+        return {
+            TESTS.address: _count(spark, TESTS) - before[TESTS],
+            CI_JOBS.address: _count(spark, CI_JOBS) - before[CI_JOBS],
+            TEST_RESULTS.address: int(result_count),
+            CI_RUNS.address: runs.count(),
+        }
+    finally:
+        runs.unpersist()
+
+
+def _has_leftovers(spark: SparkSession) -> bool:
+    expected = spark.table(CI_RUNS.identifier).agg(F.coalesce(F.sum("test_count"), F.lit(0))).collect()[0][0]
+    return int(expected) != _count(spark, TEST_RESULTS)
+
+
+def _count(spark: SparkSession, table: object) -> int:
+    return spark.table(table.identifier).count()  # type: ignore[attr-defined, no-any-return]
+
+
+def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
+    """The rows of ``kpi.daily_job_health`` written for the days that runs landed in the window started on."""
+    with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
+        runs = spark.table(CI_RUNS.identifier)
+        landed = (F.col("landed_date") >= F.lit(window.start)) & (F.col("landed_date") < F.lit(window.end))
+        days = [row[0] for row in runs.where(landed).select("run_date").distinct().collect()]
+        say(f"{len(days)} days have new or corrected runs")
+        if not days:
+            return {DAILY_JOB_HEALTH.address: 0}
+        scope = days_condition("run_date", days)
+        rows = daily_job_health.transform(
+            runs.where(scope),
+            spark.table(CI_JOBS.identifier),
+            spark.table(TEST_RESULTS.identifier).where(scope),
+        )
+        written = replace_rows(
+            spark,
+            settings,
+            open_catalog(settings),
+            DAILY_JOB_HEALTH,
+            rows,
+            scope=scope,
+            run_id=f"kpi_{window.start}",
+            day=window.start,
+        )
+        return {DAILY_JOB_HEALTH.address: written}

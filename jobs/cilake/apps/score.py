@@ -1,0 +1,133 @@
+"""``cilake score``: one prediction per active test of a job, once a night, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cilake.apps.audit import auditor
+from cilake.apps.history import read_history
+from cilake.apps.progress import say
+from cilake.apps.registry import BASELINE, find_champion, load_artifact
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.lake.catalog import open_catalog
+from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
+from cilake.lake.schema import conform
+from cilake.lake.session import spark_session
+from cilake.models.test_failure import score, train
+from cilake.models.test_failure.features import compute_features, pending_decisions
+from cilake.models.test_failure.spec import MODEL
+from cilake.settings import Settings
+from cilake.windows import Window, day_start
+
+BUCKETS = 8
+SCORED = pa.schema([field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")])
+SPARK_SCHEMA = (
+    "job_key bigint, test_key bigint, failure_probability double, top_reasons array<string>, abstain_reason string, "
+    "shrunken_probability double, base_rate_probability double, last_value_probability double"
+)
+
+
+def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
+    """The predictions added for each day of the window; a day already in the ledger is left as it is."""
+    written = 0
+    with spark_session(settings, app_name=f"score {MODEL.name} {window.start}") as spark:
+        for day in window.days:
+            written += _score_day(spark, settings, day)
+    return {PREDICTIONS.address: written}
+
+
+def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
+    ledger = spark.table(PREDICTIONS.identifier).where(F.col("prediction_date") == F.lit(day))
+    if ledger.head(1):
+        say(f"{day} is in the ledger already")
+        return 0
+    catalog = open_catalog(settings)
+    results, runs = read_history(spark, day)
+    champion = find_champion(catalog, MODEL.name, day)
+    if champion:
+        model = train.from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
+    else:
+        model = _baseline(results)
+    if model is None:
+        say(f"{day}: nothing has run yet")
+        return 0
+    version = champion["model_version"] if champion else BASELINE
+    snapshot = snapshot_id(spark, TEST_RESULTS)
+    decided_at = day_start(day + timedelta(days=1))
+    scored = results.groupBy(F.pmod("test_key", F.lit(BUCKETS)).alias("bucket")).applyInArrow(
+        _bucket_scorer(model, runs.toArrow(), decided_at), SPARK_SCHEMA
+    )
+    rows = scored.select(
+        "job_key",
+        "test_key",
+        F.lit(day).alias("prediction_date"),
+        "failure_probability",
+        "shrunken_probability",
+        "base_rate_probability",
+        "last_value_probability",
+        F.nullif(F.array_join("top_reasons", "; "), F.lit("")).alias("top_reasons"),
+        "abstain_reason",
+        F.lit(version).alias("model_version"),
+        F.lit(snapshot).alias("feature_snapshot_id"),
+        F.lit(datetime.now(UTC)).alias("scored_at"),
+    )
+    run_id = f"score_{MODEL.name}_{day}"
+
+    def write(branch: Branch) -> None:
+        branch.append(conform(rows, PREDICTIONS).coalesce(1))
+
+    def to_audit(branch: Branch) -> DataFrame:
+        return branch.read().where(F.col("prediction_date") == F.lit(day))
+
+    audit = auditor(settings, catalog, to_audit, validation_id=run_id, day=day)
+    write_audit_publish([open_branch(spark, PREDICTIONS, run_id)], write, audit)
+    count = ledger.count()
+    say(f"{day}: {count:,} predictions by {version}")
+    return count
+
+
+def _baseline(results: DataFrame) -> train.TrainedModel | None:
+    """The shrunken history rate as a model, with the base rate of the history; ``None`` without any."""
+    finals = results.where(F.col("test_status") != "running")
+    count, failed, first, last = finals.agg(
+        F.count("*"), F.count_if(F.col("test_status") == "failed"), F.min("started_at"), F.max("started_at")
+    ).collect()[0]
+    if not count:
+        return None
+    return train.TrainedModel(
+        estimator=None,
+        slope=1.0,
+        intercept=0.0,
+        base_rate=failed / count,
+        uneventful=(),
+        feature_names=train.FEATURES,
+        decision_count=count,
+        failure_count=failed,
+        trained_from=first.isoformat(),
+        trained_until=last.isoformat(),
+    )
+
+
+def _bucket_scorer(
+    model: train.TrainedModel, runs: pa.Table, decided_at: datetime
+) -> Callable[[pa.Table], pa.Table]:
+    """A function from all results of some tests to the predictions for their active entities."""
+    artifact, digest = train.to_bytes(model)
+    loaded: list[train.TrainedModel] = []
+
+    def score_bucket(results: pa.Table) -> pa.Table:
+        if not loaded:
+            loaded.append(train.from_bytes(artifact, digest))
+        pending = pending_decisions(results, decided_at)
+        columns = pending.column_names
+        features = compute_features(pa.concat_tables([results.select(columns).cast(pending.schema), pending]), runs)
+        decisions = features.filter(features["has_failed"].is_null())
+        return score.predict(loaded[0], decisions).select(SCORED.names)
+
+    return score_bucket
