@@ -248,7 +248,9 @@ def _instant(text: str) -> datetime:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure one folder, print the table, write the JSON; return the exit code."""
-    parser = argparse.ArgumentParser(description="Measure the model test_failure on recorded TestGrid replies.")
+    parser = argparse.ArgumentParser(
+        description="Measure the model test_failure on recorded TestGrid replies."
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder with dashboards, at any depth")
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="FILE", help="where the JSON goes")
     parser.add_argument("--split", type=_instant, help="evaluate on decisions from this instant on")

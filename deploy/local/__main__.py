@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this line is what an older Python must say
+if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
 from . import checks, environments, layout, stack
@@ -17,11 +17,11 @@ from .errors import StackError
 
 HELP = """\
 See it work
-  make demo                        set up, start everything, play nights of a synthetic CI world, show predictions
+  make demo                        set up, start everything, play synthetic nights, show predictions
   make nights FROM= START= NIGHTS= play nights: FROM=synthetic or a folder of recorded payloads
 
 The stack
-  make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark Connect, Trino and Airflow, and wait until they work
+  make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino and Airflow; wait until they work
   make status                      every service with its state, health and the memory of all
   make urls [JSON=1]               addresses, users and the files that hold the passwords
   make sql Q="select …"            ask Trino; CSV with a header on stdout

@@ -67,7 +67,8 @@ class Airflow:
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """The DAG, or None while Airflow has not read its file."""
-        return self.call("GET", f"/dags/{dag_id}")
+        found: dict[str, Any] | None = self.call("GET", f"/dags/{dag_id}")
+        return found
 
     def import_errors(self) -> list[str]:
         """What keeps DAG files from loading."""
@@ -121,9 +122,12 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task['task_id']}"
         answer = self.call("GET", f"{path}/logs/{max(1, task['try_number'])}?full_content=true") or {}
         content = answer.get("content", [])
-        said: list[str] = []
-        for each in content if isinstance(content, list) else [content]:
-            said.append(str(each.get("event", each)) if isinstance(each, dict) else str(each))
-            for detail in each.get("error_detail") or [] if isinstance(each, dict) else []:
-                said.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
-        return "\n".join("\n".join(said).splitlines()[-lines:])
+        entries = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+        said = [str(each.get("event", "")) for each in entries]
+        for each in entries:
+            said += [
+                f"{one.get('exc_type')}: {one.get('exc_value')}" for one in each.get("error_detail") or []
+            ]
+        # Folding marks of the log page and frames of Java say nothing here.
+        kept = [line for line in "\n".join(said).splitlines() if not line.startswith(("::", "\tat "))]
+        return "\n".join(kept[-lines:])

@@ -54,7 +54,7 @@ def run(layout: Layout, steps: tuple[Step, ...]) -> bool:
 
 
 def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
-    """The variables in which tests and benchmarks run: our programs and jars, no setting of a running stack."""
+    """The variables for tests and benchmarks: our programs and jars, no setting of a running stack."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILAKE_", "AIRFLOW"))}
     kept["CILAKE_ENV_HOME"] = str(layout.shared)
     kept["CILAKE_SPARK_JARS"] = ",".join(sorted(str(path) for path in layout.lib.glob("*.jar")))

@@ -89,7 +89,7 @@ def require(layout: Layout) -> dict[str, str]:
 
 
 def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Write and return the settings: the environment wins over what was kept, which wins over the defaults."""
+    """Write and return the settings: the environment wins over what was kept, that over the defaults."""
     kept = read(layout)
     settings: dict[str, str] = {}
     for name, port in PORTS.items():
@@ -120,7 +120,7 @@ def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
         "CILAKE_CATALOG_URI": f"postgresql://127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}/iceberg",
         "CILAKE_CATALOG_USER": "iceberg",
         "CILAKE_S3_ENDPOINT": f"http://127.0.0.1:{settings['CILAKE_PORT_S3']}",
-        "CILAKE_SPARK_REMOTE": f"sc://127.0.0.1:{settings['CILAKE_PORT_SPARK']}",
+        "CILAKE_SPARK_REMOTE": f"sc://localhost:{settings['CILAKE_PORT_SPARK']}",
         "CILAKE_SPARK_JARS": ",".join(jars),
         "CILAKE_TRINO_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_TRINO']}",
         "CILAKE_AIRFLOW_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_AIRFLOW']}",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import artifacts, java
@@ -57,7 +58,14 @@ def _uv(layout: Layout) -> Path:
                 "this Python cannot make virtual environments with pip: install its venv package "
                 "(python3-venv on Debian) and repeat"
             ) from error
-        pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        pip: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "--quiet",
+            "--disable-pip-version-check",
+            "install",
+        ]
         _run([*pip, "--require-hashes", "-r", _requirements("uv")], "uv cannot be installed from PyPI")
         stamp.write_text(wanted)
     return folder / "bin" / "uv"
@@ -75,7 +83,7 @@ def _environment(layout: Layout, uv: Path, name: str) -> None:
     python = folder / "bin" / "python"
     if not python.exists():
         _run([uv, "venv", "--quiet", "--python", sys.executable, folder], f"cannot make {folder}")
-    install = [uv, "pip", "--quiet"]
+    install: list[str | Path] = [uv, "pip", "--quiet"]
     if not current:
         _run(
             [*install, "sync", "--python", python, "--require-hashes", _requirements(name)],
@@ -95,14 +103,14 @@ def compile_requirements(layout: Layout) -> None:
     """Rewrite requirements/*.txt, hashed and for every platform, from requirements/*.in."""
     uv = _uv(layout)
     for source in sorted((REPO / "requirements").glob("*.in")):
-        command = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
+        command: list[str | Path] = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"]
         command += ["--custom-compile-command", "make requirements", "-o", source.with_suffix(".txt"), source]
         _run(command, f"{source.name} cannot be resolved")
         say(f"compiled requirements/{source.stem}.txt")
 
 
-def _run(command: list[str | Path], failure: str) -> None:
+def _run(command: Sequence[str | Path], failure: str) -> None:
     environment = {
         name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")
     }

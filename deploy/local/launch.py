@@ -78,7 +78,7 @@ def keep(command: list[str], environment: Mapping[str, str], *, patience: float)
     def die_with_parent() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
-    child = subprocess.Popen(command, env=dict(environment), preexec_fn=die_with_parent)  # noqa: PLW1509
+    child = subprocess.Popen(command, env=dict(environment), preexec_fn=die_with_parent)
     for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(sent, lambda number, frame: child.send_signal(number))
     status = 1

@@ -28,6 +28,17 @@ CHAIN = (INGEST, *FOLLOWING)
 ALL = (*CHAIN, TRAIN)
 
 DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 4
+COUNTED = (
+    (INGEST, "landed"),
+    (INGEST, "unchanged"),
+    ("refine_ci", "core.ci_runs"),
+    ("refine_ci", "core.test_results"),
+    ("report_ci_health", "kpi.daily_job_health"),
+    ("score_test_failure", "predictions.test_failure"),
+    ("measure_predictions", "predictions.outcomes"),
+    ("measure_predictions", "predictions.accuracy"),
+)
+"""The counts of the closing table, as the work returns them: payloads landed, then rows written."""
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
@@ -247,7 +258,10 @@ def _follow(
             )
         if open_dags and time.monotonic() > news:
             news += NEWS_SECONDS
-            say(f"  waiting for {', '.join(sorted(open_dags))}")
+            waited = [
+                f"{dag_id} ({time.monotonic() - started[dag_id]:.0f} s)" for dag_id in sorted(open_dags)
+            ]
+            say(f"  waiting for {', '.join(waited)}")
         if open_dags:
             time.sleep(0.5)
 
@@ -339,16 +353,10 @@ def _report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) 
 
 
 def _row(night: Night) -> list[Any]:
-    def rows(dag_id: str) -> int:
-        return int(night.counts.get(dag_id, {}).get("rows", 0))
-
-    built = rows("refine_ci") + rows("report_ci_health")
+    """What each DAG counted, by the address of the table; blank where it counted nothing."""
     return [
         night.day,
-        rows(INGEST),
-        built,
-        rows("score_test_failure"),
-        rows("measure_predictions"),
+        *(night.counts.get(dag_id, {}).get(key, "") for dag_id, key in COUNTED),
         round(night.seconds),
     ]
 

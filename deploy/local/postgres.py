@@ -114,13 +114,22 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
     say("initialising PostgreSQL")
     shutil.rmtree(where.data, ignore_errors=True)
     where.data.mkdir(parents=True, mode=0o700)
-    with tempfile.NamedTemporaryFile("w", prefix="cilake-", dir="/tmp") as password:  # noqa: S108 - mode 600
+    with tempfile.NamedTemporaryFile("w", prefix="cilake-", dir="/tmp") as password:
         password.write(settings["CILAKE_POSTGRES_PASSWORD"])
         password.flush()
         if where.user is not None:
             for path in (where.data, Path(password.name)):
                 os.chown(path, where.user.pw_uid, where.user.pw_gid)
-        words = [where.bin / "initdb", "-D", where.data, "-U", "postgres", "-E", "UTF8", "--locale=C"]
+        words: list[str | Path] = [
+            where.bin / "initdb",
+            "-D",
+            where.data,
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         words += ["--auth=scram-sha-256", f"--pwfile={password.name}", "--no-sync"]
         done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, **where.identity())
     if done.returncode != 0:
@@ -141,7 +150,7 @@ def _drop_stale_pid(where: Place) -> None:
 
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Whether the server accepts connections."""
-    words = [
+    words: list[str | Path] = [
         place(layout).bin / "pg_isready",
         "-q",
         "-h",
@@ -167,7 +176,7 @@ def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
 
 
 def _psql(layout: Layout, settings: Mapping[str, str], statements: str) -> str:
-    words = [
+    words: list[str | Path] = [
         place(layout).bin / "psql",
         "-h",
         "127.0.0.1",

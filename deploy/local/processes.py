@@ -55,7 +55,7 @@ def _stands_below(pid: int, folder: Path, stat: list[str]) -> bool:
     if stat[4] != "0":  # it has a terminal: a person's shell
         return False
     try:
-        return Path(os.readlink(_PROC / str(pid) / "cwd")).is_relative_to(folder)
+        return (_PROC / str(pid) / "cwd").readlink().is_relative_to(folder)
     except OSError:
         return False
 

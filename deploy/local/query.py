@@ -14,7 +14,7 @@ def main() -> int:
     """Answer $CILAKE_SQL from $CILAKE_TRINO_URL: CSV on stdout, or one line on stderr and status 1."""
     address = urlsplit(os.environ["CILAKE_TRINO_URL"])
     try:
-        with trino.dbapi.connect(
+        with trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=address.hostname, port=address.port, user="analyst", catalog="lake", max_attempts=2
         ) as connection:
             cursor = connection.cursor()

@@ -250,7 +250,8 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
             },
         }
     )
-    database = f"airflow:{settings['CILAKE_AIRFLOW_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}/airflow"
+    password, port = settings["CILAKE_AIRFLOW_DB_PASSWORD"], settings["CILAKE_PORT_POSTGRES"]
+    database = f"airflow:{password}@127.0.0.1:{port}/airflow"
     configuration = {
         "CORE__DAGS_FOLDER": str(REPO / "dags"),
         "CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
@@ -297,7 +298,7 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
         body = _answers(f"{settings['CILAKE_AIRFLOW_URL']}/api/v2/monitor/health", timeout=10)
         if not body:
             return False
-        return json.loads(body).get(component, {}).get("status") == "healthy"
+        return bool(json.loads(body).get(component, {}).get("status") == "healthy")
 
     return healthy
 

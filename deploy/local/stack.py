@@ -161,7 +161,7 @@ def _migration_stamp(layout: Layout) -> str:
 
 def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
     say("preparing Airflow's database")
-    command = [layout.bin("airflow", "airflow"), "db", "migrate"]
+    command: list[str | Path] = [layout.bin("airflow", "airflow"), "db", "migrate"]
     environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
     log = layout.log / "airflow-migrate.log"
     with log.open("wb") as output:
@@ -176,10 +176,6 @@ def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
 def _bootstrap(layout: Layout, settings: Mapping[str, str]) -> None:
     """Create the tables that are missing: Trino, which comes next, does not make the catalog's own tables."""
     say("creating the tables that are missing")
-    if not (REPO / "jobs" / "cilake" / "cli.py").exists():  # TEMPORARY
-        code = "import os;from pyiceberg.catalog.sql import SqlCatalog as S;e=os.environ;u=e['CILAKE_CATALOG_URI'].replace('postgresql://',f\"postgresql+psycopg2://{e['CILAKE_CATALOG_USER']}:{e['CILAKE_CATALOG_PASSWORD']}@\");S('lake',uri=u,warehouse=e['CILAKE_WAREHOUSE'])"
-        subprocess.run([layout.bin("jobs", "python"), "-c", code], env=configuration.work_environment(layout, settings), check=True)
-        return
     run_work(layout, settings, ["bootstrap"], log=layout.log / "bootstrap.log")
 
 
@@ -187,7 +183,7 @@ def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log:
     """Run a verb of `cilake` with the stack's settings; its output goes to the log, else to this terminal."""
     environment = configuration.work_environment(layout, settings)
     environment["JAVA_HOME"] = airflow_environment(layout, settings)["JAVA_HOME"]
-    command = [layout.bin("jobs", "cilake"), *words]
+    command: list[str | Path] = [layout.bin("jobs", "cilake"), *words]
     if log is None:
         done = subprocess.run(command, env=environment, check=False, cwd=REPO)
     else:

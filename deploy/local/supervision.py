@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -145,10 +146,8 @@ def stop(layout: Layout) -> int:
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 90
         while processes.alive(pid) and time.monotonic() < deadline:
-            try:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)  # when this very command started it
-            except ChildProcessError:
-                pass
             time.sleep(0.1)
     leftovers = processes.ours(layout)
     processes.end(leftovers, patience=5)

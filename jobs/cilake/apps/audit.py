@@ -13,7 +13,7 @@ from cilake.apps.progress import say
 from cilake.contracts.model import Table
 from cilake.lake.publish import Branch
 from cilake.landing.writer import append_rows
-from cilake.quality.report import render_failures, write_data_docs
+from cilake.quality.report import failure_text, summary, write_data_docs
 from cilake.quality.run import Report, validate
 from cilake.settings import Settings
 
@@ -34,12 +34,7 @@ def audit_rows(
     append_rows(catalog, "ops.validation_results", report.results)
     if settings.data_docs:
         write_data_docs(report, Path(settings.data_docs))
-    say(
-        f"audited {table.address}: {report.row_count:,} rows, {len(report.results)} expectations, "
-        f"{len(report.failures)} failed"
-    )
-    if report.failures:
-        say(render_failures(report))
+    say(failure_text(report) if report.failures else summary(report))
     if not report.was_successful:
         raise AuditError(f"{table.address} was not published: a critical expectation failed (see above)")
     return report

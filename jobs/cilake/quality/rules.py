@@ -39,7 +39,10 @@ class RowsSatisfy(MulticolumnMapMetricProvider):
 
 
 class ExpectRowsToSatisfy(MulticolumnMapExpectation):
-    """Expect a Spark SQL condition to hold in every row (or in the share ``mostly`` of them)."""
+    """Expect a Spark SQL condition to hold in every row (or in the share ``mostly`` of them).
+
+    ``column_list`` names the columns to show, two at least: those of the condition, with a key column.
+    """
 
     condition: str
 

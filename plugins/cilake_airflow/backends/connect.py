@@ -23,6 +23,7 @@ from cilake_airflow.settings import PluginSettings
 
 KEPT_LINES = 20
 GRACE_SECONDS = 15
+STACK_FRAME = "\tat "  # hundreds of these follow a message of Spark and would push it out of what is kept
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,10 @@ def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str
     reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
     reader.start()
     for line in process.stderr or ():
-        said.append(line.rstrip())
-        log.info("%s", said[-1])
+        text = line.rstrip()
+        log.info("%s", text)
+        if text and not text.startswith(STACK_FRAME):
+            said.append(text)
     reader.join()
     return process.wait()
 

@@ -130,7 +130,11 @@ def test_failures_of_siblings():
     quiet = [(1, 1, test, 0, "f" if test == 0 else "p") for test in range(40)]
     outage = [(2, 1, test, 5, "f") for test in range(40)]
     table = results(*quiet, *outage, (3, 1, 0, 9, "p"), (3, 1, 1, 9, "p"))
-    rows = {row["test_key"]: row for row in compute_features(table, runs_of(table)).to_pylist() if row["run_key"] == 3}
+    rows = {
+        row["test_key"]: row
+        for row in compute_features(table, runs_of(table)).to_pylist()
+        if row["run_key"] == 3
+    }
     assert rows[0]["own_isolated_fail_count_10"] == 1
     assert rows[1]["own_isolated_fail_count_10"] == 0
     assert rows[0]["own_last_failure_run_ratio"] == 1

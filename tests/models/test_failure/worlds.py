@@ -21,7 +21,13 @@ def results(*rows: tuple[int, int, int, float, str]) -> pa.Table:
     """Results from (run, job, test, hour, letter)."""
     return pa.Table.from_pylist(
         [
-            {"run_key": run, "job_key": job, "test_key": test, "started_at": hours(at), "test_status": NAMES[s]}
+            {
+                "run_key": run,
+                "job_key": job,
+                "test_key": test,
+                "started_at": hours(at),
+                "test_status": NAMES[s],
+            }
             for run, job, test, at, s in rows
         ],
         schema=RESULTS_SCHEMA,
@@ -49,7 +55,9 @@ def runs_of(table: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(list(runs.values()), schema=RUNS_SCHEMA)
 
 
-def random_world(seed: int = 0, *, jobs: int = 4, tests: int = 30, runs: int = 60) -> tuple[pa.Table, pa.Table]:
+def random_world(
+    seed: int = 0, *, jobs: int = 4, tests: int = 30, runs: int = 60
+) -> tuple[pa.Table, pa.Table]:
     """A world with stable, flaky and broken tests, tied starts, gaps and shuffled rows."""
     rng = np.random.default_rng(seed)
     rate = rng.choice([0.0, 0.01, 0.3, 0.8], size=tests, p=[0.5, 0.3, 0.1, 0.1])

@@ -53,7 +53,8 @@ def _order_by_test(history: History, decisions: Decisions) -> _ByTest:
 def _search(key: np.ndarray, group: np.ndarray, size: int, time_rank: np.ndarray) -> np.ndarray:
     asked = group.astype(np.int64) * size
     asked += time_rank
-    return np.searchsorted(key, asked).astype(np.int32)
+    place: np.ndarray = np.searchsorted(key, asked).astype(np.int32)
+    return place
 
 
 def _other_jobs(history: History, decisions: Decisions, by_test: _ByTest) -> dict[str, np.ndarray]:
@@ -92,7 +93,7 @@ def _failing_jobs(history: History, decisions: Decisions) -> np.ndarray:
     size = history.clock.size
     place = np.flatnonzero(history.code == FAILED)
     instants = history.clock.instants_us
-    expires = np.searchsorted(instants, instants + FAILING_HOURS * HOUR_US, side="right")
+    expires = np.searchsorted(instants, instants + FAILING_HOURS * HOUR_US, side="right") - 1
     end = expires[history.time_rank[place]]
     following = np.minimum(place + 1, len(history.code) - 1)
     is_followed = (place + 1 < len(history.code)) & (history.entity[following] == history.entity[place])
@@ -102,12 +103,13 @@ def _failing_jobs(history: History, decisions: Decisions) -> np.ndarray:
         begun = np.sort(group[place].astype(np.int64) * size + history.time_rank[place])
         ended = np.sort(group[place].astype(np.int64) * size + end)
         # A result that ends an interval is known only after its own instant, as one that begins it.
-        return _search(begun, asked, size, decisions.time_rank) - _search(
-            ended, asked, size, decisions.time_rank
-        )
+        failing = _search(begun, asked, size, decisions.time_rank)
+        failing -= _search(ended, asked, size, decisions.time_rank)
+        return failing
 
     others = count(history.test, decisions.test) - count(history.entity, decisions.entity)
-    return others.astype(np.float32)
+    values: np.ndarray = others.astype(np.float32)
+    return values
 
 
 def _any_job(history: History, decisions: Decisions, by_test: _ByTest) -> dict[str, np.ndarray]:

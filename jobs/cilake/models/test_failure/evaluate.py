@@ -97,7 +97,9 @@ def gate(table: pa.Table) -> tuple[bool, list[str]]:
         )
     for name, row in rows.items():
         if name != MODEL_SCORER and not model[rule.metric] < row[rule.metric]:
-            reasons.append(f"{rule.metric} {model[rule.metric]:.5f} is not below {row[rule.metric]:.5f} of {name}")
+            reasons.append(
+                f"{rule.metric} {model[rule.metric]:.5f} is not below {row[rule.metric]:.5f} of {name}"
+            )
     if not model["calibration_error"] <= rule.maximum_calibration_error:
         reasons.append(
             f"calibration_error {model['calibration_error']:.5f} exceeds {rule.maximum_calibration_error}"

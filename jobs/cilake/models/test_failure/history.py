@@ -51,7 +51,8 @@ class History:
     @property
     def started_us(self) -> np.ndarray:
         """Return the start of each result in microseconds."""
-        return self.clock.instants_us[self.time_rank]
+        values: np.ndarray = self.clock.instants_us[self.time_rank]
+        return values
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def order_results(
     instants, time_rank = factorize(started_us)
     clock = Clock(instants)
     job_keys, job = factorize(job_key)
-    test_keys, test = factorize(test_key)
+    _, test = factorize(test_key)
     entity = test * len(job_keys) + job
 
     final = np.flatnonzero((code != PENDING) & (code != RUNNING))
@@ -171,4 +172,5 @@ def _lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, rows: np.n
     distinct, position = factorize(wanted)
     place = np.minimum(np.searchsorted(keys, distinct), len(keys) - 1)
     of_distinct = np.where(keys[place] == distinct, values[place], np.nan).astype(np.float32)
-    return of_distinct[position[rows]]
+    found: np.ndarray = of_distinct[position[rows]]
+    return found

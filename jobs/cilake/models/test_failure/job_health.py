@@ -42,7 +42,10 @@ def _counts(runs: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _started(runs: pa.Table) -> np.ndarray:
-    return runs.column("started_at").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    values: np.ndarray = (
+        runs.column("started_at").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    )
+    return values
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -71,7 +74,9 @@ def _per_job(runs: pa.Table, job_key: np.ndarray, at_us: np.ndarray) -> dict[str
     def mean(values: np.ndarray, window: int) -> np.ndarray:
         start = np.maximum(begin, end - window)
         sums = _sums(values)
-        return np.where(is_known, (sums[end] - sums[start]) / (np.maximum(end - start, 1) * FIXED_POINT), np.nan)
+        return np.where(
+            is_known, (sums[end] - sums[start]) / (np.maximum(end - start, 1) * FIXED_POINT), np.nan
+        )
 
     def last(values: np.ndarray) -> np.ndarray:
         if not len(values):

@@ -134,13 +134,16 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
 
 
 def _log_odds(model: TrainedModel, matrix: np.ndarray) -> np.ndarray:
+    if model.estimator is None:
+        raise ValueError("the baseline has no estimator to ask")
     with threadpool_limits(limits=1):
-        raw = model.estimator.decision_function(matrix)
+        raw: np.ndarray = model.estimator.decision_function(matrix)
     return model.slope * raw + model.intercept
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-values))
+    odds: np.ndarray = 1.0 / (1.0 + np.exp(-values))
+    return odds
 
 
 def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
@@ -152,19 +155,25 @@ def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
 
 
 def _column(features: pa.Table, name: str) -> np.ndarray:
-    return features.column(name).to_numpy()
+    values: np.ndarray = features.column(name).to_numpy()
+    return values
 
 
 def _texts(features: pa.Table) -> dict[str, list[str]]:
     """Return per group of features what its values say, one text per decision."""
 
     def whole(name: str) -> list[int]:
-        return np.nan_to_num(_column(features, name)).astype(np.int64).tolist()
+        values: list[int] = np.nan_to_num(_column(features, name)).astype(np.int64).tolist()
+        return values
 
     runs, fails = whole("own_run_count"), whole("own_fail_count")
     recent = []
     for total, last5, last20, streak in zip(
-        runs, whole("own_fail_count_5"), whole("own_fail_count_20"), whole("own_fail_streak_count"), strict=True
+        runs,
+        whole("own_fail_count_5"),
+        whole("own_fail_count_20"),
+        whole("own_fail_streak_count"),
+        strict=True,
     ):
         if streak > 5:
             recent.append(f"failed in each of the last {streak} runs")

@@ -25,9 +25,11 @@ FORMAT = 1
 TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 #: Shares of the decisions without a failure that are used for fitting, by what happened before: they are
 #: many and alike.  Each weighs the inverse of its share, so the probabilities stay unbiased.
-EVENTFUL_SHARE = 0.5
-ELSEWHERE_SHARE = 0.25
-UNEVENTFUL_SHARE = 0.03
+EVENTFUL_SHARE = 0.25
+ELSEWHERE_SHARE = 0.1
+UNEVENTFUL_SHARE = 0.02
+#: The shares hold for this many decisions; of fewer, proportionally more are used.
+SHARES_FOR = 10_000_000
 #: Fewer failures than this teach nothing; the baseline is returned instead of a model.
 MINIMUM_FAILURES = 50
 #: Heavily regularised on purpose: an unregularised boosted model is far worse than the baseline.
@@ -43,6 +45,7 @@ MAXIMUM_TREES = 200
 PATIENCE = 10
 #: The latest part of the training decisions, which tunes instead of teaching.
 VALIDATION = timedelta(days=7)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
@@ -66,7 +69,8 @@ def validation_start(features: pa.Table) -> datetime:
     if span["max"] is None:
         raise ValueError("there is no decision to train on")
     latest: datetime = span["max"]
-    return latest - min(VALIDATION, (latest - span["min"]) / 5)
+    start: datetime = latest - min(VALIDATION, (latest - span["min"]) / 5)
+    return start
 
 
 def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
@@ -105,9 +109,8 @@ def train(features: pa.Table, *, validation_start: datetime) -> TrainedModel:
     slope, intercept = _scaling(raw, target[late], weight[late], started)
     final = HistGradientBoostingClassifier(**SETTINGS, max_iter=first.n_iter_, early_stopping=False)
     final.fit(matrix, target, sample_weight=weight)
-    # What a test looks like when nothing is wrong: most decisions, so the median of all of them.
-    uneventful = np.nanmedian(matrix[weight == 1 / UNEVENTFUL_SHARE], axis=0)
-    return _model(decided, outcome, final, slope, intercept, tuple(uneventful.astype(float).tolist()))
+    uneventful = tuple(_median(matrix).tolist())
+    return _model(decided, outcome, final, slope, intercept, uneventful)
 
 
 def baseline(features: pa.Table) -> TrainedModel:
@@ -156,7 +159,8 @@ def _decided(features: pa.Table) -> pa.Table:
 
 
 def _outcome(decided: pa.Table) -> np.ndarray:
-    return decided.column("has_failed").to_numpy()
+    values: np.ndarray = decided.column("has_failed").to_numpy()
+    return values
 
 
 def _sample(decided: pa.Table, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +173,9 @@ def _sample(decided: pa.Table, outcome: np.ndarray) -> tuple[np.ndarray, np.ndar
     share = np.full(len(decided), UNEVENTFUL_SHARE)
     share[decided.column("elsewhere_fail_count_24h").to_numpy() > 0] = ELSEWHERE_SHARE
     share[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL_SHARE
+    share *= max(1.0, SHARES_FOR / max(len(decided), 1))
     share[outcome] = 1.0
+    share = np.minimum(share, 1.0)
     rows = np.flatnonzero(draw < share)
     return rows, 1.0 / share[rows]
 
@@ -190,6 +196,16 @@ def _scaling(
         if after < before:
             return _fit_scaling(raw, target, weight)
     return 1.0, 0.0
+
+
+def _median(matrix: np.ndarray) -> np.ndarray:
+    """Return the middle of each feature where nothing failed lately: what a healthy test looks like.
+
+    A missing value (never failed) counts as the largest, so it is the middle where most never failed.
+    """
+    calm = matrix[matrix[:, FEATURES.index("own_fail_count_20")] == 0]
+    middle = np.median(np.nan_to_num(calm if len(calm) else matrix, nan=np.inf), axis=0)
+    return np.where(np.isinf(middle), np.nan, middle)
 
 
 def _fit_scaling(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

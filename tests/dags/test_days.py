@@ -1,0 +1,60 @@
+"""How the day travels: keys, ranges, and what a run without one does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture(scope="module")
+def timetables(bag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return {
+        dag_id: DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+        for dag_id, dag in bag.dags.items()
+    }
+
+
+def keys(timetable, first, last):
+    infos = timetable.iter_partition_dagrun_infos(earliest=first, latest=last)
+    return [info.partition_key for info in infos]
+
+
+def test_a_range_gives_each_day_once(timetables):
+    first, last = datetime(2026, 1, 30, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
+    wanted = ["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02"]
+    assert keys(timetables["ingest_testgrid"], first, last) == wanted
+
+
+def test_training_has_one_day_per_week(timetables):
+    first, last = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 16, 23, 59, tzinfo=UTC)
+    assert keys(timetables["train_test_failure"], first, last) == ["2026-03-02", "2026-03-09", "2026-03-16"]
+
+
+def test_the_first_run_is_the_coming_midnight_for_the_day_before(timetables):
+    from airflow.timetables.base import TimeRestriction
+
+    info = timetables["ingest_testgrid"].next_dagrun_info_v2(
+        last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
+    )
+    assert info.run_after > datetime.now(UTC)
+    assert (info.run_after - info.partition_date).days == 1
+    assert info.partition_key == info.partition_date.strftime("%Y-%m-%d")
+
+
+@pytest.mark.parametrize("key", ["2026-3-1x", "yesterday", "2026-02-30"])
+def test_a_malformed_key_is_refused(timetables, key):
+    with pytest.raises(ValueError, match="key"):
+        timetables["ingest_testgrid"].resolve_partition_date(key)
+
+
+def test_what_follows_takes_the_same_key(timetables):
+    from airflow.partition_mappers.identity import IdentityMapper
+
+    for dag_id in ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions"):
+        assert isinstance(timetables[dag_id].default_partition_mapper, IdentityMapper)
+        assert timetables[dag_id].default_partition_mapper.to_downstream("2026-03-01") == "2026-03-01"

@@ -1,0 +1,210 @@
+"""Nights against a pretended Airflow, simulator and Trino that speak over loopback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from deploy.local import nights
+from deploy.local.airflow_client import Airflow
+from deploy.local.errors import StackError
+
+FOLLOWS = {
+    "ingest_testgrid": ["refine_ci"],
+    "refine_ci": ["report_ci_health", "score_test_failure"],
+    "score_test_failure": ["measure_predictions"],
+}
+DAY = "2026-03-01"
+
+
+class Pretended:
+    """Runs end when they are looked at for the second time, and then start those that follow."""
+
+    def __init__(self):
+        self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(nights.ALL, True)
+        self.failing, self.silent, self.unavailable, self.valid = set(), set(), 0, set()
+        self.clock, self.logins, self.trained = None, 0, None
+
+    def start(self, dag_id, key, run_id):
+        self.runs.setdefault(dag_id, {})[run_id] = {
+            "dag_run_id": run_id,
+            "partition_key": key,
+            "state": "running",
+            "run_after": f"{len(self.looked):04}",
+        }
+        self.looked[run_id] = 0
+
+    def advance(self, dag_id):
+        for run_id, run in self.runs.get(dag_id, {}).items():
+            self.looked[run_id] += 1
+            if run["state"] == "running" and self.looked[run_id] > 1:
+                run["state"] = "failed" if dag_id in self.failing else "success"
+                if run["state"] == "success":
+                    for other in set(FOLLOWS.get(dag_id, [])) - self.silent:
+                        self.start(other, run["partition_key"], f"{other}-{len(self.looked)}")
+
+    def answer(self, method, path, body, token):
+        if path == "/auth/token":
+            assert body == {"username": "admin", "password": "secret"}
+            self.logins += 1
+            self.valid = {f"t{self.logins}"}
+            return 201, {"access_token": f"t{self.logins}"}
+        if path == "/_ciworld/clock":
+            self.clock = body["as_of"]
+            return 200, {}
+        if path == "/v1/statement":
+            return 200, {"columns": [{"name": "latest"}], "data": [[self.trained]]}
+        if self.unavailable:
+            self.unavailable -= 1
+            return 503, {}
+        if token not in self.valid:
+            return 401, {}
+        return self.api(method, path.removeprefix("/api/v2").partition("?")[0].split("/")[1:], body)
+
+    def api(self, method, words, body):
+        if words == ["importErrors"]:
+            return 200, {"import_errors": []}
+        dag_id = words[1]
+        if words[2:] == [] and method == "PATCH":
+            self.paused[dag_id] = body["is_paused"]
+        if words[2:] == []:
+            return 200, {"dag_id": dag_id, "is_paused": self.paused[dag_id]}
+        if words[2:] == ["dagRuns"] and method == "POST":
+            if body["dag_run_id"] in self.looked:
+                return 409, {}
+            self.start(dag_id, body["partition_key"], body["dag_run_id"])
+            return 200, {}
+        if words[2:] == ["dagRuns"]:
+            self.advance(dag_id)
+            return 200, {"dag_runs": list(self.runs.get(dag_id, {}).values())}
+        if words[-1] == "taskInstances":
+            state = self.runs[dag_id][words[3]]["state"]
+            return 200, {"task_instances": [{"task_id": "work", "state": state, "try_number": 3}]}
+        if "logs" in words:
+            assert words[-1] == "3"
+            return 200, {"content": [{"event": "reading"}, {"event": "the table is gone"}]}
+        return 200, {"value": {"landed": 4} if dag_id == "ingest_testgrid" else {"core.ci_runs": 9}}
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    pretended = Pretended()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self):
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            json_body = raw and self.path != "/v1/statement"
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            status, answer = pretended.answer(
+                self.command, self.path, json.loads(raw) if json_body else None, token
+            )
+            text = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PATCH = handle_one
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    (tmp_path / "passwords.json").write_text('{"admin": "secret"}')
+    monkeypatch.setattr(nights.time, "sleep", lambda seconds: None)
+    pretended.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
+    pretended.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
+    yield pretended
+    server.shutdown()
+
+
+def play(world, **changes):
+    arguments = argparse.Namespace(
+        **({"night_minutes": 1, "train": False, "start": date(2026, 3, 1)} | changes)
+    )
+    return nights._play(world.airflow, world.settings, date(2026, 3, 1), arguments)
+
+
+def test_a_night(world):
+    world.trained = "2026-02-25"
+    played = play(world)
+    assert world.clock == "2026-03-02T00:00:00Z"
+    assert set(played.counts) == set(nights.CHAIN)
+    assert {run["partition_key"] for runs in world.runs.values() for run in runs.values()} == {DAY}
+    assert nights._row(played)[:3] == [DAY, 4, ""]
+
+
+@pytest.mark.parametrize(
+    ("trained", "due"), [(None, True), ("2026-02-22", True), ("2026-02-23", False), ("2026-03-09", False)]
+)
+def test_training_is_weekly_and_not_repeated(world, trained, due):
+    world.trained = trained
+    assert (nights.TRAIN in play(world).counts) is due
+
+
+def test_a_repeat_makes_new_runs(world):
+    world.trained = DAY
+    play(world)
+    play(world)
+    assert {dag_id: len(runs) for dag_id, runs in world.runs.items()} == dict.fromkeys(nights.CHAIN, 2)
+
+
+def test_what_an_interrupted_command_left_ends_first(world):
+    world.trained = DAY
+    world.start("ingest_testgrid", DAY, "left")
+    play(world)
+    assert world.runs["ingest_testgrid"]["left"]["state"] == "success"
+    assert len(world.runs["measure_predictions"]) == 2
+
+
+def test_a_failure_shows_the_log_and_the_way_out(world):
+    world.failing = {"score_test_failure"}
+    with pytest.raises(StackError, match=r"score_test_failure failed(.|\n)*the table is gone(.|\n)*repeat"):
+        play(world)
+
+
+def test_a_dag_that_does_not_follow_is_named(world, monkeypatch):
+    monkeypatch.setattr(nights, "START_SECONDS", 0)
+    world.silent = {"refine_ci"}
+    with pytest.raises(StackError, match="refine_ci did not start for 2026-03-01"):
+        play(world)
+
+
+def test_a_restart_and_an_expired_token_are_outlasted(world):
+    world.unavailable = 3
+    assert world.airflow.dag("refine_ci")["is_paused"]
+    world.valid = set()
+    assert world.airflow.dag("refine_ci")["is_paused"]
+    assert world.logins == 2
+
+
+def test_switching_on_tells_what_to_leave_as_it_was(world):
+    world.paused["refine_ci"] = False
+    assert nights._switch_on(world.airflow) == ["ingest_testgrid", "train_test_failure"]
+    assert not any(world.paused.values())
+
+
+@pytest.mark.parametrize("words", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
+def test_wrong_arguments(words, capsys):
+    with pytest.raises(SystemExit):
+        nights.main(words)
+    assert "2026-3-1" in capsys.readouterr().err or words[-1] == "0"
+
+
+def test_no_first_night():
+    with pytest.raises(StackError, match="START=2026-03-01"):
+        nights.main([])
+
+
+def test_table(capsys):
+    nights.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["a", "long_name"]
+    assert "…" in lines[3]
+    assert all(len(line) <= 72 for line in lines)

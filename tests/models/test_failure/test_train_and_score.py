@@ -1,0 +1,216 @@
+"""The model survives its bytes, refuses foreign ones, and knows when to abstain."""
+
+import hashlib
+import io
+import os
+import time
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from cilake.models.test_failure import evaluate, score, train
+from cilake.models.test_failure.features import FEATURES_SCHEMA
+from cilake.models.test_failure.spec import FEATURES
+
+START = datetime(2021, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def decisions(count: int, seed: int = 0) -> pa.Table:
+    """Decisions whose outcome depends on the last results and on other jobs."""
+    rng = np.random.default_rng(seed)
+    columns = {name: rng.poisson(0.2, count).astype(np.float32) for name in FEATURES}
+    columns["own_run_count"] = rng.integers(1, 60, count).astype(np.float32)
+    columns["own_fail_count_5"] = rng.binomial(5, 0.06, count).astype(np.float32)
+    columns["own_fail_count_20"] = columns["own_fail_count_5"] + rng.binomial(3, 0.1, count)
+    columns["own_fail_count"] = np.minimum(columns["own_fail_count_20"], columns["own_run_count"])
+    columns["own_failed_last_1"] = (rng.random(count) < columns["own_fail_count_5"] / 5).astype(np.float32)
+    columns["own_hours_since_result"] = rng.exponential(8, count).astype(np.float32)
+    columns["elsewhere_fail_count_24h"] = rng.binomial(8, 0.03, count).astype(np.float32)
+    columns["elsewhere_result_count_24h"] = np.full(count, 8, dtype=np.float32)
+    columns["job_run_count"] = rng.integers(1, 99, count).astype(np.float32)
+    columns["own_hours_since_failure"] = np.where(columns["own_fail_count"] > 0, 5, np.nan).astype(np.float32)
+    odds = -5.0 + 1.6 * columns["own_fail_count_5"] + 1.2 * columns["elsewhere_fail_count_24h"]
+    failed = rng.random(count) < 1 / (1 + np.exp(-odds))
+    started = START + np.arange(count) * (30 * DAY / count)
+    keys = {
+        "run_key": pa.array(np.arange(count)),
+        "job_key": pa.array(rng.integers(-5, 5, count)),
+        "test_key": pa.array(rng.integers(-(2**60), 2**60, count)),
+        "started_at": pa.array(started.tolist(), FEATURES_SCHEMA.field("started_at").type),
+        "has_failed": pa.array(failed),
+    }
+    arrays = [keys[f.name] if f.name in keys else pa.array(columns[f.name], f.type) for f in FEATURES_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=FEATURES_SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def past():
+    return decisions(40_000)
+
+
+@pytest.fixture(scope="module")
+def model(past):
+    return train.train(past, validation_start=train.validation_start(past))
+
+
+def test_the_model_beats_the_baselines_on_later_decisions(model):
+    later = decisions(20_000, seed=1)
+    scored = score.predict(model, later, with_reasons=False)
+    table = evaluate.evaluate(
+        {
+            "model": scored["failure_probability"].to_numpy(),
+            "shrunken_history": scored["shrunken_probability"].to_numpy(),
+            "last_value": scored["last_value_probability"].to_numpy(),
+            "base_rate": scored["base_rate_probability"].to_numpy(),
+        },
+        later["has_failed"].to_numpy(),
+    )
+    assert evaluate.gate(replace_calibration_limit(table)) == (True, [])
+
+
+def replace_calibration_limit(table: pa.Table) -> pa.Table:
+    """The made-up world fails far more often than the real one, so its absolute errors are larger."""
+    place = table.schema.get_field_index("calibration_error")
+    return table.set_column(
+        place, table.schema.field(place), pa.array(table["calibration_error"].to_numpy() / 10)
+    )
+
+
+def test_training_repeats(past, model):
+    again = train.train(past, validation_start=train.validation_start(past))
+    rows = past.slice(0, 500)
+    assert np.array_equal(score.probabilities(again, rows), score.probabilities(model, rows))
+
+
+def test_round_trip_through_bytes(past, model):
+    data, digest = train.to_bytes(model)
+    assert digest == hashlib.sha256(data).hexdigest()
+    loaded = train.from_bytes(data, digest)
+    assert score.predict(loaded, past.slice(0, 999)).equals(score.predict(model, past.slice(0, 999)))
+    assert np.array_equal(loaded.uneventful, model.uneventful, equal_nan=True)
+    bare = {"estimator": None, "uneventful": ()}
+    assert replace(loaded, **bare) == replace(model, **bare)
+    fallback = train.baseline(past)
+    assert train.from_bytes(*train.to_bytes(fallback)) == fallback
+
+
+class Hostile:
+    """What an attacker would put into the file."""
+
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+def altered(model, **changes):
+    content = skops.io.loads(train.to_bytes(model)[0], trusted=list(train.TRUSTED_TYPES))
+    return skops.io.dumps({**content, **changes})
+
+
+def test_foreign_bytes_are_refused(model):
+    data, digest = train.to_bytes(model)
+    with pytest.raises(ValueError, match="SHA-256"):
+        train.from_bytes(data[:-1], digest)
+    with pytest.raises(ValueError, match="Hostile"):
+        train.from_bytes(altered(model, estimator=Hostile()))
+    with pytest.raises(ValueError, match="unexpected estimator"):
+        train.from_bytes(altered(model, estimator=LogisticRegression()))
+    with pytest.raises(ValueError, match="other features"):
+        train.from_bytes(altered(model, feature_names=["a"]))
+    with pytest.raises(ValueError, match="unknown layout"):
+        train.from_bytes(altered(model, format=99))
+    with pytest.raises(ValueError, match="unknown layout"):
+        train.from_bytes(skops.io.dumps([1, 2]))
+    with pytest.raises(ValueError, match="no model"):
+        train.from_bytes(b"not a model")
+    hollow = io.BytesIO()
+    with zipfile.ZipFile(hollow, "w") as archive:
+        archive.writestr("readme", "nothing")
+    with pytest.raises(ValueError, match="no model"):
+        train.from_bytes(hollow.getvalue())
+
+
+def test_too_few_failures_give_the_baseline(past):
+    few = past.slice(0, 200)
+    fallback = train.train(few, validation_start=START + DAY / 10)
+    assert fallback.estimator is None
+    scored = score.predict(fallback, few)
+    assert scored["failure_probability"].equals(scored["shrunken_probability"])
+    with pytest.raises(ValueError, match="no decided outcome"):
+        train.baseline(past.slice(0, 0))
+    with pytest.raises(ValueError, match="time zone"):
+        train.train(past, validation_start=datetime(2021, 3, 20))  # noqa: DTZ001
+
+
+def test_pending_rows_teach_nothing(past, model):
+    place = FEATURES_SCHEMA.get_field_index("has_failed")
+    pending = past.slice(0, 3000).set_column(place, FEATURES_SCHEMA.field(place), pa.nulls(3000, pa.bool_()))
+    again = train.train(pa.concat_tables([past, pending]), validation_start=train.validation_start(past))
+    assert again.decision_count == model.decision_count
+    assert again.base_rate == model.base_rate
+
+
+def with_values(row: pa.Table, **values: float) -> pa.Table:
+    for name, value in values.items():
+        place = row.schema.get_field_index(name)
+        row = row.set_column(place, row.schema.field(place), pa.array([value] * len(row), pa.float32()))
+    return row
+
+
+def test_abstention(past, model):
+    calm = {"own_run_count": 30, "own_fail_count": 0, "own_hours_since_result": 5, "job_run_count": 30}
+    row = with_values(past.slice(0, 1), **calm)
+    cases = [
+        ({}, None),
+        ({"own_run_count": 3}, None),
+        ({"own_run_count": 2}, "too_few_runs"),
+        ({"own_hours_since_result": 24 * 14}, None),
+        ({"own_hours_since_result": 24 * 14 + 1}, "stale_input"),
+        ({"job_run_count": 0}, "unseen_job"),
+        ({"job_run_count": 0, "own_run_count": 1}, "unseen_job"),
+    ]
+    scored = score.predict(model, pa.concat_tables([with_values(row, **change) for change, _ in cases]))
+    assert scored.schema == score.PREDICTIONS_SCHEMA
+    assert scored["abstain_reason"].to_pylist() == [reason for _, reason in cases]
+
+
+def test_baselines_by_hand(past):
+    row = with_values(past.slice(0, 1), own_run_count=8, own_fail_count=3, own_failed_last_1=1)
+    values = score.baseline_probabilities(row, 0.01)
+    assert values["shrunken_history"] == pytest.approx([3.02 / 10])
+    assert values["last_value"] == pytest.approx([0.999])
+    assert values["base_rate"] == pytest.approx([0.01])
+
+
+def test_reasons_are_readable_and_only_given_when_they_matter(past, model):
+    broken = with_values(
+        past.slice(0, 1),
+        own_run_count=30,
+        own_fail_count=6,
+        own_fail_count_5=4,
+        own_fail_streak_count=2,
+        elsewhere_fail_count_24h=0,
+    )
+    calm = with_values(
+        broken, own_fail_count_5=0, own_fail_count_20=0, own_fail_count=0, own_fail_streak_count=0
+    )
+    reasons = score.predict(model, pa.concat_tables([broken, calm]))["top_reasons"].to_pylist()
+    assert reasons[0][0] == "failed in 4 of last 5 runs"
+    assert "failed in 0 of last 5 runs" not in reasons[1]
+    assert len(reasons[0]) <= score.MOST_REASONS
+
+
+def test_scoring_is_fast(past, model):
+    began = time.process_time()
+    score.predict(model, past)
+    assert time.process_time() - began < 20
+
+
+def test_nothing_to_score(past, model):
+    assert score.predict(model, past.slice(0, 0)).to_pylist() == []

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.plugins.conftest import ended
+
+pytestmark = pytest.mark.airflow
+
+
+def backend():
+    from cilake_airflow.backends.connect import ConnectRun
+    from cilake_airflow.settings import read_settings
+
+    return ConnectRun(read_settings())
+
+
+def job(*verb):
+    from cilake_airflow.backends.job import Job
+
+    return Job(verb=verb, day=date(2026, 2, 28))
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def test_success(work, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "hidden")
+    monkeypatch.setenv("CILAKE_SPARK_REMOTE", "sc://localhost:1")
+    with caplog.at_level("INFO"):
+        assert backend().run(job("build", "core")) == {"rows": 7}
+    called = work.called()
+    assert called["argv"] == ["build", "core", "--start", "2026-02-28", "--end", "2026-03-01"]
+    assert called["environ"]["CILAKE_SPARK_REMOTE"] == "sc://localhost:1"
+    assert not [name for name in called["environ"] if name.startswith("AIRFLOW")]
+    assert "reading 3 tables" in caplog.text
+
+
+def test_failure_shows_the_last_lines(work):
+    from airflow.sdk.exceptions import AirflowException
+
+    with pytest.raises(AirflowException, match=r"exit code 3(.|\n)*the table is gone"):
+        backend().run(job("fail"))
+
+
+def test_no_json_is_a_failure(work):
+    from airflow.sdk.exceptions import AirflowException
+
+    with pytest.raises(AirflowException, match="not json"):
+        backend().run(job("mute"))
+
+
+def test_missing_executable(monkeypatch):
+    from airflow.sdk.exceptions import AirflowException
+
+    monkeypatch.setenv("CILAKE_JOBS_BIN", "/nowhere/cilake")
+    with pytest.raises(AirflowException, match="CILAKE_JOBS_BIN"):
+        backend().run(job("build"))
+
+
+def test_kill_ends_the_whole_group(work):
+    from airflow.sdk.exceptions import AirflowException
+
+    run, failures = backend(), []
+
+    def follow():
+        try:
+            run.run(job("hang"))
+        except AirflowException as error:
+            failures.append(str(error))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    until(work.record.exists)
+    run.kill()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert "exit code -15" in failures[0]
+    until(lambda: all(ended(pid) for pid in work.called()["pids"]))
+    run.kill()  # once more is harmless
+
+
+def test_a_timeout_ends_the_work(work):
+    class TooLong(BaseException):
+        pass
+
+    def ring(signum, frame):
+        raise TooLong
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    main = threading.main_thread().ident
+    watcher = threading.Thread(
+        target=lambda: (until(work.record.exists), signal.pthread_kill(main, signal.SIGUSR1))
+    )
+    try:
+        watcher.start()
+        with pytest.raises(TooLong):
+            backend().run(job("hang"))
+    finally:
+        watcher.join()
+        signal.signal(signal.SIGUSR1, before)
+    until(lambda: all(ended(pid) for pid in work.called()["pids"]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal on a parent's death is Linux's")
+def test_the_work_dies_with_a_killed_task(work):
+    code = (
+        "from datetime import date\n"
+        "from cilake_airflow.backends.connect import ConnectRun\n"
+        "from cilake_airflow.backends.job import Job\n"
+        "from cilake_airflow.settings import read_settings\n"
+        "ConnectRun(read_settings()).run(Job(verb=('hang',), day=date(2026, 1, 1)))\n"
+    )
+    task = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ), stderr=subprocess.DEVNULL)
+    until(work.record.exists, 60)
+    task.kill()
+    task.wait()
+    until(lambda: ended(work.called()["pids"][0]))
+    os.kill(work.called()["pids"][1], signal.SIGKILL)  # the sleeper of the fake
+
+
+def test_a_parent_that_died_first_is_noticed(tmp_path):
+    from cilake_airflow.backends import die_with_parent
+
+    marker = tmp_path / "ran"
+    command = [sys.executable, die_with_parent.__file__, "1", "touch", str(marker)]
+    assert subprocess.run(command, check=False).returncode == 143
+    assert not Path(marker).exists()

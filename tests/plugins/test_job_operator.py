@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture(scope="module")
+def dags():
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from tests.airflow_session import DAGS, migrated
+
+    migrated()
+    bag = DagBag(str(DAGS))
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(bag, "dags-folder", None)
+    return bag.dags
+
+
+def test_every_dag_runs_for_the_day_of_its_configuration(dags, work):
+    for dag in dags.values():
+        run = dag.test(logical_date=None, run_conf={"day": "2026-03-01"})
+        assert run.state == "success", dag.dag_id
+        verb = dag.tasks[0].verb
+        assert work.called()["argv"] == [*verb, "--start", "2026-03-01", "--end", "2026-03-02"]
+        ti = run.get_task_instance(dag.tasks[0].task_id)
+        assert ti.xcom_pull(task_ids=dag.tasks[0].task_id) == {"rows": 7}
+
+
+@pytest.mark.parametrize("conf", [{}, {"day": "2026-3-1"}, {"day": "../../etc"}])
+def test_a_run_without_a_day_fails_at_once(dags, work, conf):
+    run = dags["refine_ci"].test(logical_date=None, run_conf=conf)
+    assert run.state == "failed"
+    assert not work.record.exists()
+
+
+class Instance:
+    dag_id, run_id, task_id = "d", "r", "t"
+
+    def __init__(self, try_number, max_tries):
+        self.try_number, self.max_tries = try_number, max_tries
+
+
+def job(try_number, max_tries):
+    from cilake_airflow.operators.job_operator import CilakeJobOperator
+
+    operator = CilakeJobOperator(task_id="t", verb=["build", "core"], day="2026-03-01", retries=2)
+    return operator.job_of({"ti": Instance(try_number, max_tries)})
+
+
+def test_tries_after_a_clear_are_a_new_cycle():
+    assert [(job(n, 2).cycle, job(n, 2).attempt) for n in (1, 2, 3)] == [(0, 1), (0, 2), (0, 3)]
+    # Cleared after its first try: Airflow counts on and moves the bound.
+    assert [(job(n, 3).cycle, job(n, 3).attempt) for n in (2, 3, 4)] == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_tokens_name_attempts():
+    assert job(1, 2).token(1) == job(2, 2).token(1)
+    assert job(2, 2).token(1) != job(2, 2).token(2)
+    assert job(1, 2).token(1) != job(2, 3).token(1)
+    assert len(job(1, 2).token(1)) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "partition key"),
+        ("None", "partition key"),
+        ("2026-02-30", "YYYY-MM-DD"),
+        ("20260301", "YYYY-MM-DD"),
+    ],
+)
+def test_bad_days(text, message):
+    from cilake_airflow.backends.job import BadDay, parse_day
+
+    with pytest.raises(BadDay, match=message):
+        parse_day(text)

@@ -1,0 +1,110 @@
+"""For every hand-written rule, rows in which it fails; and what a good row needs beyond the contract's examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Sample = list[dict[str, Any]]
+
+GOOD: dict[str, dict[str, Any]] = {
+    "core.ci_jobs": {"is_upgrade": True},
+    "predictions.outcomes": {"known_at": "2021-06-23T00:00:00Z"},
+    "predictions.accuracy": {"failure_count": 1},
+}
+
+_PAYLOADS: dict[str, Sample] = {
+    "payload_size_true": [{"payload": b"{}", "payload_bytes": 3}],
+    "payload_not_blank": [{"payload": b"", "payload_bytes": 0}],
+    "status_is_success": [{"http_status": 503}],
+    "clocks_agree": [{"fetched_at": "2021-06-22T00:00:00Z", "served_at": "2021-06-25T00:00:00Z"}],
+}
+
+BAD: dict[str, dict[str, Sample]] = {
+    "raw.testgrid__summaries": _PAYLOADS,
+    "raw.testgrid__tables": _PAYLOADS,
+    "core.ci_jobs": {
+        "job_name_not_blank": [{"job_name": "  "}],
+        "job_name_unique": [{"job_key": 1, "job_name": "a"}, {"job_key": 2, "job_name": "a"}],
+        "from_release_needs_upgrade": [{"from_release": "4.7", "is_upgrade": False}],
+    },
+    "core.ci_runs": {
+        "counts_add_up": [{"test_count": 1, "passed_count": 1, "failed_count": 1}],
+        "started_at_plausible": [{"started_at": "2013-12-31T23:59:59Z"}],
+        "started_at_mostly_plausible": [
+            {"started_at": "2021-06-24T00:00:00Z", "known_at": "2021-06-22T00:00:00Z"}
+        ],
+        "run_date_is_start_day": [{"started_at": "2021-06-21T23:59:59Z", "run_date": "2021-06-22"}],
+        "build_id_not_blank": [{"build_id": ""}],
+        "build_unique": [{"run_key": 1, "build_id": "7"}, {"run_key": 2, "build_id": "7"}],
+        "most_runs_have_results": [{"test_count": 0}, {"test_count": 0}, {"test_count": 1}],
+    },
+    "core.tests": {
+        "test_name_not_blank": [{"test_name": " "}],
+        "test_name_unique": [{"test_key": 1, "test_name": "a"}, {"test_key": 2, "test_name": "a"}],
+        "test_name_short": [{"test_name": "x" * 4001}],
+    },
+    "core.test_results": {
+        "run_date_is_start_day": [{"started_at": "2021-06-21T00:00:00Z", "run_date": "2021-06-20"}],
+        "known_after_start": [{"started_at": "2021-06-21T13:00:00Z", "known_at": "2021-06-21T12:59:59Z"}],
+        "failed_share_below_half": [
+            {"test_status": "failed"},
+            {"test_status": "timed_out"},
+            {"test_status": "passed"},
+        ],
+        "running_share_small": [{"test_status": "running"}, {"test_status": "passed"}],
+    },
+    "kpi.daily_job_health": {
+        "run_parts_add_up": [{"run_count": 1, "run_passed_count": 1, "run_failed_count": 1}],
+        "has_runs": [{"run_count": 0, "run_passed_count": 0}],
+        "pass_ratio_consistent": [
+            {"passed_count": 1, "failed_count": 1, "pass_ratio": 1.0},
+            {"passed_count": 0, "failed_count": 0, "pass_ratio": 0.0},
+            {"passed_count": 1, "failed_count": 1, "pass_ratio": None},
+        ],
+        "failing_tests_have_failures": [{"failing_test_count": 1, "failed_count": 0}],
+        "job_name_not_blank": [{"job_name": ""}],
+        "few_jobs_are_down": [{"pass_ratio": 0.0}, {"pass_ratio": 1.0}],
+    },
+    "predictions.test_failure": {
+        "probability_not_certain": [{"failure_probability": 1.0}, {"failure_probability": 0.0}],
+        "abstains_on_a_minority": [{"abstain_reason": "stale_input"}],
+        "scored_after_decision_day": [{"prediction_date": "2021-06-21", "scored_at": "2021-06-20T23:00:00Z"}],
+        "most_rows_have_reasons": [{"top_reasons": None}],
+        "model_version_not_blank": [{"model_version": ""}],
+    },
+    "predictions.outcomes": {
+        "outcome_after_decision_day": [
+            {"prediction_date": "2021-06-21", "outcome_at": "2021-06-21T23:59:59Z"}
+        ],
+        "outcome_within_horizon": [{"prediction_date": "2021-06-21", "outcome_at": "2021-07-07T00:00:00Z"}],
+        "known_after_outcome": [{"outcome_at": "2021-06-22T05:00:00Z", "known_at": "2021-06-22T04:59:59Z"}],
+        "failed_share_below_half": [{"has_failed": True}, {"has_failed": True}, {"has_failed": False}],
+    },
+    "predictions.accuracy": {
+        "brier_in_range": [{"brier": 1.5}],
+        "calibration_error_in_range": [{"calibration_error": -0.1}],
+        "average_precision_in_range": [{"average_precision": 1.01}],
+        "log_loss_finite": [{"log_loss": -1.0}, {"log_loss": float("nan")}, {"log_loss": float("inf")}],
+        "failures_within_decisions": [{"failure_count": 2, "decision_count": 1}],
+        "precision_needs_failures": [{"failure_count": 1, "average_precision": None}],
+    },
+    "ops.receipts": {
+        "parts_add_up": [{"expected_count": 2, "landed_count": 1}],
+        "nothing_missing": [{"expected_count": 2, "landed_count": 1, "missing_count": 1}],
+        "few_rejected": [{"expected_count": 2, "landed_count": 1, "rejected_count": 1}],
+    },
+    "ops.quarantine": {
+        "reason_not_blank": [{"reason": ""}],
+        "payload_not_larger": [{"payload": b"abc", "payload_bytes": 2}],
+    },
+    "ops.validation_results": {
+        "failures_say_what_was_seen": [{"was_successful": False, "observed": None}],
+    },
+    "ops.model_versions": {
+        "promoted_has_artifact": [{"is_promoted": True, "artifact_sha256": None}],
+        "gate_reasons_not_blank": [{"gate_reasons": " "}],
+        "trained_after_its_data": [
+            {"trained_through_date": "2021-06-22", "trained_at": "2021-06-21T00:00:00Z"}
+        ],
+    },
+}
