@@ -47,7 +47,7 @@ def make_frame(spark: SparkSession, table: Table | str, rows: list[Row]) -> Data
     }
     contract = registry.table(table) if isinstance(table, str) else table
     schema = pa.schema([(column.name, types[column.type]) for column in contract.columns])
-    # Through Arrow the rows become a local relation; plain Python rows would need Python workers in every query.
+    # Through Arrow the rows become a local relation; plain rows would need Python workers in every query.
     return spark.createDataFrame(pa.Table.from_pylist(rows, schema=schema))
 
 

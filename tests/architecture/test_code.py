@@ -64,7 +64,7 @@ def test_nothing_unpickles() -> None:
 
 
 def test_only_settings_reads_settings_from_the_environment() -> None:
-    """Other packages of the jobs get a ``Settings``; the text ``CILAKE_`` elsewhere may only be in messages."""
+    """Everything else is given a ``Settings``; elsewhere ``CILAKE_`` may only be in messages."""
     readers = [
         _name(path)
         for path in JOBS

@@ -1,4 +1,4 @@
-"""For every hand-written rule, rows in which it fails; and what a good row needs beyond the contract's examples."""
+"""For every hand-written rule, rows in which it fails; and what a good row needs besides the examples."""
 
 from __future__ import annotations
 

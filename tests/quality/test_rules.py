@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from cilake.contracts import registry
-from cilake.quality import run, suite
-
 from tests.builders import make_frame, make_row
 from tests.quality.samples import BAD, GOOD
+
+from cilake.contracts import registry
+from cilake.quality import run, suite
 
 HAND_WRITTEN = [
     (table.address, entry["id"])

@@ -3,10 +3,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 import pytest
+from tests.builders import make_frame, make_row
+
 from cilake.contracts import registry
 from cilake.quality import report, run
-
-from tests.builders import make_frame, make_row
 
 pytestmark = pytest.mark.spark
 DAY = date(2021, 6, 21)

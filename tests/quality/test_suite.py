@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from cilake.contracts import registry
 from cilake.contracts.model import Column, Table
 from cilake.quality import suite

@@ -42,8 +42,8 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
             say("decoding payloads")
             facts = marked.agg(
                 F.count("*"),
-                F.count_if("is_changed"),
-                F.count_if("is_changed AND is_republished"),
+                F.count_if(F.col("is_changed")),
+                F.count_if(F.col("is_changed") & F.col("is_republished")),
                 F.min(F.when(F.col("is_changed"), F.to_date("started_at"))),
                 F.max(F.when(F.col("is_changed"), F.to_date("started_at"))),
             ).collect()[0]
@@ -60,7 +60,7 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
     payloads = spark.table(PAYLOADS.identifier).where(
         (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
     )
-    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256")
+    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin").alias("origin")
     return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
         payload_decoder(), SPARK_SCHEMA
     )

@@ -18,10 +18,12 @@ from cilake.quality import suite
 from cilake.quality.run import Failure, Report
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% } th, td { border-bottom: 1px solid #ddd; padding: .4rem .6rem;
-text-align: left; vertical-align: top } code, pre { font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap }
-.held { color: #1a7f37 } .critical { color: #b42318; font-weight: 600 } .warning { color: #b54708 } .info { color: #175cd3 }
+text-align: left; vertical-align: top }
+code, pre { font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap }
+.held { color: #1a7f37 } .critical { color: #b42318; font-weight: 600 }
+.warning { color: #b54708 } .info { color: #175cd3 }
 """
 
 
@@ -87,7 +89,7 @@ def _index_entry(report: Report) -> dict[str, Any]:
 
 
 def _index(entries: list[dict[str, Any]]) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f'<a href="{_text(entry["table_address"])}.html">{_text(entry["table_address"])}</a>',
             _verdict(entry["was_successful"], entry["failed_count"]),
@@ -115,8 +117,8 @@ def _page(report: Report) -> str:
     body = (
         f'<p><a href="index.html">All tables</a></p><h1>{_text(table.title)}</h1>'
         f"<p><code>{_text(report.table_address)}</code>: {_text(table.grain)}</p>"
-        f"<p>{_verdict(report.was_successful, len(failed))}: {len(rows) - len(failed)} of {len(rows)} rules hold "
-        f"over {_text(report.row_count)} rows; day {_text(report.partition_date)}, "
+        f"<p>{_verdict(report.was_successful, len(failed))}: {len(rows) - len(failed)} of {len(rows)} rules "
+        f"hold over {_text(report.row_count)} rows; day {_text(report.partition_date)}, "
         f"check {_text(report.validation_id)}, {_text(_validated_at(report))} UTC.</p>{_table(heads, rows)}"
     )
     return _html(report.table_address, body)
@@ -127,7 +129,8 @@ def _rule_row(result: dict[str, Any], entry: suite.Entry, failure: Failure | Non
     seen = ""
     if failure:
         examples = "\n".join(_json(example) for example in failure.examples)
-        seen = f"<code>{_text(_json(failure.observed))}</code><pre>{_text(examples)}</pre>{_text(failure.advice)}"
+        seen = f"<code>{_text(_json(failure.observed))}</code><pre>{_text(examples)}</pre>"
+        seen += _text(failure.advice)
     rule = f"{result['expectation_type']} {_json(entry.get('kwargs', {}))}"
     return (
         f'<span class="{severity if failure else "held"}">{"failed" if failure else "holds"}</span>',

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from great_expectations.execution_engine import SparkDFExecutionEngine
-from great_expectations.expectations.expectation import MulticolumnMapExpectation
 from great_expectations.expectations.core import UnexpectedRowsExpectation
+from great_expectations.expectations.expectation import MulticolumnMapExpectation
 from great_expectations.expectations.metrics.map_metric_provider import (
     MulticolumnMapMetricProvider,
     multicolumn_condition_partial,
@@ -33,7 +33,7 @@ class RowsSatisfy(MulticolumnMapMetricProvider):
     condition_value_keys = ("condition",)
 
     @multicolumn_condition_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column_list: Any, condition: str, **_: Any) -> Any:  # noqa: N805
+    def _spark(cls, column_list: Any, condition: str, **_: Any) -> Any:
         # A null condition is no evidence against the row: nullability has its own rules.
         return F.coalesce(F.expr(condition), F.lit(True))
 
@@ -60,8 +60,11 @@ class ExpectNoRows(UnexpectedRowsExpectation):
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
 
     def _validate(
-        self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
-    ) -> dict:
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> Any:
         rows = metrics["unexpected_rows_query.table"]
         counted = {**metrics, "unexpected_rows_query.row_count": len(rows)}
         return super()._validate(counted, runtime_configuration, execution_engine)

@@ -62,6 +62,7 @@ def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partit
         batch: the rows about to be published; read several times, so not an expensive plan.
         validation_id: the id of this check, equal for all tables of one build.
         partition_date: the day the build is for.
+
     """
     contract = registry.table(table) if isinstance(table, str) else table
     entries = suite.read(contract)
@@ -174,9 +175,9 @@ def _error(info: Any) -> str | None:
     if not info:
         return None
     if info.get("raised_exception"):
-        return _plain(info.get("exception_message"))
+        return str(_plain(info.get("exception_message")))
     messages = [one["exception_message"] for one in info.values() if isinstance(one, dict)]
-    return _plain("; ".join(messages)) if messages else None
+    return str(_plain("; ".join(messages))) if messages else None
 
 
 def _examples(result: dict[str, Any]) -> list[dict[str, Any]]:

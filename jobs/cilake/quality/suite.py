@@ -76,6 +76,7 @@ def read(table: Table, root: Path | None = None) -> list[Entry]:
 
     Raises:
         SuiteError: when the file is missing, is not JSON or holds an incomplete rule.
+
     """
     path = suite_path(table, root)
     try:
@@ -218,7 +219,7 @@ def _key_entry(table: Table) -> Entry:
         "key_unique",
         NO_ROWS,
         {
-            "unexpected_rows_query": f"select {key}, count(*) as row_count from {{batch}}{where} "
+            "unexpected_rows_query": f"select {key}, count(*) as row_count from {{batch}}{where} "  # noqa: S608
             f"group by {key} having count(*) > 1 limit 100"
         },
         f"{table.grain}{sampled}",

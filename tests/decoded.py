@@ -1,0 +1,31 @@
+"""Decoded runs for transform tests, as the collector's decoder makes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
+from tests.grids import dump
+
+
+def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06-25") -> Any:
+    """The dataframe of the tables' runs, served at an hour of 2021-06-25 and landed on a day."""
+    at = datetime(2021, 6, 25, served_hour, tzinfo=UTC)
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "payload": [dump(table) for table in tables],
+            "served_at": pa.array([at] * len(tables), pa.timestamp("us", tz="UTC")),
+            "partition_date": [date.fromisoformat(landed)] * len(tables),
+            "origin": [f"{landed}|{served_hour}|{i}" for i in range(len(tables))],
+        }
+    )
+    runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))))
+    return spark.createDataFrame(runs.to_pylist(), SPARK_SCHEMA) if runs.num_rows else spark.createDataFrame([], SPARK_SCHEMA)
+
+
+def rows_of(frame: Any) -> list[tuple[Any, ...]]:
+    """The rows of a dataframe, sorted."""
+    return sorted((tuple(row) for row in frame.collect()), key=repr)

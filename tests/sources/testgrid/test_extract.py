@@ -1,0 +1,135 @@
+"""Collecting from a misbehaving service: what is landed, refused, retried and counted."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import orjson
+import pytest
+
+from cilake.landing.envelope import Known
+from cilake.sources.testgrid.client import Client, FetchError
+from cilake.sources.testgrid.extract import extract_dashboard, find_dashboards
+from tests.grids import dump, make_table
+
+TABLE = dump(make_table({"Overall": [1]}))
+
+
+@pytest.fixture
+def service():
+    """A service whose replies a test sets by path, each a list used up to its last."""
+    replies: dict[str, list[tuple[int, dict[str, str], bytes]]] = {}
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, dict(self.headers)))
+            queue = replies.get(self.path.partition("?")[0] + _tab(self.path), [(404, {}, b"")])
+            status, headers, body = queue.pop(0) if len(queue) > 1 else queue[0]
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", replies, asked
+    server.shutdown()
+    server.server_close()
+
+
+def _tab(path):
+    return "#" + path.rpartition("tab=")[2] if "tab=" in path else ""
+
+
+def make_client(url, waits=None, seconds=30, **limits):
+    options = {"attempts": 3, "limit_bytes": 10_000_000} | limits
+    wait = waits.append if waits is not None else (lambda seconds: None)
+    return Client(url, deadline=time.monotonic() + seconds, wait=wait, **options)
+
+
+def collect(url, known=None, **limits):
+    client = make_client(url, **limits)
+    with ThreadPoolExecutor(2) as pool:
+        return list(extract_dashboard(client, pool, "d", known or {"summary": {}, "table": {}}))
+
+
+def states(envelopes):
+    return {envelope.natural_id: envelope.state for envelope in envelopes}
+
+
+def test_every_tab_of_the_summary_makes_one_envelope(service):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, orjson.dumps({t: {} for t in ("ok", "cut", "gone")}))]
+    replies["/d/table#ok"] = [(200, {"ETag": '"1"', "Date": "Mon, 21 Jun 2021 13:00:00 GMT"}, TABLE)]
+    replies["/d/table#cut"] = [(200, {}, TABLE[:-5])]
+    envelopes = collect(url)
+    assert states(envelopes) == {"d": "landed", "d/ok": "landed", "d/cut": "rejected", "d/gone": "missing"}
+    landed = next(e for e in envelopes if e.natural_id == "d/ok")
+    assert landed.payload == TABLE
+    assert landed.served_at.isoformat() == "2021-06-21T13:00:00+00:00"
+    assert "malformed_json" in next(e.reason for e in envelopes if e.state == "rejected")
+
+
+def test_unchanged_content_is_recognised_by_etag_and_by_digest(service):
+    url, replies, asked = service
+    replies["/d/summary"] = [(200, {}, b'{"a": {}, "b": {}}')]
+    replies["/d/table#a"] = [(304, {}, b"")]
+    replies["/d/table#b"] = [(200, {}, TABLE)]
+    first = {e.natural_id: e for e in collect(url)}
+    later = make_table({"Overall": [1]}) | {"status": "Served 9 results"}
+    replies["/d/table#b"] = [(200, {}, dump(later))]
+    known = {"summary": {}, "table": {"d/a": Known("x", '"tag"'), "d/b": Known(first["d/b"].content_sha256, None)}}
+    assert states(collect(url, known)) == {"d": "landed", "d/a": "unchanged", "d/b": "unchanged"}
+    assert any(headers.get("If-None-Match") == '"tag"' for _, headers in asked)
+
+
+def test_unreadable_summary_is_rejected_and_stops_nothing_else(service):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, b'{"tab": 3}')]
+    assert states(collect(url)) == {"d": "rejected"}
+
+
+def test_refusals_are_waited_out_as_asked(service):
+    url, replies, _ = service
+    replies["/x"] = [(429, {"Retry-After": "7"}, b""), (503, {}, b""), (200, {}, b"{}")]
+    waits: list[float] = []
+    assert make_client(url, waits).get("/x").status == 200
+    assert waits[0] >= 7 and len(waits) == 2
+
+
+def test_a_wait_past_the_time_bound_is_refused(service):
+    url, replies, _ = service
+    replies["/x"] = [(429, {"Retry-After": "3600"}, b"")]
+    with pytest.raises(FetchError, match="time bound"):
+        make_client(url).get("/x")
+
+
+def test_truncated_bodies_are_retried_and_never_taken(service):
+    url, replies, _ = service
+    replies["/x"] = [(200, {"Content-Length": "100", "Connection": "close"}, b"{"), (200, {}, b"{}")]
+    assert make_client(url).get("/x").body == b"{}"
+
+
+def test_bodies_over_the_limit_are_refused(service):
+    url, replies, _ = service
+    replies["/x"] = [(200, {}, b"x" * 2000)]
+    with pytest.raises(FetchError, match="larger than"):
+        make_client(url, limit_bytes=1000).get("/x")
+
+
+def test_patterns_name_dashboards(service):
+    url, replies, asked = service
+    client = make_client(url)
+    assert find_dashboards(client, ["a", "b"]) == ["a", "b"] and not asked
+    replies["/api/v1/dashboards"] = [(200, {}, b'{"dashboards": [{"name": "x-1"}, {"name": "y"}, {"name": "x-2"}]}')]
+    assert find_dashboards(client, ["x-*", "x-1"]) == ["x-1", "x-2"]
+    with pytest.raises(LookupError, match="no dashboard matches"):
+        find_dashboards(client, ["z*"])

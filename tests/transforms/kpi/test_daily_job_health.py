@@ -1,0 +1,46 @@
+"""Daily job health: counts over results that ran, per job and day."""
+
+import pytest
+
+from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.transforms.core import ci_jobs, ci_runs, test_results
+from cilake.transforms.kpi import daily_job_health
+from tests.builders import make_frame
+from tests.decoded import decode, rows_of
+from tests.grids import make_table
+
+pytestmark = pytest.mark.spark
+
+
+def build(spark, *tables):
+    decoded = decode(spark, *tables)
+    newest = ci_runs.select_newest(ci_runs.mark_changed(decoded, make_frame(spark, CI_RUNS, [])))
+    jobs = ci_jobs.transform(decoded, make_frame(spark, CI_JOBS, []))
+    return daily_job_health.transform(ci_runs.transform(newest), jobs, test_results.transform(newest))
+
+
+def test_counts_add_up_and_the_ratio_is_over_what_ran(spark):
+    table = make_table({"Overall": [12], "a": [12], "b": [1], "c": [13], "d": [4], "e": [7], "f": [0]})
+    (row,) = build(spark, table).collect()
+    assert (row.run_count, row.run_passed_count, row.run_failed_count) == (1, 0, 1)
+    counts = (row.passed_count, row.failed_count, row.flaky_count, row.running_count, row.other_count)
+    assert counts == (1, 2, 1, 1, 1)
+    assert row.pass_ratio == 0.25 and row.failing_test_count == 2
+
+
+def test_a_day_on_which_nothing_ran_to_an_end_has_no_ratio(spark):
+    (row,) = build(spark, make_table({"Overall": [4]})).collect()
+    assert row.pass_ratio is None and row.failing_test_count == 0
+
+
+def test_same_input_same_rows_and_duplicates_do_not_count_twice(spark):
+    table = make_table({"Overall": [1, 12], "a": [1, 12]})
+    assert rows_of(build(spark, table, table)) == rows_of(build(spark, table))
+    assert build(spark).count() == 0
+
+
+def test_contract_columns_come_in_order(spark):
+    assert build(spark, make_table({"Overall": [1]})).columns == daily_job_health.TABLE.column_names
+    assert TEST_RESULTS.primary_key == ("run_key", "test_key")
