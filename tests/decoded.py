@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
+from tests.grids import dump
 
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
-from tests.grids import dump
 
 
 def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06-25") -> Any:
@@ -23,7 +23,11 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
         }
     )
     runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))))
-    return spark.createDataFrame(runs.to_pylist(), SPARK_SCHEMA) if runs.num_rows else spark.createDataFrame([], SPARK_SCHEMA)
+    return (
+        spark.createDataFrame(runs.to_pylist(), SPARK_SCHEMA)
+        if runs.num_rows
+        else spark.createDataFrame([], SPARK_SCHEMA)
+    )
 
 
 def rows_of(frame: Any) -> list[tuple[Any, ...]]:

@@ -31,7 +31,9 @@ class Settings:
     spark_jars: str = ""
     trino_url: str = ""
     testgrid_url: str = "https://testgrid.k8s.io"
-    testgrid_dashboards: str = "redhat-openshift-ocp-release-*-blocking,redhat-openshift-ocp-release-*-informing"
+    testgrid_dashboards: str = (
+        "redhat-openshift-ocp-release-*-blocking,redhat-openshift-ocp-release-*-informing"
+    )
     data_docs: str = ""
     artifacts: str = "s3://lake/models"
     landing_seconds: int = 1800
@@ -49,6 +51,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Raises:
         SettingsError: when a number is not one.
+
     """
     given = os.environ if environment is None else environment
     values: dict[str, object] = {}
@@ -69,6 +72,9 @@ def require(settings: Settings, *names: str) -> None:
 
     Raises:
         SettingsError: naming the missing ones and the way out.
+
     """
     if missing := [f"CILAKE_{name.upper()}" for name in names if not getattr(settings, name)]:
-        raise SettingsError(f"missing settings: {', '.join(missing)} (the embedded stack writes them on `make up`)")
+        raise SettingsError(
+            f"missing settings: {', '.join(missing)} (the embedded stack writes them on `make up`)"
+        )

@@ -29,6 +29,7 @@ def parse_window(start: str, end: str | None = None) -> Window:
 
     Raises:
         ValueError: when a day is malformed or the window is empty.
+
     """
     first = parse_day(start)
     return Window(first, parse_day(end) if end else first + timedelta(days=1))

@@ -39,6 +39,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
 
     Raises:
         SettingsError: when the back end is unknown.
+
     """
     given = os.environ if environment is None else environment
     # The file wins: it is read for every task, while the variables are as old as the scheduler.

@@ -29,6 +29,7 @@ def audit_rows(
 
     Raises:
         AuditError: when a critical expectation failed, with rule, observed value and example rows.
+
     """
     report = validate(table, rows, validation_id=validation_id, partition_date=day)
     append_rows(catalog, "ops.validation_results", report.results)
@@ -41,7 +42,12 @@ def audit_rows(
 
 
 def auditor(
-    settings: Settings, catalog: Catalog, rows: Callable[[Branch], DataFrame], *, validation_id: str, day: date
+    settings: Settings,
+    catalog: Catalog,
+    rows: Callable[[Branch], DataFrame],
+    *,
+    validation_id: str,
+    day: date,
 ) -> Callable[[Branch], None]:
     """An audit function for ``write_audit_publish`` that checks ``rows(branch)``."""
 

@@ -48,7 +48,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
                 F.max(F.when(F.col("is_changed"), F.to_date("started_at"))),
             ).collect()[0]
             say(f"{facts[1]:,} new or corrected runs ({facts[2]:,} corrected)")
-            written = dict.fromkeys((TESTS.address, CI_JOBS.address, TEST_RESULTS.address, CI_RUNS.address), 0)
+            written = dict.fromkeys(
+                (TESTS.address, CI_JOBS.address, TEST_RESULTS.address, CI_RUNS.address), 0
+            )
             if facts[1]:
                 written |= _publish_core(spark, settings, window, marked, facts)
             return written
@@ -60,7 +62,9 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
     payloads = spark.table(PAYLOADS.identifier).where(
         (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
     )
-    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin").alias("origin")
+    origin = (
+        F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin").alias("origin")
+    )
     return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
         payload_decoder(), SPARK_SCHEMA
     )
@@ -98,7 +102,9 @@ def _publish_core(
         rows = branch.read()
         if branch.table in (TEST_RESULTS, CI_RUNS):
             keys = F.broadcast(runs.select("run_key"))
-            rows = rows.where(f"run_date BETWEEN DATE '{first}' AND DATE '{last}'").join(keys, "run_key", "left_semi")
+            rows = rows.where(f"run_date BETWEEN DATE '{first}' AND DATE '{last}'").join(
+                keys, "run_key", "left_semi"
+            )
             rows = rows.select(branch.table.column_names)
         return rows
 

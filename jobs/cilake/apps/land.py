@@ -35,6 +35,7 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
 
     Raises:
         LandingError: when a payload could not be fetched, or more than the allowed share is unreadable or gone.
+
     """
     if not settings.dashboard_patterns:
         raise SettingsError("CILAKE_TESTGRID_DASHBOARDS names no dashboard")
@@ -104,5 +105,7 @@ def _store(catalog: Catalog, batch: list[Envelope], day: date, landing_id: str) 
 
 
 def _in_words(counts: Counter[str]) -> str:
-    states = ", ".join(f"{counts[s]} {s}" for s in ("landed", "unchanged", "rejected", "missing") if counts[s])
+    states = ", ".join(
+        f"{counts[s]} {s}" for s in ("landed", "unchanged", "rejected", "missing") if counts[s]
+    )
     return f"{states or 'nothing'} ({counts['bytes'] / 1e6:.1f} MB)"

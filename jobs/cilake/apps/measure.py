@@ -50,20 +50,26 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         outcome_count = replace_rows(spark, settings, catalog, OUTCOMES, rows, **common)
         say(f"{outcome_count:,} outcomes written")
         accuracy = _measure(spark, scope)
-        accuracy_count = replace_rows(spark, settings, catalog, ACCURACY, accuracy, **common) if accuracy else 0
+        accuracy_count = (
+            replace_rows(spark, settings, catalog, ACCURACY, accuracy, **common) if accuracy else 0
+        )
         return {OUTCOMES.address: outcome_count, ACCURACY.address: accuracy_count}
 
 
 def _measure(spark: SparkSession, scope: str) -> Any:
     known = spark.table(OUTCOMES.identifier).where(scope).toArrow()
     rows: list[dict[str, object]] = []
-    for day, version in sorted(set(zip(known["prediction_date"].to_pylist(), known["model_version"].to_pylist(), strict=True))):
+    for day, version in sorted(
+        set(zip(known["prediction_date"].to_pylist(), known["model_version"].to_pylist(), strict=True))
+    ):
         rows += _accuracy_rows(known, day, version)
     return spark.createDataFrame(pa.Table.from_pylist(rows, schema=arrow_schema(ACCURACY))) if rows else None
 
 
 def _accuracy_rows(known: pa.Table, day: date, version: str) -> list[dict[str, object]]:
-    of_day = known.filter(pc.and_(pc.equal(known["prediction_date"], day), pc.equal(known["model_version"], version)))
+    of_day = known.filter(
+        pc.and_(pc.equal(known["prediction_date"], day), pc.equal(known["model_version"], version))
+    )
     answered = of_day.filter(pc.invert(of_day["has_abstained"]))
     if not answered.num_rows:
         return []
@@ -75,5 +81,13 @@ def _accuracy_rows(known: pa.Table, day: date, version: str) -> list[dict[str, o
         "prediction_date": day,
         "abstain_ratio": 1 - answered.num_rows / of_day.num_rows,
     }
-    columns = ("scorer", "decision_count", "failure_count", "brier", "log_loss", "average_precision", "calibration_error")
+    columns = (
+        "scorer",
+        "decision_count",
+        "failure_count",
+        "brier",
+        "log_loss",
+        "average_precision",
+        "calibration_error",
+    )
     return [head | {name: row[name] for name in columns} for row in measured.to_pylist()]

@@ -21,7 +21,9 @@ def find_champion(catalog: Catalog, model_name: str, day: date) -> dict[str, Any
     """The newest promoted version trained on days up to ``day``; ``None`` when the baseline serves."""
     rows = (
         catalog.load_table(ADDRESS)
-        .scan(And(EqualTo("model_name", model_name), LessThanOrEqual("trained_through_date", day.isoformat())))
+        .scan(
+            And(EqualTo("model_name", model_name), LessThanOrEqual("trained_through_date", day.isoformat()))
+        )
         .to_arrow()
         .to_pylist()
     )

@@ -26,7 +26,9 @@ from cilake.settings import Settings
 from cilake.windows import Window, day_start
 
 BUCKETS = 8
-SCORED = pa.schema([field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")])
+SCORED = pa.schema(
+    [field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")]
+)
 SPARK_SCHEMA = (
     "job_key bigint, test_key bigint, failure_probability double, top_reasons array<string>, abstain_reason string, "
     "shrunken_probability double, base_rate_probability double, last_value_probability double"
@@ -126,7 +128,9 @@ def _bucket_scorer(
             loaded.append(train.from_bytes(artifact, digest))
         pending = pending_decisions(results, decided_at)
         columns = pending.column_names
-        features = compute_features(pa.concat_tables([results.select(columns).cast(pending.schema), pending]), runs)
+        features = compute_features(
+            pa.concat_tables([results.select(columns).cast(pending.schema), pending]), runs
+        )
         decisions = features.filter(features["has_failed"].is_null())
         return score.predict(loaded[0], decisions).select(SCORED.names)
 

@@ -78,7 +78,12 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
         },
     )
     say(f"{name}: {'promoted' if passed else 'not promoted, the baseline serves'} {'; '.join(reasons)}")
-    return {"model_version": name, "is_promoted": passed, "trained_rows": earlier.num_rows, "metrics": table.to_pylist()}
+    return {
+        "model_version": name,
+        "is_promoted": passed,
+        "trained_rows": earlier.num_rows,
+        "metrics": table.to_pylist(),
+    }
 
 
 def _measure(model: train.TrainedModel, decisions: pa.Table) -> pa.Table:

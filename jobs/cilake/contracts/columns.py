@@ -3,7 +3,9 @@
 from cilake.contracts.model import Column
 
 JOB_KEY = Column("job_key", "bigint", "Key of the job: xxhash64 of CI system and job name.", example=11)
-RUN_KEY = Column("run_key", "bigint", "Key of the run: xxhash64 of CI system, job name and build id.", example=21)
+RUN_KEY = Column(
+    "run_key", "bigint", "Key of the run: xxhash64 of CI system, job name and build id.", example=21
+)
 TEST_KEY = Column("test_key", "bigint", "Key of the test: xxhash64 of its exact name.", example=31)
 STARTED_AT = Column("started_at", "timestamp", "When the run started, UTC.", example="2021-06-21T13:00:00Z")
 RUN_DATE = Column("run_date", "date", "UTC day on which the run started.", example="2021-06-21")
@@ -24,7 +26,10 @@ PREDICTION_DATE = Column(
 )  # fmt: skip
 MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="test_failure")
 MODEL_VERSION = Column(
-    "model_version", "string", "Version of the model, or `baseline` when none was promoted.", example="baseline"
+    "model_version",
+    "string",
+    "Version of the model, or `baseline` when none was promoted.",
+    example="baseline",
 )
 
 TEST_STATUSES: dict[int, str] = {

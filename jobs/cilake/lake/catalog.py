@@ -74,6 +74,7 @@ def open_catalog(settings: Settings) -> Catalog:
 
     Raises:
         SettingsError: when its address or credentials are missing.
+
     """
     require(settings, "catalog_uri", "catalog_user", "catalog_password")
     scheme, _, place = settings.catalog_uri.partition("://")
@@ -148,6 +149,4 @@ def partition_spec(table: Table, schema: Schema) -> PartitionSpec:
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The Arrow schema of a contract."""
-    return pa.schema(
-        [pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns]
-    )
+    return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns])

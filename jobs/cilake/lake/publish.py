@@ -38,7 +38,9 @@ class Branch:
 
     def publish(self) -> None:
         """Make ``main`` what the branch is, in one step, and drop the branch."""
-        self.spark.sql(f"CALL lake.system.fast_forward('{self.table.identifier}', 'main', '{self.name}')").collect()
+        self.spark.sql(
+            f"CALL lake.system.fast_forward('{self.table.identifier}', 'main', '{self.name}')"
+        ).collect()
         self.drop()
 
     def drop(self) -> None:

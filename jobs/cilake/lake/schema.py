@@ -13,6 +13,7 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
 
     Raises:
         ValueError: naming columns the rows lack or the contract does not know.
+
     """
     missing = sorted(set(table.column_names) - set(rows.columns))
     unknown = sorted(set(rows.columns) - set(table.column_names))

@@ -53,9 +53,7 @@ def append_payloads(
     return _append(catalog, address, rows)
 
 
-def append_quarantine(
-    catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str
-) -> int:
+def append_quarantine(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str) -> int:
     """How many envelopes were quarantined: those in state ``rejected``."""
     rows = [
         {

@@ -40,6 +40,7 @@ class ConnectRun:
 
         Raises:
             AirflowException: when the command is missing, failed, or printed no JSON.
+
         """
         executable = shutil.which(self.settings.jobs_bin)
         if executable is None:
@@ -92,6 +93,7 @@ def counts_of(lines: list[str], job: Job) -> Any:
 
     Raises:
         AirflowException: when that line is not JSON.
+
     """
     last = next((line for line in reversed(lines) if line.strip()), "")
     try:

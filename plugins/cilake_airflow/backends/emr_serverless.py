@@ -38,6 +38,7 @@ class EmrServerlessRun:
 
         Raises:
             AirflowException: when the connection is incomplete, the job failed or the wait was too long.
+
         """
         from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
         from airflow.providers.amazon.aws.utils.waiter_with_logging import wait
@@ -97,6 +98,7 @@ def connection_extra() -> dict[str, Any]:
 
     Raises:
         AirflowException: naming what it lacks.
+
     """
     extra: dict[str, Any] = Connection.get(CONNECTION).extra_dejson
     if missing := [name for name in REQUIRED if not extra.get(name)]:

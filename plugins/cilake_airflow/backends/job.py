@@ -48,6 +48,7 @@ def parse_day(text: str) -> date:
 
     Raises:
         BadDay: when it is missing or malformed, with the way out.
+
     """
     wanted = text.strip()
     if wanted in ("", "None"):

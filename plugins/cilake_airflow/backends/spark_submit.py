@@ -29,6 +29,7 @@ class SparkSubmitRun:
 
         Raises:
             AirflowException: when the connection is incomplete or the application failed.
+
         """
         self.hook = build_hook(job, self.settings)
         self.hook.submit(self.hook.application)
@@ -45,6 +46,7 @@ def build_hook(job: Job, settings: PluginSettings) -> Any:
 
     Raises:
         AirflowException: when the connection does not say what to submit.
+
     """
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 

@@ -31,6 +31,7 @@ class CilakeJobOperator(BaseOperator):
     Args:
         verb: the verb and its object, such as ``["build", "core"]``.
         day: the day to process; by default the run's partition key, else ``day`` of its configuration.
+
     """
 
     template_fields: Sequence[str] = ("verb", "day")
@@ -49,6 +50,7 @@ class CilakeJobOperator(BaseOperator):
         Raises:
             AirflowFailException: when the day or a setting is wrong, because a retry would not help.
             AirflowException: when the work failed.
+
         """
         try:
             settings = read_settings()

@@ -7,11 +7,11 @@ from threading import Thread
 
 import orjson
 import pytest
+from tests.grids import dump, make_table
 
 from cilake.landing.envelope import Known
 from cilake.sources.testgrid.client import Client, FetchError
 from cilake.sources.testgrid.extract import extract_dashboard, find_dashboards
-from tests.grids import dump, make_table
 
 TABLE = dump(make_table({"Overall": [1]}))
 
@@ -86,7 +86,10 @@ def test_unchanged_content_is_recognised_by_etag_and_by_digest(service):
     first = {e.natural_id: e for e in collect(url)}
     later = make_table({"Overall": [1]}) | {"status": "Served 9 results"}
     replies["/d/table#b"] = [(200, {}, dump(later))]
-    known = {"summary": {}, "table": {"d/a": Known("x", '"tag"'), "d/b": Known(first["d/b"].content_sha256, None)}}
+    known = {
+        "summary": {},
+        "table": {"d/a": Known("x", '"tag"'), "d/b": Known(first["d/b"].content_sha256, None)},
+    }
     assert states(collect(url, known)) == {"d": "landed", "d/a": "unchanged", "d/b": "unchanged"}
     assert any(headers.get("If-None-Match") == '"tag"' for _, headers in asked)
 
@@ -129,7 +132,9 @@ def test_patterns_name_dashboards(service):
     url, replies, asked = service
     client = make_client(url)
     assert find_dashboards(client, ["a", "b"]) == ["a", "b"] and not asked
-    replies["/api/v1/dashboards"] = [(200, {}, b'{"dashboards": [{"name": "x-1"}, {"name": "y"}, {"name": "x-2"}]}')]
+    replies["/api/v1/dashboards"] = [
+        (200, {}, b'{"dashboards": [{"name": "x-1"}, {"name": "y"}, {"name": "x-2"}]}')
+    ]
     assert find_dashboards(client, ["x-*", "x-1"]) == ["x-1", "x-2"]
     with pytest.raises(LookupError, match="no dashboard matches"):
         find_dashboards(client, ["z*"])

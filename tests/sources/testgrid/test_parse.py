@@ -7,9 +7,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.grids import dump, make_table
 
 from cilake.sources.testgrid import parse
-from tests.grids import dump, make_table
 
 RECORDED = Path(__file__).parents[4] / "shared/data/testgrid-openshift/historical"
 
@@ -23,7 +23,10 @@ def read(table):
 def test_runs_hold_the_non_empty_cells_of_their_column():
     newest, middle, oldest = read(make_table(ROWS))
     keys = {name: parse.hash_name(name) for name in ROWS}
-    assert dict(zip(middle["test_keys"], middle["codes"], strict=True)) == {keys["Overall"]: 12, keys["a"]: 12}
+    assert dict(zip(middle["test_keys"], middle["codes"], strict=True)) == {
+        keys["Overall"]: 12,
+        keys["a"]: 12,
+    }
     assert middle["messages"] == ["boom", "boom"]
     assert (newest["flaky_count"], middle["failed_count"], oldest["running_count"]) == (1, 2, 1)
     assert [run["result_code"] for run in (newest, middle, oldest)] == [1, 12, 1]
@@ -78,9 +81,15 @@ def test_content_digest_ignores_what_changes_on_every_request():
         ({"changelists": ["1", "1", "2"]}, "distinct"),
         ({"changelists": [1, 2, 3]}, "distinct strings"),
         ({"tests": [{"name": "a", "statuses": [{"count": 2, "value": 1}], "messages": ["", ""]}]}, "cover"),
-        ({"tests": [{"name": "a", "statuses": [{"count": 3, "value": 99}], "messages": [""] * 3}]}, "out of range"),
+        (
+            {"tests": [{"name": "a", "statuses": [{"count": 3, "value": 99}], "messages": [""] * 3}]},
+            "out of range",
+        ),
         ({"tests": [{"name": "a", "statuses": [{"count": -3, "value": 1}], "messages": []}]}, "out of range"),
-        ({"tests": [{"name": "a", "statuses": [{"count": 3, "value": 1}], "messages": []}]}, "differ in number"),
+        (
+            {"tests": [{"name": "a", "statuses": [{"count": 3, "value": 1}], "messages": []}]},
+            "differ in number",
+        ),
         ({"tests": [{"statuses": []}]}, "not_a_table"),
         ({"timestamps": ["x", "y", "z"]}, "not_a_table"),
     ],

@@ -1,12 +1,12 @@
 """Jobs: variants as their names declare them."""
 
 import pytest
-
-from cilake.contracts.core.ci_jobs import TABLE
-from cilake.transforms.core import ci_jobs
 from tests.builders import make_frame
 from tests.decoded import decode
 from tests.grids import make_table
+
+from cilake.contracts.core.ci_jobs import TABLE
+from cilake.transforms.core import ci_jobs
 
 pytestmark = pytest.mark.spark
 

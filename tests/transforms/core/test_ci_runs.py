@@ -1,12 +1,12 @@
 """Runs: what counts as changed, which content wins, and that repeating changes nothing."""
 
 import pytest
-
-from cilake.contracts.core.ci_runs import TABLE
-from cilake.transforms.core import ci_runs
 from tests.builders import make_frame
 from tests.decoded import decode, rows_of
 from tests.grids import make_table
+
+from cilake.contracts.core.ci_runs import TABLE
+from cilake.transforms.core import ci_runs
 
 pytestmark = pytest.mark.spark
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})

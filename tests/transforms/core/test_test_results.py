@@ -2,12 +2,12 @@
 
 import pytest
 from pyspark.sql import functions as F
-
-from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
-from cilake.transforms.core import ci_runs, test_results
 from tests.builders import make_frame
 from tests.decoded import decode, rows_of
 from tests.grids import make_table
+
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.transforms.core import ci_runs, test_results
 
 pytestmark = pytest.mark.spark
 

@@ -1,12 +1,12 @@
 """Tests: distinct exact names, only the new ones."""
 
 import pytest
-
-from cilake.contracts.core.tests import TABLE
-from cilake.transforms.core import tests
 from tests.builders import make_frame
 from tests.decoded import decode
 from tests.grids import make_table
+
+from cilake.contracts.core.tests import TABLE
+from cilake.transforms.core import tests
 
 pytestmark = pytest.mark.spark
 

@@ -1,15 +1,15 @@
 """Daily job health: counts over results that ran, per job and day."""
 
 import pytest
+from tests.builders import make_frame
+from tests.decoded import decode, rows_of
+from tests.grids import make_table
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.transforms.core import ci_jobs, ci_runs, test_results
 from cilake.transforms.kpi import daily_job_health
-from tests.builders import make_frame
-from tests.decoded import decode, rows_of
-from tests.grids import make_table
 
 pytestmark = pytest.mark.spark
 

@@ -1,6 +1,14 @@
 """CI runs, conformed over whatever system or collector they came from."""
 
-from cilake.contracts.columns import JOB_KEY, KNOWN_AT, LANDED_DATE, RUN_DATE, RUN_KEY, STARTED_AT, TEST_STATUSES
+from cilake.contracts.columns import (
+    JOB_KEY,
+    KNOWN_AT,
+    LANDED_DATE,
+    RUN_DATE,
+    RUN_KEY,
+    STARTED_AT,
+    TEST_STATUSES,
+)
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(

@@ -11,7 +11,12 @@ TABLE = Table(
     "outer blanks and case tell tests apart.",
     columns=(
         TEST_KEY,
-        Column("test_name", "string", "Name of the test, exactly as served.", example="[sig-arch] Monitor cluster"),
+        Column(
+            "test_name",
+            "string",
+            "Name of the test, exactly as served.",
+            example="[sig-arch] Monitor cluster",
+        ),
     ),
     primary_key=("test_key",),
     write_mode="merge",

@@ -1,6 +1,14 @@
 """What happened after each prediction."""
 
-from cilake.contracts.columns import JOB_KEY, KNOWN_AT, MODEL_NAME, MODEL_VERSION, PREDICTION_DATE, RUN_KEY, TEST_KEY
+from cilake.contracts.columns import (
+    JOB_KEY,
+    KNOWN_AT,
+    MODEL_NAME,
+    MODEL_VERSION,
+    PREDICTION_DATE,
+    RUN_KEY,
+    TEST_KEY,
+)
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(

@@ -64,6 +64,7 @@ class Client:
 
         Raises:
             FetchError: when no complete reply came within the attempts and the deadline.
+
         """
         problem = "no attempt was made"
         for attempt in range(self._attempts):

@@ -30,6 +30,7 @@ def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
     Raises:
         FetchError: when a wildcard needs the listing and it cannot be read.
         LookupError: when a pattern matches nothing.
+
     """
     names: dict[str, None] = {}
     listing: list[str] | None = None
@@ -40,7 +41,9 @@ def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
         if listing is None:
             listing = _read_listing(client)
         if not (matches := fnmatch.filter(listing, pattern)):
-            raise LookupError(f"no dashboard matches {pattern!r}; the service lists {len(listing)} dashboards")
+            raise LookupError(
+                f"no dashboard matches {pattern!r}; the service lists {len(listing)} dashboards"
+            )
         names.update(dict.fromkeys(matches))
     return list(names)
 
@@ -75,7 +78,12 @@ def extract_dashboard(
     futures = [
         pool.submit(
             lambda tab: _fetch(
-                client, "table", dashboard, f"{dashboard}/{tab}", {"tab": tab}, tables.get(f"{dashboard}/{tab}")
+                client,
+                "table",
+                dashboard,
+                f"{dashboard}/{tab}",
+                {"tab": tab},
+                tables.get(f"{dashboard}/{tab}"),
             )[0],
             tab,
         )

@@ -101,6 +101,7 @@ def read_grid(document: dict[str, Any]) -> Grid:
 
     Raises:
         UnreadableError: when a key is missing or a row does not cover the columns exactly.
+
     """
     try:
         builds, timestamps, tests = document["changelists"], document["timestamps"], document["tests"]
@@ -113,7 +114,9 @@ def read_grid(document: dict[str, Any]) -> Grid:
         raise UnreadableError(f"not_a_table: {type(error).__name__}: {error}") from None
 
 
-def _decode(query: str, template: str | None, builds: list[str], timestamps: list[int], tests: list[Any]) -> Grid:
+def _decode(
+    query: str, template: str | None, builds: list[str], timestamps: list[int], tests: list[Any]
+) -> Grid:
     columns = len(timestamps)
     if len(builds) != columns:
         raise UnreadableError(f"not_a_table: {len(builds)} builds for {columns} columns")
@@ -216,7 +219,9 @@ def hash_name(name: str) -> int:
 def hash_names(names: list[str]) -> np.ndarray:
     """The keys of many names, as ``int64``."""
     digest = xxhash.xxh64_intdigest
-    return np.fromiter((digest(name.encode(), HASH_SEED) for name in names), np.uint64, len(names)).view(np.int64)
+    return np.fromiter((digest(name.encode(), HASH_SEED) for name in names), np.uint64, len(names)).view(
+        np.int64
+    )
 
 
 def _null_if_empty(messages: pa.Array) -> pa.Array:
@@ -239,7 +244,10 @@ def _hash_columns(
     sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)))
     totals = sums[offsets[1:]] - sums[offsets[:-1]]
     totals = _mix(totals ^ _mix(started_ms.view(np.uint64)))
-    return [f"{total:016x}{size:08x}" for total, size in zip(totals.tolist(), np.diff(offsets).tolist(), strict=True)]
+    return [
+        f"{total:016x}{size:08x}"
+        for total, size in zip(totals.tolist(), np.diff(offsets).tolist(), strict=True)
+    ]
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

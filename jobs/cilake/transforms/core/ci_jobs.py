@@ -41,7 +41,9 @@ def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
         F.lit("prow").alias("ci_system"),
         "job_name",
         release.alias("release"),
-        F.when(name.contains("upgrade") & (F.size(versions) > 1), F.element_at(versions, 1)).alias("from_release"),
+        F.when(name.contains("upgrade") & (F.size(versions) > 1), F.element_at(versions, 1)).alias(
+            "from_release"
+        ),
         _first_of(name, PLATFORMS).alias("platform"),
         _first_of(name, NETWORKS).alias("network"),
         _first_of(name, ARCHITECTURES).alias("architecture"),

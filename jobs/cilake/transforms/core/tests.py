@@ -14,8 +14,10 @@ def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
     Keys are ``xxhash64`` of the exact name; two names on one key would show as a duplicate key and stop
     the build.
     """
-    names = decoded.where("test_names is not null").select(F.explode("test_names").alias("test_name")).distinct()
-    keyed = names.select(F.xxhash64("test_name").alias("test_key"), "test_name")
-    return keyed.join(published.select("test_key", "test_name"), ["test_key", "test_name"], "left_anti").select(
-        TABLE.column_names
+    names = (
+        decoded.where("test_names is not null").select(F.explode("test_names").alias("test_name")).distinct()
     )
+    keyed = names.select(F.xxhash64("test_name").alias("test_key"), "test_name")
+    return keyed.join(
+        published.select("test_key", "test_name"), ["test_key", "test_name"], "left_anti"
+    ).select(TABLE.column_names)

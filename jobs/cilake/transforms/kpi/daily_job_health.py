@@ -15,7 +15,10 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
         F.count("*").alias("run_count"),
         F.count_if(F.col("result").isin(*PASSING)).alias("run_passed_count"),
         F.count_if(F.col("result").isin(*FAILING)).alias("run_failed_count"),
-        *[F.sum(name).alias(name) for name in ("passed_count", "failed_count", "flaky_count", "running_count")],
+        *[
+            F.sum(name).alias(name)
+            for name in ("passed_count", "failed_count", "flaky_count", "running_count")
+        ],
         F.sum("test_count").alias("test_count"),
     )
     failing = (

@@ -28,9 +28,9 @@ def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) ->
     kept = ["model_version", "failure_probability", "shrunken_probability", "base_rate_probability",
             "last_value_probability", "abstain_reason"]  # fmt: skip
     following = joined.groupBy("job_key", "test_key", "prediction_date").agg(
-        F.min_by(F.struct("run_key", "started_at", "test_status", "known_at"), F.struct("started_at", "run_key")).alias(
-            "next"
-        ),
+        F.min_by(
+            F.struct("run_key", "started_at", "test_status", "known_at"), F.struct("started_at", "run_key")
+        ).alias("next"),
         *[F.first(name).alias(name) for name in kept],
     )
     return following.select(
