@@ -337,9 +337,8 @@ def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
 def _report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -> None:
     trino = settings["CILAKE_TRINO_URL"]
     print("\nRows per night")
-    print_table(
-        ["night", "landed", "built", "scored", "measured", "seconds"], [_row(night) for night in played]
-    )
+    names = ["night", *(key for _, key in COUNTED), "seconds"]
+    print_table(names, [_row(night) for night in played])
     print("\nPredictions of the last night, read through Trino (likeliest failures first)")
     print_table(*ask(trino, _PREDICTIONS))
     print("\nWhat came of earlier predictions: the model next to its baselines")

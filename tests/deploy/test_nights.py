@@ -148,6 +148,15 @@ def test_training_is_weekly_and_not_repeated(world, trained, due):
     assert (nights.TRAIN in play(world).counts) is due
 
 
+def test_the_closing_report(world, monkeypatch, capsys):
+    monkeypatch.setattr(nights.stack, "urls", lambda here, as_json: print("the urls"))
+    world.trained = DAY
+    nights._report(None, world.settings, [play(world)])
+    said = capsys.readouterr().out
+    assert "predictions.outcomes" in said
+    assert said.rstrip().endswith("the urls")
+
+
 def test_a_repeat_makes_new_runs(world):
     world.trained = DAY
     play(world)

@@ -19,20 +19,54 @@ TABLE = Table(
     columns=(
         RUN_KEY,
         JOB_KEY,
-        Column("build_id", "string", "Build id in the CI system; up to 19 digits, not ordered in time.", example="1321"),
+        Column(
+            "build_id",
+            "string",
+            "Build id in the CI system; up to 19 digits, not ordered in time.",
+            example="1321",
+        ),
         STARTED_AT,
         RUN_DATE,
         Column(
-            "result", "string", "Verdict of the whole run (the Overall row); null when the source gives none.",
-            nullable=True, allowed=tuple(TEST_STATUSES.values()), example="passed",
-        ),  # fmt: skip
+            "result",
+            "string",
+            "Verdict of the whole run (the Overall row); null when the source gives none.",
+            nullable=True,
+            allowed=tuple(TEST_STATUSES.values()),
+            example="passed",
+        ),
         Column("test_count", "bigint", "Results in the run, all statuses.", unit="results", example=1),
-        Column("passed_count", "bigint", "Results that passed, with or without errors or skips.", unit="results", example=1),
-        Column("failed_count", "bigint", "Results that failed, timed out or broke.", unit="results", example=0),
-        Column("flaky_count", "bigint", "Results that both passed and failed in the run.", unit="results", example=0),
+        Column(
+            "passed_count",
+            "bigint",
+            "Results that passed, with or without errors or skips.",
+            unit="results",
+            example=1,
+        ),
+        Column(
+            "failed_count", "bigint", "Results that failed, timed out or broke.", unit="results", example=0
+        ),
+        Column(
+            "flaky_count",
+            "bigint",
+            "Results that both passed and failed in the run.",
+            unit="results",
+            example=0,
+        ),
         Column("running_count", "bigint", "Results not final yet.", unit="results", example=0),
-        Column("run_url", "string", "Page of the run in its CI system.", nullable=True, example="https://ci.example/run/1"),
-        Column("content_hash", "string", "Hash of the run's results; a change means the source corrected them.", example="0" * 32),
+        Column(
+            "run_url",
+            "string",
+            "Page of the run in its CI system.",
+            nullable=True,
+            example="https://ci.example/run/1",
+        ),
+        Column(
+            "content_hash",
+            "string",
+            "Hash of the run's results; a change means the source corrected them.",
+            example="0" * 32,
+        ),
         KNOWN_AT,
         LANDED_DATE,
     ),
@@ -49,4 +83,4 @@ TABLE = Table(
     ),
     example_query="select run_date, count(*) as run_count, count_if(result = 'passed') as runs_passed_count "
     "from core.ci_runs group by 1 order by 1",
-)  # fmt: skip
+)
