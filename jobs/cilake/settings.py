@@ -12,7 +12,7 @@ class SettingsError(ValueError):
 
 
 def _secret() -> str:
-    return field(default="", repr=False)  # type: ignore[return-value]
+    return field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.daily_job_health import TABLE as DAILY_JOB_HEALTH
+from cilake.contracts.model import Table
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
@@ -36,7 +37,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """
     with spark_session(settings, app_name=f"build core {window.start}") as spark:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
-        published = spark.table(CI_RUNS.identifier)
+        published = _detach(
+            spark, spark.table(CI_RUNS.identifier).select("run_key", "content_hash", "known_at")
+        )
         marked = ci_runs.mark_changed(_decode(spark, window), published).persist()
         try:
             say("decoding payloads")
@@ -58,6 +61,11 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
             marked.unpersist()
 
 
+def _detach(spark: SparkSession, rows: DataFrame) -> DataFrame:
+    """The rows as data of the session's own: a cached plan that reads a table is dropped when it is written."""
+    return spark.createDataFrame(rows.toArrow(), rows.schema)
+
+
 def _decode(spark: SparkSession, window: Window) -> DataFrame:
     payloads = spark.table(PAYLOADS.identifier).where(
         (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
@@ -66,7 +74,8 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
         F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin").alias("origin")
     )
     return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
-        payload_decoder(), SPARK_SCHEMA
+        payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
+        SPARK_SCHEMA,
     )
 
 
@@ -113,13 +122,13 @@ def _publish_core(
     audit = auditor(settings, catalog, to_audit, validation_id=run_id, day=window.start)
     try:
         before = {table: _count(spark, table) for table in (TESTS, CI_JOBS)}
+        run_count, result_count = runs.agg(F.count("*"), F.sum("test_count")).collect()[0]
         write_audit_publish(branches, write, audit)
-        result_count = runs.agg(F.sum("test_count")).collect()[0][0]
         return {
             TESTS.address: _count(spark, TESTS) - before[TESTS],
             CI_JOBS.address: _count(spark, CI_JOBS) - before[CI_JOBS],
             TEST_RESULTS.address: int(result_count),
-            CI_RUNS.address: runs.count(),
+            CI_RUNS.address: int(run_count),
         }
     finally:
         runs.unpersist()
@@ -130,8 +139,8 @@ def _has_leftovers(spark: SparkSession) -> bool:
     return int(expected) != _count(spark, TEST_RESULTS)
 
 
-def _count(spark: SparkSession, table: object) -> int:
-    return spark.table(table.identifier).count()  # type: ignore[attr-defined, no-any-return]
+def _count(spark: SparkSession, table: Table) -> int:
+    return spark.table(table.identifier).count()
 
 
 def build_kpi(settings: Settings, window: Window) -> dict[str, int]:

@@ -34,7 +34,7 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     stored already counts as unchanged. Receipts of a dashboard follow its payloads.
 
     Raises:
-        LandingError: when a payload could not be fetched, or more than the allowed share is unreadable or gone.
+        LandingError: when a payload could not be fetched or too many are unreadable or gone.
 
     """
     if not settings.dashboard_patterns:

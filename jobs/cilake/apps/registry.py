@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, LessThanOrEqual
 
 from cilake.lake.artifacts import read_artifact, write_artifact
 from cilake.landing.writer import append_rows
@@ -21,9 +20,7 @@ def find_champion(catalog: Catalog, model_name: str, day: date) -> dict[str, Any
     """The newest promoted version trained on days up to ``day``; ``None`` when the baseline serves."""
     rows = (
         catalog.load_table(ADDRESS)
-        .scan(
-            And(EqualTo("model_name", model_name), LessThanOrEqual("trained_through_date", day.isoformat()))
-        )
+        .scan(f"model_name = {model_name!r} and trained_through_date <= {day.isoformat()!r}")
         .to_arrow()
         .to_pylist()
     )
@@ -50,9 +47,7 @@ def register(
 ) -> str:
     """The version under which the artifact is registered; the same artifact is registered once."""
     version = f"{day}-{sha256[:8]}"
-    known = catalog.load_table(ADDRESS).scan(
-        And(EqualTo("model_name", model_name), EqualTo("model_version", version))
-    )
+    known = catalog.load_table(ADDRESS).scan(f"model_name = {model_name!r} and model_version = {version!r}")
     if known.to_arrow().num_rows:
         return version
     location = f"{settings.artifacts.rstrip('/')}/{model_name}/{version}/model.skops"

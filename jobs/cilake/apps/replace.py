@@ -30,6 +30,7 @@ def replace_rows(
     ``scope`` is an SQL condition that every given row meets.
     """
     rows = conform(rows, table).persist()
+    count = rows.count()
     try:
         present = spark.table(table.identifier).where(scope)
         if not rows.exceptAll(present).head(1) and not present.exceptAll(rows).head(1):
@@ -41,7 +42,7 @@ def replace_rows(
 
         audit = auditor(settings, catalog, lambda b: b.read().where(scope), validation_id=run_id, day=day)
         write_audit_publish([open_branch(spark, table, run_id)], write, audit)
-        return rows.count()
+        return count
     finally:
         rows.unpersist()
 

@@ -21,7 +21,7 @@ from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.models.test_failure import score, train
 from cilake.models.test_failure.features import compute_features, pending_decisions
-from cilake.models.test_failure.spec import MODEL
+from cilake.models.test_failure.spec import FEATURES, MODEL
 from cilake.settings import Settings
 from cilake.windows import Window, day_start
 
@@ -30,7 +30,8 @@ SCORED = pa.schema(
     [field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")]
 )
 SPARK_SCHEMA = (
-    "job_key bigint, test_key bigint, failure_probability double, top_reasons array<string>, abstain_reason string, "
+    "job_key bigint, test_key bigint, failure_probability double, top_reasons array<string>, "
+    "abstain_reason string, "
     "shrunken_probability double, base_rate_probability double, last_value_probability double"
 )
 
@@ -52,6 +53,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     catalog = open_catalog(settings)
     results, runs = read_history(spark, day)
     champion = find_champion(catalog, MODEL.name, day)
+    model: train.TrainedModel | None
     if champion:
         model = train.from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
     else:
@@ -108,7 +110,7 @@ def _baseline(results: DataFrame) -> train.TrainedModel | None:
         intercept=0.0,
         base_rate=failed / count,
         uneventful=(),
-        feature_names=train.FEATURES,
+        feature_names=FEATURES,
         decision_count=count,
         failure_count=failed,
         trained_from=first.isoformat(),

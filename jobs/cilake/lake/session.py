@@ -18,7 +18,7 @@ def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession
     """A session of its own for one job, ended with it.
 
     With ``CILAKE_SPARK_REMOTE`` it is a client of that Connect server (token in
-    ``SPARK_CONNECT_AUTHENTICATE_TOKEN``), else a classic session, local unless ``spark-submit`` says otherwise.
+    ``SPARK_CONNECT_AUTHENTICATE_TOKEN``), else a classic session (local, or as spark-submit says).
     """
     if settings.spark_remote:
         spark = SparkSession.builder.remote(settings.spark_remote).create()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -110,8 +110,8 @@ def append_rows(catalog: Catalog, address: str, rows: list[dict[str, object]]) -
     return _append(catalog, address, rows)
 
 
-def _append(catalog: Catalog, address: str, rows: list[dict[str, object]]) -> int:
+def _append(catalog: Catalog, address: str, rows: Sequence[Mapping[str, object]]) -> int:
     if rows:
         schema = arrow_schema(contract(address))
-        catalog.load_table(address).append(pa.Table.from_pylist(rows, schema=schema))
+        catalog.load_table(address).append(pa.Table.from_pylist(list(rows), schema=schema))
     return len(rows)

@@ -24,7 +24,7 @@ SPARK_SCHEMA = (
 
 
 def payload_decoder() -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A ``mapInArrow`` function from (payload, served_at, partition_date, origin) to runs (``SPARK_SCHEMA``)."""
+    """A ``mapInArrow`` function from payloads and their origin to runs (``SPARK_SCHEMA``)."""
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Parsed JSON holds no cycles but millions of objects that the collector would walk again and again.

@@ -85,7 +85,7 @@ def read_tabs(summary: dict[str, Any]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A decoded table: ``codes`` is tests x columns, newest column first; ``messages`` is per non-zero cell."""
+    """A decoded table: ``codes`` is tests x columns, newest column first; ``messages`` is per result."""
 
     job_name: str
     run_url: str | None
@@ -253,4 +253,5 @@ def _hash_columns(
 def _mix(values: np.ndarray) -> np.ndarray:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed

@@ -41,10 +41,12 @@ def mark_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
         marked.withColumn("is_republished", F.col("published_hash").isNotNull())
         .where("is_changed OR test_names IS NOT NULL")
         .select(
-            [name for name in decoded.columns if name not in RESULTS]
-            + ["is_changed", "is_republished"]
-            + results
+            *[name for name in decoded.columns if name not in RESULTS],
+            "is_changed",
+            "is_republished",
+            *results,
         )
+    )
     )
 
 
