@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -149,7 +150,7 @@ def test_training_is_weekly_and_not_repeated(world, trained, due):
 
 
 def test_the_closing_report(world, monkeypatch, capsys):
-    monkeypatch.setattr(nights.stack, "urls", lambda here, as_json: print("the urls"))
+    monkeypatch.setattr(nights.stack, "urls", lambda here, as_json: sys.stdout.write("the urls"))
     world.trained = DAY
     nights._report(None, world.settings, [play(world)])
     said = capsys.readouterr().out

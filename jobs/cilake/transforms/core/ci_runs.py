@@ -47,7 +47,6 @@ def mark_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
             *results,
         )
     )
-    )
 
 
 def select_newest(marked: DataFrame) -> DataFrame:
