@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from tests.grids import dump
 
-from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
+from cilake.sources.testgrid.decode import DECODED, SPARK_SCHEMA, payload_decoder
 
 
 def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06-25") -> Any:
@@ -22,7 +22,7 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
             "origin": [f"{landed}|{served_hour}|{i}" for i in range(len(tables))],
         }
     )
-    runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))))
+    runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))), schema=DECODED)
     return (
         spark.createDataFrame(runs.to_pylist(), SPARK_SCHEMA)
         if runs.num_rows

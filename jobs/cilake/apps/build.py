@@ -62,7 +62,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
 
 
 def _detach(spark: SparkSession, rows: DataFrame) -> DataFrame:
-    """The rows as data of the session's own: a cached plan that reads a table is dropped when it is written."""
+    """The rows as data of the session's own: writing a table drops every cached plan that reads it."""
     return spark.createDataFrame(rows.toArrow(), rows.schema)
 
 
