@@ -10,45 +10,41 @@ from typing import Any, ClassVar
 
 from great_expectations.execution_engine import SparkDFExecutionEngine
 from great_expectations.expectations.core import UnexpectedRowsExpectation
-from great_expectations.expectations.expectation import MulticolumnMapExpectation
+from great_expectations.expectations.expectation import ColumnMapExpectation
 from great_expectations.expectations.metrics.map_metric_provider import (
-    MulticolumnMapMetricProvider,
-    multicolumn_condition_partial,
+    ColumnMapMetricProvider,
+    column_condition_partial,
 )
 from pyspark.sql import functions as F
 
 
-class RowsSatisfy(MulticolumnMapMetricProvider):
+class RowsSatisfy(ColumnMapMetricProvider):
     """The share of rows in which a SQL condition is true or unknown, as in a SQL CHECK."""
 
     condition_metric_name = "rows.satisfy"
-    condition_domain_keys = (
-        "batch_id",
-        "table",
-        "column_list",
-        "row_condition",
-        "condition_parser",
-        "ignore_row_if",
-    )
     condition_value_keys = ("condition",)
+    filter_column_isnull = False
 
-    @multicolumn_condition_partial(engine=SparkDFExecutionEngine)
-    def _spark(cls, column_list: Any, condition: str, **_: Any) -> Any:
+    @column_condition_partial(engine=SparkDFExecutionEngine)
+    def _spark(cls, column: Any, condition: str, **_: Any) -> Any:
         # A null condition is no evidence against the row: nullability has its own rules.
         return F.coalesce(F.expr(condition), F.lit(True))
 
 
-class ExpectRowsToSatisfy(MulticolumnMapExpectation):
+class ExpectRowsToSatisfy(ColumnMapExpectation):
     """Expect a Spark SQL condition to hold in every row (or in the share ``mostly`` of them).
 
-    ``column_list`` names the columns to show, two at least: those of the condition, with a key column.
+    ``column`` must be never null, best a key: shares are over the rows in which it is set. ``column_list``
+    names the columns the condition reads, shown in examples. It is a column rule and not a multi-column one
+    because Great Expectations scans the batch once more for each of those.
     """
 
+    column_list: list[str]
     condition: str
 
     map_metric = "rows.satisfy"
     success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")
-    args_keys = ("column_list", "condition")
+    args_keys = ("column", "condition")
 
 
 class ExpectNoRows(UnexpectedRowsExpectation):

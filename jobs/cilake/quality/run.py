@@ -102,15 +102,18 @@ def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[st
     # would collect every bad row.
     queries = [entry for entry in failed if entry["type"] == suite.NO_ROWS]
     others = [entry for entry in failed if entry["type"] != suite.NO_ROWS]
-    keys = [name for name in table.primary_key if name in batch.columns]
+    shown = {
+        *table.primary_key,
+        *(name for entry in others for name in entry["kwargs"].get("column_list", [])),
+    }
     samples = {
         "result_format": "SUMMARY",
         "partial_unexpected_count": EXAMPLES,
-        "unexpected_index_column_names": keys,
+        "unexpected_index_column_names": [name for name in batch.columns if name in shown],
     }
     details = _run(source, table, queries, "COMPLETE") | _run(source, table, others, samples)
     return {
-        entry["id"]: _failure(entry, details[entry["id"]]) if entry["id"] in details else None
+        entry["id"]: _failure(table, entry, details[entry["id"]]) if entry["id"] in details else None
         for entry in entries
     }
 
@@ -140,7 +143,7 @@ def _run(source: Any, table: Table, entries: list[suite.Entry], result_format: A
     return {one.expectation_config.id: one for one in result.results}
 
 
-def _failure(entry: suite.Entry, outcome: Any) -> Failure:
+def _failure(table: Table, entry: suite.Entry, outcome: Any) -> Failure:
     result = outcome.result or {}
     observed = {
         name: _plain(result[name])
@@ -157,7 +160,7 @@ def _failure(entry: suite.Entry, outcome: Any) -> Failure:
         reason=entry["notes"],
         rule=entry["kwargs"],
         observed=observed,
-        examples=_examples(result),
+        examples=_examples(result, _shown(table, entry)),
         advice=meta.get("what_to_do") or _ADVICE[entry["severity"]],
     )
 
@@ -180,13 +183,21 @@ def _error(info: Any) -> str | None:
     return str(_plain("; ".join(messages))) if messages else None
 
 
-def _examples(result: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = (
-        result.get("partial_unexpected_index_list")
-        or (result.get("details") or {}).get("unexpected_rows")
-        or result.get("partial_unexpected_list")
-        or []
-    )
+def _shown(table: Table, entry: suite.Entry) -> set[str]:
+    """The columns that explain a failure: the key and what the rule reads."""
+    kwargs = entry["kwargs"]
+    return {*table.primary_key, *kwargs.get("column_list", []), kwargs.get("column", "")}
+
+
+def _examples(result: dict[str, Any], shown: set[str]) -> list[dict[str, Any]]:
+    # All failed rules are sampled in one run, so a sample also has the columns of the others. Queries
+    # choose their own columns.
+    keyed = result.get("partial_unexpected_index_list")
+    if keyed:
+        return [
+            {name: _plain(value) for name, value in row.items() if name in shown} for row in keyed[:EXAMPLES]
+        ]
+    rows = (result.get("details") or {}).get("unexpected_rows") or result.get("partial_unexpected_list") or []
     return [
         {name: _plain(value) for name, value in row.items()}
         if isinstance(row, dict)
