@@ -1,12 +1,12 @@
 """Outcomes: the first final result after the decision day, within the horizon."""
 
 import pytest
+from tests.builders import make_frame, make_row
+from tests.decoded import rows_of
 
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.transforms.predictions import outcomes
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
 
 pytestmark = pytest.mark.spark
 
@@ -19,7 +19,8 @@ def result(run_key, started_at, test_status="passed", **overrides):
 
 
 def build(spark, results, predictions=None):
-    made = [make_row(PREDICTIONS, prediction_date="2021-06-21")] if predictions is None else predictions
+    prediction = make_row(PREDICTIONS, prediction_date="2021-06-21", abstain_reason="too_few_runs")
+    made = [prediction] if predictions is None else predictions
     frames = make_frame(spark, PREDICTIONS, made), make_frame(spark, TEST_RESULTS, results)
     return outcomes.transform(*frames, model_name="test_failure")
 
