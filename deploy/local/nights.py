@@ -26,6 +26,7 @@ INGEST, TRAIN = "ingest_testgrid", "train_test_failure"
 FOLLOWING = ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
 CHAIN = (INGEST, *FOLLOWING)
 ALL = (*CHAIN, TRAIN)
+BY_CLOCK = (INGEST, TRAIN)
 
 DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 4
 COUNTED = (
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings["CILAKE_AIRFLOW_USER"],
         Path(settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
     )
-    was_paused = _switch_on(airflow)
+    _switch_on(airflow)
     try:
         played = [
             _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
     finally:
         # What follows the clock of the machine must not ask the simulator for the real yesterday.
-        for dag_id in was_paused:
+        for dag_id in BY_CLOCK:
             airflow.pause(dag_id, True)
     _report(here, settings, played)
     return 0
@@ -175,8 +176,8 @@ def _until(condition: Callable[[], bool], seconds: float, failure: str) -> None:
 # ---- Airflow
 
 
-def _switch_on(airflow: Airflow) -> list[str]:
-    """The DAGs that were paused; all are known to Airflow and switched on."""
+def _switch_on(airflow: Airflow) -> None:
+    """Wait until Airflow knows every DAG, and switch them on: a paused one would let its runs wait."""
 
     def known() -> bool:
         if errors := airflow.import_errors():
@@ -188,10 +189,8 @@ def _switch_on(airflow: Airflow) -> list[str]:
         START_SECONDS,
         f"Airflow does not know all of {', '.join(ALL)}: see `make logs S=airflow-dag-processor`",
     )
-    was_paused = [dag_id for dag_id in ALL if (airflow.dag(dag_id) or {}).get("is_paused")]
-    for dag_id in was_paused:
+    for dag_id in ALL:
         airflow.pause(dag_id, False)
-    return [dag_id for dag_id in was_paused if dag_id in (INGEST, TRAIN)]
 
 
 def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: argparse.Namespace) -> Night:

@@ -194,10 +194,22 @@ def test_a_restart_and_an_expired_token_are_outlasted(world):
     assert world.logins == 2
 
 
-def test_switching_on_tells_what_to_leave_as_it_was(world):
-    world.paused["refine_ci"] = False
-    assert nights._switch_on(world.airflow) == ["ingest_testgrid", "train_test_failure"]
+def test_every_dag_is_switched_on(world):
+    nights._switch_on(world.airflow)
     assert not any(world.paused.values())
+
+
+def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
+    world.failing = {"ingest_testgrid"}
+    settings = world.settings | {
+        "CILAKE_AIRFLOW_URL": world.airflow.url,
+        "CILAKE_AIRFLOW_USER": "admin",
+        "CILAKE_AIRFLOW_PASSWORD_FILE": str(world.airflow.password_file),
+    }
+    monkeypatch.setattr(nights, "_prepare", lambda here, arguments: settings)
+    with pytest.raises(StackError, match="ingest_testgrid failed"):
+        nights.main(["--start", DAY])
+    assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.BY_CLOCK)
 
 
 @pytest.mark.parametrize("words", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
