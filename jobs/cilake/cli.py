@@ -49,8 +49,9 @@ def _run(arguments: argparse.Namespace) -> object:
         return bootstrap(settings)
     if arguments.verb == "docs":
         from cilake.apps.docs import write_docs
+        from cilake.quality.suite import write_suites
 
-        return write_docs(arguments.root)
+        return {"suites": len(write_suites()), "pages": len(write_docs(arguments.root / "docs" / "tables"))}
     module, function = VERBS[arguments.verb, arguments.address]
     window = parse_window(arguments.start, arguments.end)
     return getattr(importlib.import_module(module), function)(settings, window)
