@@ -1,6 +1,6 @@
 """How good the model ``test_failure`` is on a folder of recorded TestGrid replies, next to its baselines.
 
-``python benchmarks/quality.py DIR [--json FILE] [--split INSTANT]`` decodes every dashboard below DIR (a
+``python benchmarks/quality.py [--dir DIR] [--json FILE] [--split INSTANT]`` decodes every dashboard below DIR (a
 folder with ``summary.json.gz``; the other ``*.json.gz`` in it are tables), makes the features, trains on the
 decisions before the split and measures on those after it.  No part of the platform runs: the model is a pure
 function of tables, and this is the shortest honest way from recorded replies to its measures.
@@ -37,6 +37,8 @@ GZIP_WINDOW = 31  # zlib's code for "expect a gzip header"
 AGREED_SPLIT = datetime(2021, 6, 21, 13, tzinfo=UTC)
 LEAST_SHARE = 0.05
 EVALUATED_SHARE = 0.20
+#: The recorded folder beside the checkout.
+DEFAULT_DIR = Path(__file__).resolve().parents[2] / "shared/data/testgrid-openshift/historical"
 DEFAULT_JSON = Path("test-output/quality.json")
 #: Entities scored in the timing of nightly scoring.
 SCORED_ENTITIES = 200_000
@@ -251,13 +253,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Measure the model test_failure on recorded TestGrid replies."
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with dashboards, at any depth")
+    parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="folder with dashboards, at any depth")
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="FILE", help="where the JSON goes")
     parser.add_argument("--split", type=_instant, help="evaluate on decisions from this instant on")
     given = parser.parse_args(arguments)
     gc.disable()  # parsed JSON has no cycles, only many objects
     try:
-        figures = measure(given.folder, given.split)
+        figures = measure(given.dir, given.split)
     except NoData as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1

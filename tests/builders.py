@@ -34,19 +34,10 @@ def make_frame(spark: SparkSession, table: Table | str, rows: list[Row]) -> Data
     """A frame with the table's columns and types, all nullable so that bad rows can be made too."""
     import pyarrow as pa
 
-    types = {
-        "bigint": pa.int64(),
-        "int": pa.int32(),
-        "double": pa.float64(),
-        "string": pa.string(),
-        "boolean": pa.bool_(),
-        "timestamp": pa.timestamp("us", tz="UTC"),
-        "date": pa.date32(),
-        "binary": pa.binary(),
-        "array<string>": pa.list_(pa.string()),
-    }
+    from cilake.lake.catalog import arrow_schema
+
     contract = registry.table(table) if isinstance(table, str) else table
-    schema = pa.schema([(column.name, types[column.type]) for column in contract.columns])
+    schema = pa.schema([field.with_nullable(True) for field in arrow_schema(contract)])
     # Through Arrow the rows become a local relation; plain rows would need Python workers in every query.
     return spark.createDataFrame(pa.Table.from_pylist(rows, schema=schema))
 

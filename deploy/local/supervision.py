@@ -161,17 +161,18 @@ def stop(layout: Layout) -> int:
 
 def start_service(layout: Layout, name: str) -> None:
     """Ask supervisord to start one service; returns at once."""
-    try:
-        control(layout).startProcess(name, False)
-    except xmlrpc.client.Fault as fault:
-        if "ALREADY_STARTED" not in fault.faultString:
-            raise StackError(f"{name} cannot be started: {fault.faultString}") from fault
+    _request(layout, "startProcess", name, wait=False, settled="ALREADY_STARTED")
 
 
 def stop_service(layout: Layout, name: str) -> None:
     """Stop one service and wait for its end."""
+    _request(layout, "stopProcess", name, wait=True, settled="NOT_RUNNING")
+
+
+def _request(layout: Layout, method: str, name: str, *, wait: bool, settled: str) -> None:
+    """Ask supervisord for a change of one service; the fault `settled` says that it is so already."""
     try:
-        control(layout).stopProcess(name, True)
+        getattr(control(layout), method)(name, wait)
     except xmlrpc.client.Fault as fault:
-        if "NOT_RUNNING" not in fault.faultString:
-            raise StackError(f"{name} cannot be stopped: {fault.faultString}") from fault
+        if settled not in fault.faultString:
+            raise StackError(f"{method} of {name} failed: {fault.faultString}") from fault

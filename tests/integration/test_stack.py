@@ -4,80 +4,28 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
+from deploy.local.scratch import Scratch
 
 pytestmark = pytest.mark.integration
 
 
-def free_block(size):
-    """The first port of a block of ports that nobody uses."""
-    for first in range(20000 + os.getpid() % 9000, 32000, size):
-        sockets = [socket.socket() for _ in range(size)]
+def processes(stack):
+    """The command lines of every process whose command or environment names this stack's home."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            for offset, probe in enumerate(sockets):
-                probe.bind(("127.0.0.1", first + offset))
-            return first
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+            marked = f"CILAKE_HOME={stack.home}".encode() in (path.parent / "environ").read_bytes()
         except OSError:
             continue
-        finally:
-            for probe in sockets:
-                probe.close()
-    raise AssertionError("no free ports")
-
-
-class Stack:
-    """The commands of one stack in a home of its own."""
-
-    def __init__(self, home):
-        first = free_block(32)
-        self.home = home
-        self.ports = {"S3": first}
-        for offset, name in enumerate(("POSTGRES", "SPARK", "TRINO", "AIRFLOW", "CIWORLD"), start=20):
-            self.ports[name] = first + offset
-        self.environment = {**os.environ, "CILAKE_HOME": str(home)}
-        self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}
-
-    def __call__(self, *words, **more):
-        return subprocess.run(
-            [sys.executable, "-m", "deploy.local", *words],
-            cwd=REPO,
-            env=self.environment | more,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=600,
-        )
-
-    def processes(self):
-        """The command lines of every process whose command names this stack's home."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = path.read_bytes().replace(b"\0", b" ").decode()
-                marked = f"CILAKE_HOME={self.home}".encode() in (path.parent / "environ").read_bytes()
-            except OSError:
-                continue
-            if str(self.home) in line or marked:
-                found.append(line)
-        return found
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    stack = Stack(tmp_path_factory.mktemp("stack") / "home")
-    try:
-        done = stack("up", "--only", "trino")
-        assert done.returncode == 0, done.stderr
-        yield stack
-    finally:
-        stack("clean")
+        if str(stack.home) in line or marked:
+            found.append(line)
+    return found
 
 
 def test_sql_prints_csv_with_a_header_and_nothing_else(stack):
@@ -107,12 +55,9 @@ def test_urls_name_the_file_that_holds_the_password(stack):
 
 
 def test_no_secret_is_on_a_command_line(stack):
-    settings = dict(
-        line.split("=", 1) for line in (stack.home / "settings.env").read_text().splitlines() if "=" in line
-    )
-    secrets = [v for k, v in settings.items() if k.endswith(("PASSWORD", "SECRET", "TOKEN", "_KEY"))]
+    secrets = [v for k, v in stack.settings.items() if k.endswith(("PASSWORD", "SECRET", "TOKEN", "_KEY"))]
     assert len(secrets) >= 8
-    lines = "\n".join(stack.processes())
+    lines = "\n".join(processes(stack))
     assert lines
     assert not [secret for secret in secrets if secret in lines]
 
@@ -127,7 +72,7 @@ def test_a_killed_service_comes_back(stack):
 
 
 def test_a_taken_port_is_named_with_its_setting(tmp_path):
-    other = Stack(tmp_path / "home")
+    other = Scratch(tmp_path / "home")
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", other.ports["POSTGRES"]))
         squatter.listen()
@@ -140,17 +85,17 @@ def test_a_taken_port_is_named_with_its_setting(tmp_path):
 
 
 def test_after_a_kill_of_the_supervisors_up_works_and_down_leaves_nothing(tmp_path):
-    stack = Stack(tmp_path / "home")
+    stack = Scratch(tmp_path / "home")
     try:
         for attempt in ("first", "after the kill"):
             done = stack("up", "--only", "s3,postgres")
             assert done.returncode == 0, (attempt, done.stderr)
-            assert stack.processes()
+            assert processes(stack)
             if attempt == "first":
                 for name in ("keeper.pid", "supervisord.pid"):
                     os.kill(int((stack.home / "run" / name).read_text().split()[0]), signal.SIGKILL)
         done = stack("down")
         assert done.returncode == 0, done.stderr
-        assert stack.processes() == []
+        assert processes(stack) == []
     finally:
         stack("clean")

@@ -53,3 +53,25 @@ TEST_STATUSES: dict[int, str] = {
 
 PASSING = ("passed", "passed_with_errors", "passed_with_skips", "build_passed")
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
+
+
+def payload_columns(*, source: str, endpoint: str, describes: str, example: str) -> tuple[Column, ...]:
+    """The columns of every raw table: one stored payload a row, and where and when it came from.
+
+    ``describes`` says in words what one payload is about, ``example`` is the natural id of one.
+    """
+    return (
+        Column("source", "string", "Source of the payload.", example=source),
+        Column("endpoint", "string", "Endpoint of the source.", example=endpoint),
+        Column("natural_id", "string", f"What the payload describes: {describes}.", example=example),
+        Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
+        Column("fetched_at", "timestamp", "When the reply arrived, by our clock, UTC.", example="2021-06-22T00:00:01Z"),
+        Column("served_at", "timestamp", "When the reply was made, by the server's clock, UTC.", example="2021-06-22T00:00:00Z"),
+        Column("http_status", "int", "HTTP status of the reply.", example=200),
+        Column("etag", "string", "Entity tag of the reply, if the server sent one.", nullable=True, example='"a1"'),
+        Column("payload", "binary", "The body, decoded from its transfer encoding and otherwise untouched.", example=b"{}"),
+        Column("payload_bytes", "bigint", "Size of the body.", unit="bytes", example=2),
+        Column("payload_sha256", "string", "SHA-256 of the body.", example="0" * 64),
+        Column("content_sha256", "string", "SHA-256 of the body without what changes on every request.", example="0" * 64),
+        LANDING_ID,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Replies of TestGrid's ``summary`` endpoint, verbatim."""
 
-from cilake.contracts.columns import LANDING_ID
-from cilake.contracts.model import Column, Table
+from cilake.contracts.columns import payload_columns
+from cilake.contracts.model import Table
 
 TABLE = Table(
     address="raw.testgrid__summaries",
@@ -9,51 +9,11 @@ TABLE = Table(
     grain="One row per changed reply of one dashboard.",
     description="The decoded body of each reply whose content differs from the last one stored. "
     "What changes on every request (`status`, `phase-timer`, `cached`) does not count as a change.",
-    columns=(
-        Column("source", "string", "Source of the payload.", example="testgrid"),
-        Column("endpoint", "string", "Endpoint of the source.", example="summary"),
-        Column(
-            "natural_id",
-            "string",
-            "What the payload describes: one dashboard.",
-            example="redhat-openshift-ocp-release-4.8-blocking",
-        ),
-        Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
-        Column(
-            "fetched_at",
-            "timestamp",
-            "When the reply arrived, by our clock, UTC.",
-            example="2021-06-22T00:00:01Z",
-        ),
-        Column(
-            "served_at",
-            "timestamp",
-            "When the reply was made, by the server's clock, UTC.",
-            example="2021-06-22T00:00:00Z",
-        ),
-        Column("http_status", "int", "HTTP status of the reply.", example=200),
-        Column(
-            "etag",
-            "string",
-            "Entity tag of the reply, if the server sent one.",
-            nullable=True,
-            example='"a1"',
-        ),
-        Column(
-            "payload",
-            "binary",
-            "The body, decoded from its transfer encoding and otherwise untouched.",
-            example=b"{}",
-        ),
-        Column("payload_bytes", "bigint", "Size of the body.", unit="bytes", example=2),
-        Column("payload_sha256", "string", "SHA-256 of the body.", example="0" * 64),
-        Column(
-            "content_sha256",
-            "string",
-            "SHA-256 of the body without what changes on every request.",
-            example="0" * 64,
-        ),
-        LANDING_ID,
+    columns=payload_columns(
+        source="testgrid",
+        endpoint="summary",
+        describes="one dashboard",
+        example="redhat-openshift-ocp-release-4.8-blocking",
     ),
     primary_key=("natural_id", "partition_date", "content_sha256"),
     write_mode="append",

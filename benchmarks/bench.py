@@ -1,0 +1,250 @@
+"""How fast the platform is on a folder of recorded TestGrid replies, each figure next to its baseline.
+
+``python benchmarks/bench.py [--dir DIR]`` starts a stack of its own on free ports, lands the folder, builds,
+repeats with nothing new, trains, scores and asks Trino, and prints one JSON line per figure.  A baseline is
+measured in the same run on the same data, so the ratios hold on a noisy machine too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO))
+
+from benchmarks.quality import DEFAULT_DIR, decode  # noqa: E402 - the repository is no package
+from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402
+
+DEFAULT_FLOOR = REPO.parent / "shared/bench/testgrid_floor.py"
+SCORED_ENTITIES = 200_000
+QUERY_REPEATS = 5
+QUERIES = {
+    "query_pass_ratio_by_platform": """
+        select j.platform, sum(h.passed_count) passed, sum(h.failed_count) failed, avg(h.pass_ratio) ratio
+        from kpi.daily_job_health h join core.ci_jobs j on j.job_key = h.job_key
+        group by 1 order by 4""",
+    "query_likeliest_failures": """
+        select j.job_name, t.test_name, p.failure_probability
+        from predictions.test_failure p
+        join core.ci_jobs j on j.job_key = p.job_key join core.tests t on t.test_key = p.test_key
+        where p.abstain_reason is null order by 3 desc limit 20""",
+    "query_failures_by_day": """
+        select run_date, count_if(test_status = 'failed') failed, count(*) results
+        from core.test_results group by 1 order by 1""",
+}
+
+
+def tell(message: str) -> None:
+    """Print one progress line on stderr."""
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+def report(figure: str, value: float, unit: str, **more: Any) -> None:
+    """Print one figure as a JSON line; a baseline given as ``baseline`` brings its ratio."""
+    line: dict[str, Any] = {"figure": figure, "value": round(value, 3), "unit": unit}
+    if baseline := more.pop("baseline", None):
+        line |= {"baseline": round(baseline, 3), "ratio": round(value / baseline, 2)}
+    print(json.dumps(line | more), flush=True)
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The seconds that the work took and what it returned."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def floor(script: Path, folder: Path) -> dict[str, Any]:
+    """The figures of the bare conversion, the better of two runs."""
+    runs = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, str(script), str(folder), "--json"], capture_output=True, check=True
+        )
+        runs.append(json.loads(done.stdout))
+    best: dict[str, Any] = min(runs, key=lambda run: run["wall_seconds"])
+    return best
+
+
+@contextlib.contextmanager
+def world(folder: Path, as_of: date) -> Iterator[str]:
+    """The address of a simulator that replays the folder as it stood when the day ended."""
+    words = ["serve", "--recorded", str(folder), "--as-of", f"{as_of + timedelta(days=1)}T00:00:00Z"]
+    process = subprocess.Popen(["ciworld", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def last_day(folder: Path) -> date:
+    """The day on which the newest column of the recording started."""
+    _, runs = decode(folder)
+    newest: date = pc.max(runs["started_at"]).as_py().date()
+    return newest
+
+
+def measure(stack: Scratch, folder: Path, floor_figures: dict[str, Any] | None) -> None:
+    """Print every figure of one folder."""
+    from cilake.apps import build, land, measure, score, train
+    from cilake.lake.session import spark_session
+    from cilake.settings import read_settings
+    from cilake.windows import Window
+
+    day = last_day(folder)
+    window = Window(day, day + timedelta(days=1))
+    os.environ.update(stack.settings)
+    with world(folder, day) as url:
+        os.environ["CILAKE_TESTGRID_URL"] = url
+        settings = read_settings()
+
+        def session() -> None:
+            with spark_session(settings, app_name="bench") as spark:
+                spark.range(1).collect()
+
+        import_seconds, _ = timed(lambda: importlib.import_module("great_expectations"))
+        session_seconds, _ = timed(session)
+        report("session_start", session_seconds, "s", import_seconds=round(import_seconds, 2))
+
+        landing, counts = timed(lambda: land.land_testgrid(settings, window))
+        report("landing", landing, "s", payloads=counts["landed"], bytes=counts["bytes"])
+        core, rows = timed(lambda: build.build_core(settings, window))
+        results = rows["core.test_results"]
+        report("core_build", core - session_seconds, "s", results=results)
+        both = landing + core - session_seconds
+        report(
+            "landing_and_core_build",
+            both,
+            "s",
+            baseline=floor_figures and floor_figures["wall_seconds"],
+            target_ratio=6,
+            results_per_second=round(results / both),
+            floor_results=floor_figures and floor_figures["non_empty_cells"],
+        )
+        report_validation(settings, day, core - session_seconds)
+        kpi, _ = timed(lambda: build.build_kpi(settings, window))
+        report("kpi_build", kpi - session_seconds, "s")
+
+        again, counts = timed(
+            lambda: (
+                land.land_testgrid(settings, window),
+                build.build_core(settings, window),
+                build.build_kpi(settings, window),
+            )
+        )
+        report("nothing_new", again, "s", target=43, baseline=landing + core + kpi, counts=counts)
+    training, outcome = timed(lambda: train.train_test_failure(settings, window))
+    report("training", training, "s", rows=outcome["trained_rows"], promoted=outcome["is_promoted"])
+    scoring, counts = timed(lambda: score.score_test_failure(settings, window))
+    entities = counts["predictions.test_failure"]
+    report("nightly_scoring", scoring - session_seconds, "s", entities=entities)
+    measuring, _ = timed(lambda: measure.measure_test_failure(settings, window))
+    report("measuring", measuring - session_seconds, "s")
+    for name, query in QUERIES.items():
+        report_query(settings.trino_url, name, query)
+    report("peak_memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB", of="job process")
+
+
+def report_validation(settings: Any, day: date, build_seconds: float) -> None:
+    """Print what checking all rows of the core tables costs, next to the build that checks them once."""
+    from cilake.contracts.registry import table
+    from cilake.lake.session import spark_session
+    from cilake.quality.run import validate
+
+    seconds = 0.0
+    with spark_session(settings, app_name="bench validation") as spark:
+        for address in ("core.tests", "core.ci_jobs", "core.test_results", "core.ci_runs"):
+            rows = spark.table(table(address).identifier)
+            spent, _ = timed(
+                lambda address=address, rows=rows: validate(
+                    address, rows, validation_id="bench", partition_date=day
+                )
+            )
+            seconds += spent
+    report("validation", seconds, "s", baseline=build_seconds, target_ratio=0.25, target_seconds=5)
+
+
+def report_query(trino_url: str, name: str, query: str) -> None:
+    """Print the median time of a query through Trino, next to that of a query that reads nothing."""
+    from deploy.local.nights import ask
+
+    def median(text: str) -> float:
+        ask(trino_url, text)
+        return sorted(timed(lambda: ask(trino_url, text))[0] for _ in range(QUERY_REPEATS))[
+            QUERY_REPEATS // 2
+        ]
+
+    report(name, median(query), "s", baseline=median("select 1"), target_seconds=0.6)
+
+
+def report_scoring(folder: Path) -> None:
+    """Print the times of features and forecasts as bare functions on the folder's last decisions."""
+    from cilake.models.test_failure import score, train
+    from cilake.models.test_failure.features import compute_features
+
+    results, runs = decode(folder)
+    seconds, features = timed(lambda: compute_features(results, runs))
+    counting, _ = timed(
+        lambda: results.group_by(["job_key", "test_key"]).aggregate([("test_status", "count")])
+    )
+    report(
+        "features", seconds, "s", baseline=counting, of="one count per job and test", decisions=len(features)
+    )
+    model = train.train(features, validation_start=train.validation_start(features))
+    chosen: pa.Table = features.slice(len(features) - min(SCORED_ENTITIES, len(features)))
+    forecast, _ = timed(lambda: score.predict(model, chosen, with_reasons=False))
+    explained, _ = timed(lambda: score.predict(model, chosen))
+    report(
+        "scoring",
+        explained,
+        "s",
+        baseline=forecast,
+        of="the same without reasons",
+        entities=len(chosen),
+        target_seconds=20,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure one folder; return the exit code."""
+    parser = argparse.ArgumentParser(description="Measure how fast the platform is on recorded replies.")
+    parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="folder with dashboards, at any depth")
+    parser.add_argument("--floor", type=Path, default=DEFAULT_FLOOR, help="script of the bare conversion")
+    given = parser.parse_args(arguments)
+    if not given.dir.is_dir():
+        tell(f"no folder {given.dir}: name one of recorded replies with DIR=…")
+        return 1
+    floor_figures = None
+    if given.floor.is_file():
+        floor_figures = floor(given.floor, given.dir)
+        report("floor", floor_figures["wall_seconds"], "s", results=floor_figures["non_empty_cells"])
+    else:
+        tell(f"no {given.floor}: landing and build are reported without their baseline")
+    report_scoring(given.dir)
+    with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
+        tell("starting a stack of its own")
+        with scratch_stack(Path(home) / "home", "spark", "trino") as stack:
+            measure(stack, given.dir, floor_figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

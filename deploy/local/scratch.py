@@ -1,0 +1,83 @@
+"""A stack of its own on free ports in a home of its own, for tests and benchmarks; gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import configuration
+from .layout import REPO, Layout
+
+_S3_PORTS = 20
+_COMMAND_SECONDS = 900
+
+
+class Scratch:
+    """The commands of one stack: call it with the words of ``python -m deploy.local``."""
+
+    def __init__(self, home: Path) -> None:
+        first = _free_block(_S3_PORTS + 8)
+        self.home = home
+        self.ports = {"S3": first}
+        names = ("POSTGRES", "SPARK", "TRINO", "AIRFLOW", "CIWORLD")
+        self.ports |= {name: first + _S3_PORTS + offset for offset, name in enumerate(names)}
+        self.environment = {**os.environ, "CILAKE_HOME": str(home)}
+        self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}
+
+    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What the command printed and its status; ``variables`` join its environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.local", *words],
+            cwd=REPO,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The settings of the stack, secrets included, as `make up` wrote them."""
+        return configuration.require(Layout(self.home, self.home))
+
+
+@contextmanager
+def scratch_stack(home: Path, *services: str) -> Iterator[Scratch]:
+    """A stack that runs the given services and what they need, removed at the end.
+
+    Raises:
+        RuntimeError: with what `up` said, when it does not come up.
+
+    """
+    stack = Scratch(home)
+    try:
+        done = stack("up", "--only", ",".join(services))
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        yield stack
+    finally:
+        stack("clean")
+
+
+def _free_block(size: int) -> int:
+    """The first port of a block of ports that nobody uses."""
+    for first in range(20000 + os.getpid() % 9000, 32000, size):
+        sockets = [socket.socket() for _ in range(size)]
+        try:
+            for offset, probe in enumerate(sockets):
+                probe.bind(("127.0.0.1", first + offset))
+        except OSError:
+            continue
+        else:
+            return first
+        finally:
+            for probe in sockets:
+                probe.close()
+    raise RuntimeError("no free ports")
