@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -88,7 +89,7 @@ def world(folder: Path, as_of: date) -> Iterator[str]:
     words = ["serve", "--recorded", str(folder), "--as-of", f"{as_of + timedelta(days=1)}T00:00:00Z"]
     process = subprocess.Popen(["ciworld", *words], stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None  # noqa: S101 - for the type checker
+        assert process.stdout is not None
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
@@ -188,9 +189,7 @@ def report_query(trino_url: str, name: str, query: str) -> None:
 
     def median(text: str) -> float:
         ask(trino_url, text)
-        return sorted(timed(lambda: ask(trino_url, text))[0] for _ in range(QUERY_REPEATS))[
-            QUERY_REPEATS // 2
-        ]
+        return statistics.median(timed(lambda: ask(trino_url, text))[0] for _ in range(QUERY_REPEATS))
 
     report(name, median(query), "s", baseline=median("select 1"), target_seconds=0.6)
 

@@ -1,9 +1,9 @@
 """How good the model ``test_failure`` is on a folder of recorded TestGrid replies, next to its baselines.
 
-``python benchmarks/quality.py [--dir DIR] [--json FILE] [--split INSTANT]`` decodes every dashboard below DIR (a
-folder with ``summary.json.gz``; the other ``*.json.gz`` in it are tables), makes the features, trains on the
-decisions before the split and measures on those after it.  No part of the platform runs: the model is a pure
-function of tables, and this is the shortest honest way from recorded replies to its measures.
+``python benchmarks/quality.py [--dir DIR] [--json FILE] [--split INSTANT]`` decodes every dashboard below DIR
+(a folder with ``summary.json.gz``; the other ``*.json.gz`` in it are tables), makes the features, trains on
+the decisions before the split and measures on those after it.  No part of the platform runs: the model is a
+pure function of tables, and this is the shortest honest way from recorded replies to its measures.
 """
 
 from __future__ import annotations

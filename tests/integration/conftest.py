@@ -1,7 +1,6 @@
 """One stack with Spark and Trino for all integration tests, on free ports and gone at the end."""
 
 import pytest
-
 from deploy.local.scratch import scratch_stack
 
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from deploy.local.scratch import Scratch
 
 pytestmark = pytest.mark.integration
