@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame
@@ -50,6 +52,8 @@ def auditor(
     day: date,
 ) -> Callable[[Branch], None]:
     """An audit function for ``write_audit_publish`` that checks ``rows(branch)``."""
+    # Its import takes seconds of this process, which has nothing to do while Spark writes.
+    Thread(target=import_module, args=("great_expectations",), daemon=True).start()
 
     def audit(branch: Branch) -> None:
         audit_rows(settings, catalog, branch.table, rows(branch), validation_id=validation_id, day=day)

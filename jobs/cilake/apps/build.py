@@ -41,23 +41,13 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
             spark, spark.table(CI_RUNS.identifier).select("run_key", "content_hash", "known_at")
         )
         marked = ci_runs.mark_changed(_decode(spark, window), published).persist()
+        newest = ci_runs.select_newest(marked)
+        runs = conform(ci_runs.transform(newest), CI_RUNS).persist()
         try:
             say("decoding payloads")
-            facts = marked.agg(
-                F.count("*"),
-                F.count_if(F.col("is_changed")),
-                F.count_if(F.col("is_changed") & F.col("is_republished")),
-                F.min(F.when(F.col("is_changed"), F.to_date("started_at"))),
-                F.max(F.when(F.col("is_changed"), F.to_date("started_at"))),
-            ).collect()[0]
-            say(f"{facts[1]:,} new or corrected runs ({facts[2]:,} corrected)")
-            written = dict.fromkeys(
-                (TESTS.address, CI_JOBS.address, TEST_RESULTS.address, CI_RUNS.address), 0
-            )
-            if facts[1]:
-                written |= _publish_core(spark, settings, window, marked, facts)
-            return written
+            return _publish_core(spark, settings, window, marked, newest, runs)
         finally:
+            runs.unpersist()
             marked.unpersist()
 
 
@@ -70,9 +60,7 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
     payloads = spark.table(PAYLOADS.identifier).where(
         (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
     )
-    origin = (
-        F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin").alias("origin")
-    )
+    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
     return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
         payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
         SPARK_SCHEMA,
@@ -80,63 +68,56 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
 
 
 def _publish_core(
-    spark: SparkSession, settings: Settings, window: Window, marked: DataFrame, facts: tuple[object, ...]
+    spark: SparkSession,
+    settings: Settings,
+    window: Window,
+    marked: DataFrame,
+    newest: DataFrame,
+    runs: DataFrame,
 ) -> dict[str, int]:
-    _, changed_count, corrected_count, first, last = facts
-    catalog = open_catalog(settings)
-    run_id = f"core_{window.start}"
-    newest = ci_runs.select_newest(marked)
-    runs = conform(ci_runs.transform(newest), CI_RUNS).persist()
+    run_count, result_count, first, last = runs.agg(
+        F.count("*"), F.coalesce(F.sum("test_count"), F.lit(0)), F.min("run_date"), F.max("run_date")
+    ).collect()[0]
+    say(f"{run_count:,} new or corrected runs with {result_count:,} results")
     runs.createOrReplaceTempView("changed_runs")
-    partitions = max(1, -(-int(changed_count) // RUNS_PER_PARTITION))  # type: ignore[call-overload]
-    new_rows = {
-        TESTS: tests.transform(marked, spark.table(TESTS.identifier)),
-        CI_JOBS: ci_jobs.transform(marked, spark.table(CI_JOBS.identifier)),
-        TEST_RESULTS: test_results.transform(newest, partition_count=partitions),
-        CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
-    }
-    # A build killed between its publications leaves results without runs; they must not be doubled.
-    has_leftovers = _has_leftovers(spark)
     of_changed_runs = (
         f"run_date BETWEEN DATE '{first}' AND DATE '{last}' AND run_key IN (SELECT run_key FROM changed_runs)"  # noqa: S608 - dates and names are ours
     )
+    new_rows = {
+        TESTS: tests.transform(marked, spark.table(TESTS.identifier)),
+        CI_JOBS: ci_jobs.transform(marked, spark.table(CI_JOBS.identifier)),
+        TEST_RESULTS: test_results.transform(
+            newest, partition_count=max(1, -(-run_count // RUNS_PER_PARTITION))
+        ),
+        CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
+    }
+    touched = [table for table in (TESTS, CI_JOBS) if new_rows[table].head(1)]
+    touched += [TEST_RESULTS, CI_RUNS] if run_count else []
+    before = {table: _count(spark, table) for table in touched}
+    # Published runs are replaced; so is what a build killed between its publications left without runs.
+    replaces = bool(run_count) and (_has_leftovers(spark) or _any_published(spark, of_changed_runs))
 
     def write(branch: Branch) -> None:
-        if branch.table in (TEST_RESULTS, CI_RUNS) and (corrected_count or has_leftovers):
+        if branch.table in (TEST_RESULTS, CI_RUNS) and replaces:
             branch.delete(of_changed_runs)
         branch.append(conform(new_rows[branch.table], branch.table))
         say(f"wrote {branch.table.address} to {branch.name}")
 
-    def to_audit(branch: Branch) -> DataFrame:
-        rows = branch.read()
-        if branch.table in (TEST_RESULTS, CI_RUNS):
-            keys = F.broadcast(runs.select("run_key"))
-            rows = rows.where(f"run_date BETWEEN DATE '{first}' AND DATE '{last}'").join(
-                keys, "run_key", "left_semi"
-            )
-            rows = rows.select(branch.table.column_names)
-        return rows
-
-    touched = [table for table in (TESTS, CI_JOBS) if new_rows[table].head(1)] + [TEST_RESULTS, CI_RUNS]
-    branches = [open_branch(spark, table, run_id) for table in touched]
-    audit = auditor(settings, catalog, to_audit, validation_id=run_id, day=window.start)
-    try:
-        before = {table: _count(spark, table) for table in (TESTS, CI_JOBS)}
-        run_count, result_count = runs.agg(F.count("*"), F.sum("test_count")).collect()[0]
-        write_audit_publish(branches, write, audit)
-        return {
-            TESTS.address: _count(spark, TESTS) - before[TESTS],
-            CI_JOBS.address: _count(spark, CI_JOBS) - before[CI_JOBS],
-            TEST_RESULTS.address: int(result_count),
-            CI_RUNS.address: int(run_count),
-        }
-    finally:
-        runs.unpersist()
+    run_id = f"core_{window.start}"
+    audit = auditor(settings, open_catalog(settings), Branch.appended, validation_id=run_id, day=window.start)
+    write_audit_publish([open_branch(spark, table, run_id) for table in touched], write, audit)
+    added = {table.address: _count(spark, table) - before[table] for table in touched}
+    written = {table.address: added.get(table.address, 0) for table in new_rows}
+    return written | {TEST_RESULTS.address: int(result_count), CI_RUNS.address: int(run_count)}
 
 
 def _has_leftovers(spark: SparkSession) -> bool:
     expected = spark.table(CI_RUNS.identifier).agg(F.coalesce(F.sum("test_count"), F.lit(0))).collect()[0][0]
     return int(expected) != _count(spark, TEST_RESULTS)
+
+
+def _any_published(spark: SparkSession, of_changed_runs: str) -> bool:
+    return bool(spark.table(CI_RUNS.identifier).where(of_changed_runs).head(1))
 
 
 def _count(spark: SparkSession, table: Table) -> int:

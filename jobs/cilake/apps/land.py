@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 from pyiceberg.catalog import Catalog
 
 from cilake.apps.progress import say
 from cilake.lake.catalog import open_catalog
-from cilake.landing.envelope import Envelope
+from cilake.landing.envelope import STATES, Envelope
 from cilake.landing.writer import append_payloads, append_quarantine, append_receipts, read_known
 from cilake.settings import Settings, SettingsError
 from cilake.sources.testgrid.client import Client
-from cilake.sources.testgrid.extract import extract_dashboard, find_dashboards
+from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
+from cilake.sources.testgrid.parse import collector_paused
 from cilake.sources.testgrid.source import SOURCE
 from cilake.windows import Window
 
 NOT_FOUND = 404
-BATCH_BYTES = 192 * 1024 * 1024
+BATCH_BYTES = 96 * 1024 * 1024
+AHEAD = 4  # replies per connection that may wait to be stored
 
 
 class LandingError(RuntimeError):
@@ -30,8 +36,8 @@ class LandingError(RuntimeError):
 def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     """The number of payloads by state over all days of the window.
 
-    Payloads are committed dashboard by dashboard, so a landing that is killed resumes where it was: what is
-    stored already counts as unchanged. Receipts of a dashboard follow its payloads.
+    Payloads are committed in batches while the next ones are fetched, so a landing that is killed resumes
+    where it was: what is stored already counts as unchanged. A dashboard's receipt follows its payloads.
 
     Raises:
         LandingError: when a payload could not be fetched or too many are unreadable or gone.
@@ -40,11 +46,11 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     if not settings.dashboard_patterns:
         raise SettingsError("CILAKE_TESTGRID_DASHBOARDS names no dashboard")
     total: Counter[str] = Counter()
-    for day in window.days:
-        total += _land_day(settings, day)
-    states = ("landed", "unchanged", "rejected", "missing")
-    counts = {state: total[state] for state in states} | {"bytes": total["bytes"]}
-    seen = sum(total[state] for state in states)
+    with collector_paused():
+        for day in window.days:
+            total += _land_day(settings, day)
+    counts = {state: total[state] for state in (*STATES, "bytes")}
+    seen = sum(total[state] for state in STATES)
     if total["failed"]:
         raise LandingError(
             f"{total['failed']} of {seen} payloads could not be fetched; see ops.receipts, then run again"
@@ -60,6 +66,7 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
 
 def _land_day(settings: Settings, day: date) -> Counter[str]:
     catalog = open_catalog(settings)
+    total: Counter[str] = Counter()
     landing_id = f"{SOURCE.name}-{day}"
     known = {endpoint: read_known(catalog, address) for endpoint, address in SOURCE.endpoints.items()}
     client = Client(
@@ -69,43 +76,73 @@ def _land_day(settings: Settings, day: date) -> Counter[str]:
         limit_bytes=SOURCE.payload_limit_bytes,
         concurrency=settings.landing_concurrency,
     )
-    total: Counter[str] = Counter()
+    batch = _Batch(catalog, day, landing_id)
     try:
         dashboards = find_dashboards(client, settings.dashboard_patterns)
-        with ThreadPoolExecutor(settings.landing_concurrency) as pool:
-            for position, dashboard in enumerate(dashboards, start=1):
-                receipt: list[Envelope] = []
-                batch: list[Envelope] = []
-                for envelope in extract_dashboard(client, pool, dashboard, known):
-                    batch.append(envelope)
-                    receipt.append(envelope)
-                    if sum(len(e.payload) for e in batch if e.state == "landed") > BATCH_BYTES:
-                        _store(catalog, batch, day, landing_id)
-                        batch = []
-                _store(catalog, batch, day, landing_id)
-                counts = append_receipts(catalog, receipt, day=day, landing_id=landing_id)
-                for envelope in receipt:
-                    if envelope.state in ("missing", "rejected"):
-                        say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
-                    # The service itself says that a listed tab has no table; anything else may come yet.
-                    if envelope.state == "missing" and envelope.http_status != NOT_FOUND:
-                        counts["failed"] += 1
-                total += counts
-                say(f"{day} {position}/{len(dashboards)} {dashboard}: {_in_words(counts)}")
+        ahead = AHEAD * settings.landing_concurrency
+        with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
+            stored: Future[None] | None = None
+            envelopes = extract_dashboards(client, pool, dashboards, known, ahead=ahead)
+            for dashboard, group in groupby(envelopes, key=attrgetter("scope")):
+                count: Counter[str] = Counter()
+                for envelope in group:
+                    batch.envelopes.append(envelope)
+                    batch.payload_bytes += len(envelope.payload)
+                    count += _count(envelope)
+                    if batch.payload_bytes > BATCH_BYTES:
+                        _wait(stored)
+                        stored = writer.submit(batch.store)
+                        batch = _Batch(catalog, day, landing_id)
+                batch.counts[dashboard] = count
+                total += count
+                place = f"{dashboards.index(dashboard) + 1}/{len(dashboards)}"
+                say(f"{day} {place} {dashboard}: {_in_words(count)}")
+            _wait(stored)
+            batch.store()
     finally:
         client.close()
     return total
 
 
-def _store(catalog: Catalog, batch: list[Envelope], day: date, landing_id: str) -> None:
-    for endpoint, address in SOURCE.endpoints.items():
-        chosen = [envelope for envelope in batch if envelope.endpoint == endpoint]
-        append_payloads(catalog, address, chosen, day=day, landing_id=landing_id)
-    append_quarantine(catalog, batch, day=day, landing_id=landing_id)
+@dataclass
+class _Batch:
+    """Envelopes to be stored together, and the counts of the dashboards that they complete."""
+
+    catalog: Catalog
+    day: date
+    landing_id: str
+    envelopes: list[Envelope] = field(default_factory=list)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    payload_bytes: int = 0
+
+    def store(self) -> None:
+        """Append the payloads, then what could not be read, then the receipts."""
+        common: dict[str, Any] = {"day": self.day, "landing_id": self.landing_id}
+        for endpoint, address in SOURCE.endpoints.items():
+            chosen = [envelope for envelope in self.envelopes if envelope.endpoint == endpoint]
+            append_payloads(self.catalog, address, chosen, **common)
+        append_quarantine(self.catalog, self.envelopes, **common)
+        append_receipts(self.catalog, self.counts, source=SOURCE.name, **common)
+
+
+def _wait(stored: Future[None] | None) -> None:
+    if stored:
+        stored.result()
+
+
+def _count(envelope: Envelope) -> Counter[str]:
+    """What the envelope adds to its dashboard's counts; says what was lost."""
+    count: Counter[str] = Counter({envelope.state: 1})
+    if envelope.state == "landed":
+        count["bytes"] = len(envelope.payload)
+    if envelope.state in ("missing", "rejected"):
+        say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
+    # The service itself says that a listed tab has no table; anything else may come yet.
+    if envelope.state == "missing" and envelope.http_status != NOT_FOUND:
+        count["failed"] = 1
+    return count
 
 
 def _in_words(counts: Counter[str]) -> str:
-    states = ", ".join(
-        f"{counts[s]} {s}" for s in ("landed", "unchanged", "rejected", "missing") if counts[s]
-    )
+    states = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     return f"{states or 'nothing'} ({counts['bytes'] / 1e6:.1f} MB)"

@@ -23,6 +23,8 @@ from cilake.settings import Settings
 from cilake.windows import Window
 
 EVALUATED_RATIO = 0.2
+EVALUATED = timedelta(days=7)
+"""How long a model serves before the next training: the span it has to prove itself on."""
 
 
 class TrainingError(RuntimeError):
@@ -32,7 +34,8 @@ class TrainingError(RuntimeError):
 def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
     """The version trained on what was known when the window's last day ended, with its gate verdict.
 
-    The latest fifth of the time span is never trained on: there the challenger meets the baselines.
+    The latest week, or the latest fifth of a shorter history, is never trained on: there the challenger meets
+    the baselines.
     """
     day = window.end - timedelta(days=1)
     with spark_session(settings, app_name=f"train {MODEL.name} {day}") as spark:
@@ -43,7 +46,7 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
     if not features.num_rows:
         raise TrainingError(f"no test has two results in the days before {day}; land more history first")
     span = pc.min_max(features["started_at"]).as_py()
-    split = span["max"] - (span["max"] - span["min"]) * EVALUATED_RATIO
+    split = span["max"] - min(EVALUATED, (span["max"] - span["min"]) * EVALUATED_RATIO)
     is_earlier = pc.less(features["started_at"], pa.scalar(split, features.schema.field("started_at").type))
     earlier, later = features.filter(is_earlier), features.filter(pc.invert(is_earlier))
     del features

@@ -18,6 +18,7 @@ class Branch:
     spark: SparkSession
     table: Table
     name: str
+    base: int | None
 
     @property
     def target(self) -> str:
@@ -27,6 +28,18 @@ class Branch:
     def read(self) -> DataFrame:
         """The table as the branch has it."""
         return self.spark.read.option("branch", self.name).table(self.table.identifier)
+
+    def appended(self) -> DataFrame:
+        """The rows that were appended to the branch since it left ``main``."""
+        reader = self.spark.read.option("end-snapshot-id", str(self.head))
+        if self.base is not None:
+            reader = reader.option("start-snapshot-id", str(self.base))
+        return reader.table(self.table.identifier)
+
+    @property
+    def head(self) -> int | None:
+        """The id of the branch's snapshot; ``None`` when nothing was ever written."""
+        return snapshot_id(self.spark, self.table, self.name)
 
     def append(self, rows: DataFrame) -> None:
         """Add rows."""
@@ -56,7 +69,7 @@ def open_branch(spark: SparkSession, table: Table, run_id: str) -> Branch:
     name = "audit_" + re.sub(r"\W", "_", run_id)
     spark.sql(f"ALTER TABLE {table.identifier} DROP BRANCH IF EXISTS {name}")
     spark.sql(f"ALTER TABLE {table.identifier} CREATE BRANCH {name}")
-    return Branch(spark, table, name)
+    return Branch(spark, table, name, snapshot_id(spark, table, name))
 
 
 def write_audit_publish(
@@ -81,9 +94,9 @@ def write_audit_publish(
         branch.publish()
 
 
-def snapshot_id(spark: SparkSession, table: Table) -> int | None:
-    """The id of the current snapshot of ``main``; ``None`` for a table never written."""
+def snapshot_id(spark: SparkSession, table: Table, branch: str = "main") -> int | None:
+    """The id of the current snapshot of a branch; ``None`` for a table never written."""
     found = spark.sql(
-        f"SELECT snapshot_id FROM {table.identifier}.refs WHERE name = 'main'"  # noqa: S608 - a contract's name
+        f"SELECT snapshot_id FROM {table.identifier}.refs WHERE name = '{branch}'"  # noqa: S608 - names are ours
     ).collect()
     return int(found[0][0]) if found else None

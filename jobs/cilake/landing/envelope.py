@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
+
+State = Literal["landed", "unchanged", "rejected", "missing"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Envelope:
     endpoint: str
     scope: str
     natural_id: str
-    state: Literal["landed", "unchanged", "rejected", "missing"]
+    state: State
     fetched_at: datetime
     served_at: datetime
     http_status: int | None = None

@@ -12,7 +12,7 @@ from pyiceberg.catalog import Catalog
 
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import arrow_schema
-from cilake.landing.envelope import Envelope, Known
+from cilake.landing.envelope import STATES, Envelope, Known
 
 QUARANTINED_BYTES = 8 * 1024 * 1024
 
@@ -75,34 +75,23 @@ def append_quarantine(catalog: Catalog, envelopes: Iterable[Envelope], *, day: d
 
 
 def append_receipts(
-    catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str
-) -> Counter[str]:
-    """The number of envelopes by state, after one receipt per scope was written."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    total: Counter[str] = Counter()
-    for envelope in envelopes:
-        scope = counts.setdefault((envelope.source, envelope.scope), Counter())
-        scope[envelope.state] += 1
-        total[envelope.state] += 1
-        if envelope.state == "landed":
-            scope["bytes"] += len(envelope.payload)
-            total["bytes"] += len(envelope.payload)
-    states = ("landed", "unchanged", "rejected", "missing")
+    catalog: Catalog, counts: Mapping[str, Counter[str]], *, source: str, day: date, landing_id: str
+) -> int:
+    """How many receipts were written: one per scope, from the number of its payloads by state."""
     rows = [
         {
             "source": source,
             "scope": scope,
             "partition_date": day,
             "landing_id": landing_id,
-            "expected_count": sum(count[state] for state in states),
-            **{f"{state}_count": count[state] for state in states},
+            "expected_count": sum(count[state] for state in STATES),
+            **{f"{state}_count": count[state] for state in STATES},
             "landed_bytes": count["bytes"],
             "landed_at": datetime.now(UTC),
         }
-        for (source, scope), count in sorted(counts.items())
+        for scope, count in sorted(counts.items())
     ]
-    _append(catalog, "ops.receipts", rows)
-    return total
+    return _append(catalog, "ops.receipts", rows)
 
 
 def append_rows(catalog: Catalog, address: str, rows: list[dict[str, object]]) -> int:

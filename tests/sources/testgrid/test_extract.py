@@ -11,7 +11,7 @@ from tests.grids import dump, make_table
 
 from cilake.landing.envelope import Known
 from cilake.sources.testgrid.client import Client, FetchError
-from cilake.sources.testgrid.extract import extract_dashboard, find_dashboards
+from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
 
 TABLE = dump(make_table({"Overall": [1]}))
 
@@ -55,10 +55,11 @@ def make_client(url, waits=None, seconds=30, **limits):
     return Client(url, deadline=time.monotonic() + seconds, wait=wait, **options)
 
 
-def collect(url, known=None, **limits):
+def collect(url, known=None, dashboards=None, **limits):
     client = make_client(url, **limits)
     with ThreadPoolExecutor(2) as pool:
-        return list(extract_dashboard(client, pool, "d", known or {"summary": {}, "table": {}}))
+        known = known or {"summary": {}, "table": {}}
+        return list(extract_dashboards(client, pool, dashboards or ["d"], known, ahead=3))
 
 
 def states(envelopes):
@@ -138,3 +139,15 @@ def test_patterns_name_dashboards(service):
     assert find_dashboards(client, ["x-*", "x-1"]) == ["x-1", "x-2"]
     with pytest.raises(LookupError, match="no dashboard matches"):
         find_dashboards(client, ["z*"])
+
+
+def test_dashboards_follow_each_other_in_order_whatever_arrives_first(service):
+    url, replies, _ = service
+    for board in ("a", "b", "c"):
+        replies[f"/{board}/summary"] = [(200, {}, orjson.dumps({tab: {} for tab in "vwxyz"}))]
+        for tab in "vwxyz":
+            replies[f"/{board}/table#{tab}"] = [(200, {}, TABLE)]
+    replies["/b/summary"] = [(404, {}, b"")]
+    envelopes = collect(url, dashboards=["a", "b", "c"])
+    names = [e.natural_id for e in envelopes]
+    assert names == ["a", *(f"a/{t}" for t in "vwxyz"), "b", "c", *(f"c/{t}" for t in "vwxyz")]

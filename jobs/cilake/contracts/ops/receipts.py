@@ -21,7 +21,7 @@ TABLE = Table(
         Column("landed_bytes", "bigint", "Size of the payloads stored.", unit="bytes", example=2),
         Column("landed_at", "timestamp", "When the receipt was written, by our clock, UTC.", example="2021-06-22T00:01:00Z"),
     ),
-    primary_key=("source", "scope", "partition_date", "landing_id"),
+    primary_key=("source", "scope", "partition_date", "landed_at"),
     write_mode="append",
     made_by="ingest_testgrid",
     freshness_hours=36,

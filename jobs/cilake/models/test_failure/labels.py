@@ -6,24 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: ``test_status`` values by TestGrid code; code 0 (not run) never makes a row.
-STATUS_CODES: dict[str, int] = {
-    "passed": 1,
-    "passed_with_errors": 2,
-    "passed_with_skips": 3,
-    "running": 4,
-    "categorized_abort": 5,
-    "unknown": 6,
-    "cancelled": 7,
-    "blocked": 8,
-    "timed_out": 9,
-    "categorized_fail": 10,
-    "build_failed": 11,
-    "failed": 12,
-    "flaky": 13,
-    "tool_failed": 14,
-    "build_passed": 15,
-}
+from cilake.contracts.columns import TEST_STATUSES
+
+#: TestGrid code by ``test_status``; code 0 (not run) never makes a row.
+STATUS_CODES = {status: code for code, status in TEST_STATUSES.items()}
 
 PASSED = STATUS_CODES["passed"]
 RUNNING = STATUS_CODES["running"]

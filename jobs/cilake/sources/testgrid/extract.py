@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from cilake.landing.envelope import Envelope, Known
+from cilake.landing.envelope import Envelope, Known, State
 from cilake.sources.testgrid.client import Client, FetchError, Reply
 from cilake.sources.testgrid.parse import (
     UnreadableError,
@@ -60,40 +61,44 @@ def _read_listing(client: Client) -> list[str]:
         raise FetchError(f"/api/v1/dashboards: unreadable listing: {error}") from None
 
 
-def extract_dashboard(
-    client: Client, pool: ThreadPoolExecutor, dashboard: str, known: dict[str, dict[str, Known]]
+def extract_dashboards(
+    client: Client,
+    pool: ThreadPoolExecutor,
+    dashboards: list[str],
+    known: dict[str, dict[str, Known]],
+    *,
+    ahead: int,
 ) -> Iterator[Envelope]:
-    """The envelopes of one dashboard: its summary, then one per tab the summary lists, as they arrive.
+    """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
 
-    ``known`` holds what is stored last, by endpoint and natural id. Nothing raises for a single payload:
-    an unreadable one is ``rejected``, one not obtained is ``missing``.
+    ``known`` holds what is stored last, by endpoint and natural id. At most ``ahead`` replies are asked for
+    or waiting to be taken. Nothing raises for a single payload: an unreadable one is ``rejected``, one not
+    obtained is ``missing``.
     """
-    summaries, tables = known["summary"], known["table"]
-    previous = summaries.get(dashboard)
-    # The summary is asked for whole every time: it lists the tabs, and it is small.
-    envelope, document = _fetch(client, "summary", dashboard, dashboard, {}, previous, conditional=False)
-    yield envelope
-    if document is None:
-        return
-    futures = [
-        pool.submit(
-            lambda tab: _fetch(
-                client,
-                "table",
-                dashboard,
-                f"{dashboard}/{tab}",
-                {"tab": tab},
-                tables.get(f"{dashboard}/{tab}"),
-            )[0],
-            tab,
-        )
-        for tab in read_tabs(document)
-    ]
+    waiting: deque[Future[Envelope]] = deque()
+
+    def fetch_table(dashboard: str, tab: str) -> Envelope:
+        natural_id = f"{dashboard}/{tab}"
+        previous = known["table"].get(natural_id)
+        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous)[0]
+
     try:
-        while futures:
-            yield futures.pop(0).result()
+        for dashboard in dashboards:
+            # The summary is asked for whole every time: it lists the tabs, and it is small.
+            previous = known["summary"].get(dashboard)
+            summary, document = _fetch(
+                client, "summary", dashboard, dashboard, {}, previous, conditional=False
+            )
+            waiting.append(Future())
+            waiting[-1].set_result(summary)
+            for tab in read_tabs(document) if document else []:
+                while len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(fetch_table, dashboard, tab))
+        while waiting:
+            yield waiting.popleft().result()
     finally:
-        for future in futures:
+        for future in waiting:
             future.cancel()
 
 
@@ -135,7 +140,7 @@ def _fetch(
             endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
         ), None  # fmt: skip
     digest = content_digest(document)
-    state = "unchanged" if previous and previous.content_sha256 == digest else "landed"
+    state: State = "unchanged" if previous and previous.content_sha256 == digest else "landed"
     envelope = _envelope(
         endpoint,
         dashboard,
@@ -150,7 +155,7 @@ def _fetch(
 
 
 def _envelope(
-    endpoint: str, dashboard: str, natural_id: str, state: Any, reply: Reply, **rest: Any
+    endpoint: str, dashboard: str, natural_id: str, state: State, reply: Reply, **rest: Any
 ) -> Envelope:
     return Envelope(
         source=SOURCE.name,

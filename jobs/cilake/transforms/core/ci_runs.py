@@ -37,15 +37,8 @@ def mark_changed(decoded: DataFrame, published: DataFrame) -> DataFrame:
     )
     marked = decoded.join(F.broadcast(before), "run_key", "left").withColumn("is_changed", changed)
     results = [F.when(F.col("is_changed"), F.col(name)).alias(name) for name in RESULTS]
-    return (
-        marked.withColumn("is_republished", F.col("published_hash").isNotNull())
-        .where("is_changed OR test_names IS NOT NULL")
-        .select(
-            *[name for name in decoded.columns if name not in RESULTS],
-            "is_changed",
-            "is_republished",
-            *results,
-        )
+    return marked.where("is_changed OR test_names IS NOT NULL").select(
+        *[name for name in decoded.columns if name not in RESULTS], "is_changed", *results
     )
 
 
@@ -74,7 +67,7 @@ def transform(changed: DataFrame) -> DataFrame:
         "started_at",
         F.to_date("started_at").alias("run_date"),
         status_of(F.col("result_code")).alias("result"),
-        F.size("test_keys").cast("bigint").alias("test_count"),
+        "test_count",
         "passed_count",
         "failed_count",
         "flaky_count",
