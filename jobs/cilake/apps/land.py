@@ -68,7 +68,7 @@ def _land_day(settings: Settings, day: date) -> Counter[str]:
     catalog = open_catalog(settings)
     total: Counter[str] = Counter()
     landing_id = f"{SOURCE.name}-{day}"
-    known = {endpoint: read_known(catalog, address) for endpoint, address in SOURCE.endpoints.items()}
+    known = {endpoint: read_known(catalog, address, day) for endpoint, address in SOURCE.endpoints.items()}
     client = Client(
         settings.testgrid_url,
         deadline=time.monotonic() + settings.landing_seconds,

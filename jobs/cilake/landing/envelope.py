@@ -35,7 +35,12 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored last under a natural id."""
+    """What is stored under a natural id: the content stored last, and all contents stored for the day."""
 
     content_sha256: str
     etag: str | None
+    of_day: frozenset[str] = frozenset()
+
+    def has(self, content_sha256: str) -> bool:
+        """True when storing this content for the day would repeat what is there."""
+        return content_sha256 == self.content_sha256 or content_sha256 in self.of_day

@@ -17,14 +17,19 @@ from cilake.landing.envelope import STATES, Envelope, Known
 QUARANTINED_BYTES = 8 * 1024 * 1024
 
 
-def read_known(catalog: Catalog, address: str) -> dict[str, Known]:
-    """What is stored last under each natural id of a raw table."""
+def read_known(catalog: Catalog, address: str, day: date) -> dict[str, Known]:
+    """What is stored under each natural id of a raw table: last of all, and for the day."""
     rows = catalog.load_table(address).scan(
-        selected_fields=("natural_id", "served_at", "fetched_at", "content_sha256", "etag")
+        selected_fields=("natural_id", "partition_date", "served_at", "fetched_at", "content_sha256", "etag")
     ).to_arrow()  # fmt: skip
     order = pc.sort_indices(rows, sort_keys=[("served_at", "ascending"), ("fetched_at", "ascending")])
-    last = rows.select(["natural_id", "content_sha256", "etag"]).take(order).to_pylist()
-    return {row["natural_id"]: Known(row["content_sha256"], row["etag"]) for row in last}
+    of_day: dict[str, set[str]] = {}
+    last: dict[str, tuple[str, str | None]] = {}
+    for row in rows.drop_columns(["served_at", "fetched_at"]).take(order).to_pylist():
+        last[row["natural_id"]] = row["content_sha256"], row["etag"]
+        if row["partition_date"] == day:
+            of_day.setdefault(row["natural_id"], set()).add(row["content_sha256"])
+    return {name: Known(*facts, frozenset(of_day.get(name, ()))) for name, facts in last.items()}
 
 
 def append_payloads(

@@ -151,3 +151,13 @@ def test_dashboards_follow_each_other_in_order_whatever_arrives_first(service):
     envelopes = collect(url, dashboards=["a", "b", "c"])
     names = [e.natural_id for e in envelopes]
     assert names == ["a", *(f"a/{t}" for t in "vwxyz"), "b", "c", *(f"c/{t}" for t in "vwxyz")]
+
+
+def test_a_content_stored_for_the_day_is_unchanged_even_if_another_was_stored_later(service):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, orjson.dumps({"a": {}}))]
+    replies["/d/table#a"] = [(200, {}, TABLE)]
+    digest = next(e for e in collect(url) if e.natural_id == "d/a").content_sha256
+    for of_day, state in ((frozenset({digest}), "unchanged"), (frozenset(), "landed")):
+        known = {"summary": {}, "table": {"d/a": Known("other", None, of_day)}}
+        assert states(collect(url, known))["d/a"] == state

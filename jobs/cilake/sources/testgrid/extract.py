@@ -140,7 +140,7 @@ def _fetch(
             endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
         ), None  # fmt: skip
     digest = content_digest(document)
-    state: State = "unchanged" if previous and previous.content_sha256 == digest else "landed"
+    state: State = "unchanged" if previous and previous.has(digest) else "landed"
     envelope = _envelope(
         endpoint,
         dashboard,
