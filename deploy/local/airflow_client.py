@@ -93,7 +93,8 @@ class Airflow:
 
     def runs(self, dag_id: str, day: str | None = None) -> dict[str, dict[str, Any]]:
         """The latest hundred runs of a DAG by id, only those of the day when one is given."""
-        answer = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after") or {}
+        of_day = f"&partition_key_pattern={day}" if day else ""
+        answer = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after{of_day}") or {}
         found = answer.get("dag_runs", [])
         return {run["dag_run_id"]: run for run in found if day is None or run["partition_key"] == day}
 

@@ -28,7 +28,7 @@ CHAIN = (INGEST, *FOLLOWING)
 ALL = (*CHAIN, TRAIN)
 BY_CLOCK = (INGEST, TRAIN)
 
-DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 4
+DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 3
 COUNTED = (
     (INGEST, "landed"),
     (INGEST, "unchanged"),
@@ -44,6 +44,8 @@ TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
 NEWS_SECONDS = 20
+POLL_SECONDS = 1.0
+"""Between two looks at the runs: each look costs the API server time that the work then lacks."""
 
 _PREDICTIONS = """
 select j.job_name, t.test_name, round(p.failure_probability, 4) as failure_probability,
@@ -204,26 +206,26 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     say(f"night {key}: the world stands at {day + timedelta(days=1)}T00:00:00Z")
     counts: dict[str, Mapping[str, Any]] = {}
     run_id = airflow.trigger(INGEST, key)
-    _follow(airflow, {INGEST: lambda: {run_id}}, key, deadline, counts)
+    _follow(airflow, {INGEST: run_id.__eq__}, key, deadline, counts)
     for stage in (FOLLOWING[:1], FOLLOWING[1:3], FOLLOWING[3:]):
-        new = {dag_id: _new_runs(airflow, dag_id, key, before[dag_id]) for dag_id in stage}
+        new = {dag_id: _not_in(before[dag_id]) for dag_id in stage}
         _follow(airflow, new, key, deadline, counts)
     if (arguments.train and day == arguments.start) or _training_due(settings, day):
         train_id = airflow.trigger(TRAIN, key)
-        _follow(airflow, {TRAIN: lambda: {train_id}}, key, deadline, counts)
+        _follow(airflow, {TRAIN: train_id.__eq__}, key, deadline, counts)
     _settle(airflow, deadline)
     seconds = time.monotonic() - started
     say(f"night {key}: done in {seconds:.0f} s")
     return Night(key, counts, seconds)
 
 
-def _new_runs(airflow: Airflow, dag_id: str, key: str, before: set[str]) -> Callable[[], set[str]]:
-    return lambda: set(airflow.runs(dag_id, key)) - before
+def _not_in(known: set[str]) -> Callable[[str], bool]:
+    return lambda run_id: run_id not in known
 
 
 def _follow(
     airflow: Airflow,
-    wanted: Mapping[str, Callable[[], set[str]]],
+    wanted: Mapping[str, Callable[[str], bool]],
     key: str,
     deadline: float,
     counts: dict[str, Mapping[str, Any]],
@@ -231,12 +233,14 @@ def _follow(
     """Wait until every DAG has a successful wanted run; a failed one ends the nights with its log."""
     started = {dag_id: time.monotonic() for dag_id in wanted}
     told: dict[str, str] = {}
+    waited_for: dict[str, Mapping[str, Any]] = {}
     open_dags = set(wanted)
     news = time.monotonic() + NEWS_SECONDS
     while open_dags:
         for dag_id in sorted(open_dags):
-            ids = wanted[dag_id]()
-            runs = {run_id: run for run_id, run in airflow.runs(dag_id, key).items() if run_id in ids}
+            runs = {
+                run_id: run for run_id, run in airflow.runs(dag_id, key).items() if wanted[dag_id](run_id)
+            }
             seconds = time.monotonic() - started[dag_id]
             for run_id, run in runs.items():
                 if run["state"] == "failed":
@@ -250,7 +254,7 @@ def _follow(
                     f"{dag_id} did not start for {key} within {START_SECONDS} s: see `make status`"
                 )
             else:
-                _tell_retries(airflow, dag_id, runs, told)
+                waited_for[dag_id] = runs
         if time.monotonic() > deadline:
             raise StackError(
                 f"night {key} took too long, waiting for {', '.join(sorted(open_dags))}; repeat to go on"
@@ -261,8 +265,10 @@ def _follow(
                 f"{dag_id} ({time.monotonic() - started[dag_id]:.0f} s)" for dag_id in sorted(open_dags)
             ]
             say(f"  waiting for {', '.join(waited)}")
+            for dag_id in sorted(open_dags):
+                _tell_retries(airflow, dag_id, waited_for[dag_id], told)
         if open_dags:
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
 
 
 def _tell_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], told: dict[str, str]) -> None:
@@ -298,7 +304,7 @@ def _settle(airflow: Airflow, deadline: float) -> None:
         if time.monotonic() > news:
             news += NEWS_SECONDS
             say(f"  waiting for {len(active)} earlier runs to end")
-        time.sleep(0.5)
+        time.sleep(POLL_SECONDS)
 
 
 # ---- what came of it

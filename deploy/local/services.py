@@ -274,7 +274,7 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "API__EXPOSE_CONFIG": "False",
         "API_AUTH__JWT_SECRET": settings["CILAKE_AIRFLOW_JWT_SECRET"],
         "DAG_PROCESSOR__REFRESH_INTERVAL": "20",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(layout.log / "airflow"),
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",

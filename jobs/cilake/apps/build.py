@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from cilake.apps.audit import auditor
 from cilake.apps.progress import say
-from cilake.apps.replace import days_condition, replace_rows
+from cilake.apps.replace import days_condition, replace_days
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
@@ -139,13 +139,13 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             spark.table(CI_JOBS.identifier),
             spark.table(TEST_RESULTS.identifier).where(scope),
         )
-        written = replace_rows(
+        written = replace_days(
             spark,
             settings,
-            open_catalog(settings),
             DAILY_JOB_HEALTH,
             rows,
-            scope=scope,
+            column="run_date",
+            days=days,
             run_id=f"kpi_{window.start}",
             day=window.start,
         )

@@ -11,12 +11,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from cilake.apps.progress import say
-from cilake.apps.replace import days_condition, replace_rows
+from cilake.apps.replace import days_condition, replace_days
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.lake.catalog import arrow_schema, open_catalog
+from cilake.lake.catalog import arrow_schema
 from cilake.lake.session import spark_session
 from cilake.models.test_failure import evaluate
 from cilake.models.test_failure.spec import MODEL
@@ -42,17 +42,18 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         if not days:
             say("no prediction to measure yet")
             return {OUTCOMES.address: 0, ACCURACY.address: 0}
-        scope = days_condition("prediction_date", days)
         results = spark.table(TEST_RESULTS.identifier).where(F.col("run_date") > F.lit(min(days)))
         rows = outcomes.transform(predictions, results, model_name=MODEL.name)
-        catalog = open_catalog(settings)
-        common: dict[str, Any] = {"scope": scope, "run_id": f"measure_{window.start}", "day": window.start}
-        outcome_count = replace_rows(spark, settings, catalog, OUTCOMES, rows, **common)
+        common: dict[str, Any] = {
+            "column": "prediction_date",
+            "days": days,
+            "run_id": f"measure_{window.start}",
+            "day": window.start,
+        }
+        outcome_count = replace_days(spark, settings, OUTCOMES, rows, **common)
         say(f"{outcome_count:,} outcomes written")
-        accuracy = _measure(spark, scope)
-        accuracy_count = (
-            replace_rows(spark, settings, catalog, ACCURACY, accuracy, **common) if accuracy else 0
-        )
+        accuracy = _measure(spark, days_condition("prediction_date", days))
+        accuracy_count = replace_days(spark, settings, ACCURACY, accuracy, **common) if accuracy else 0
         return {OUTCOMES.address: outcome_count, ACCURACY.address: accuracy_count}
 
 

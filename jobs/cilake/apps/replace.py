@@ -1,48 +1,50 @@
-"""Replacing the rows of a scope, only when they differ."""
+"""Replacing the rows of days, only where they differ."""
 
 from __future__ import annotations
 
 from datetime import date
 
-from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 
 from cilake.apps.audit import auditor
 from cilake.contracts.model import Table
+from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.settings import Settings
 
 
-def replace_rows(
+def replace_days(
     spark: SparkSession,
     settings: Settings,
-    catalog: Catalog,
     table: Table,
     rows: DataFrame,
     *,
-    scope: str,
+    column: str,
+    days: list[date],
     run_id: str,
     day: date,
 ) -> int:
-    """How many rows were written: all of ``rows`` in place of the scope's, or none when they are the same.
+    """How many rows were written: those of the days that differ from the table's, in place of the table's.
 
-    ``scope`` is an SQL condition that every given row meets.
+    ``rows`` is everything the table should hold for ``days``, by the date in ``column``.
     """
     rows = conform(rows, table).persist()
-    count = rows.count()
     try:
-        present = spark.table(table.identifier).where(scope)
-        if not rows.exceptAll(present).head(1) and not present.exceptAll(rows).head(1):
+        present = spark.table(table.identifier).where(days_condition(column, days))
+        differing = rows.exceptAll(present).select(column).union(present.exceptAll(rows).select(column))
+        changed = [row[0] for row in differing.distinct().collect()]
+        if not changed:
             return 0
+        scope = days_condition(column, changed)
 
         def write(branch: Branch) -> None:
             branch.delete(scope)
-            branch.append(rows)
+            branch.append(rows.where(scope))
 
-        audit = auditor(settings, catalog, lambda b: b.read().where(scope), validation_id=run_id, day=day)
+        audit = auditor(settings, open_catalog(settings), Branch.appended, validation_id=run_id, day=day)
         write_audit_publish([open_branch(spark, table, run_id)], write, audit)
-        return count
+        return spark.table(table.identifier).where(scope).count()
     finally:
         rows.unpersist()
 

@@ -55,3 +55,12 @@ def test_results_past_the_horizon_and_empty_inputs_give_nothing(spark):
 def test_same_input_same_rows_and_a_doubled_result_does_not_double_the_outcome(spark):
     one = result(1, "2021-06-22T04:00:00Z")
     assert rows_of(build(spark, [one, one])) == rows_of(build(spark, [one]))
+
+
+def test_every_decision_since_the_result_before_has_the_same_outcome(spark):
+    days = ["2021-06-19", "2021-06-20", "2021-06-21", "2021-06-22"]
+    predictions = [make_row(PREDICTIONS, prediction_date=day) for day in days]
+    results = [result(1, "2021-06-20T03:00:00Z"), result(2, "2021-06-22T03:00:00Z", "failed")]
+    rows = build(spark, results, predictions).collect()
+    outcome = {str(row.prediction_date): (row.run_key, row.has_failed) for row in rows}
+    assert outcome == {"2021-06-19": (1, False), "2021-06-20": (2, True), "2021-06-21": (2, True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from cilake.contracts.predictions.outcomes import TABLE
@@ -17,22 +17,18 @@ def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) ->
     The decision is made when ``prediction_date`` ends; the outcome is the first result of a run started
     after it (ties by run key), failed or not.
     """
-    decided_at = F.timestamp_add("DAY", F.lit(1), F.col("prediction_date").cast("timestamp"))
-    decisions = predictions.withColumn("decided_at", decided_at)
-    later = results.where(F.col("test_status") != NOT_FINAL).select(
-        "job_key", "test_key", "run_key", "started_at", "test_status", "known_at"
+    final = results.where(F.col("test_status") != NOT_FINAL)
+    order = F.struct("started_at", "run_key")
+    first_of_day = final.groupBy("job_key", "test_key", "run_date").agg(
+        F.min_by(F.struct("run_key", "started_at", "test_status", "known_at"), order).alias("next")
     )
-    horizon = F.timestamp_add("DAY", F.lit(HORIZON_DAYS), F.col("decided_at"))
-    after = (F.col("started_at") >= F.col("decided_at")) & (F.col("started_at") < horizon)
-    joined = decisions.join(later, ["job_key", "test_key"]).where(after)
-    kept = ["model_version", "failure_probability", "shrunken_probability", "base_rate_probability",
-            "last_value_probability", "abstain_reason"]  # fmt: skip
-    following = joined.groupBy("job_key", "test_key", "prediction_date").agg(
-        F.min_by(
-            F.struct("run_key", "started_at", "test_status", "known_at"), F.struct("started_at", "run_key")
-        ).alias("next"),
-        *[F.first(name).alias(name) for name in kept],
-    )
+    # A day's first result is the outcome of the decisions since the day of the result before it.
+    of_entity = Window.partitionBy("job_key", "test_key").orderBy("run_date")
+    earliest = F.greatest(F.lag("run_date").over(of_entity), F.date_sub("run_date", HORIZON_DAYS))
+    decided = F.sequence(earliest, F.date_sub("run_date", 1))
+    following = first_of_day.select(
+        "job_key", "test_key", "next", F.explode(decided).alias("prediction_date")
+    ).join(predictions, ["job_key", "test_key", "prediction_date"])
     return following.select(
         F.lit(model_name).alias("model_name"),
         "job_key",
