@@ -25,10 +25,12 @@ def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) ->
     # A day's first result is the outcome of the decisions since the day of the result before it.
     of_entity = Window.partitionBy("job_key", "test_key").orderBy("run_date")
     earliest = F.greatest(F.lag("run_date").over(of_entity), F.date_sub("run_date", HORIZON_DAYS))
-    decided = F.sequence(earliest, F.date_sub("run_date", 1))
-    following = first_of_day.select(
-        "job_key", "test_key", "next", F.explode(decided).alias("prediction_date")
-    ).join(predictions, ["job_key", "test_key", "prediction_date"])
+    decided = F.sequence("earliest", F.date_sub("run_date", 1))
+    following = (
+        first_of_day.withColumn("earliest", earliest)
+        .select("job_key", "test_key", "next", F.explode(decided).alias("prediction_date"))
+        .join(predictions, ["job_key", "test_key", "prediction_date"])
+    )
     return following.select(
         F.lit(model_name).alias("model_name"),
         "job_key",
