@@ -28,7 +28,7 @@ CHAIN = (INGEST, *FOLLOWING)
 ALL = (*CHAIN, TRAIN)
 BY_CLOCK = (INGEST, TRAIN)
 
-DEMO_START, DEMO_NIGHTS = date(2026, 3, 1), 3
+DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 COUNTED = (
     (INGEST, "landed"),
     (INGEST, "unchanged"),
