@@ -12,7 +12,7 @@ from collections.abc import Callable
 if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
-from . import checks, environments, layout, stack
+from . import bundle, checks, environments, layout, stack
 from .errors import StackError
 
 HELP = """\
@@ -36,6 +36,7 @@ Development
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
+  make dist                        dist/: the zip, script and requirements for spark-submit and EMR Serverless
   make docs                        generate the data dictionary and the pages of the validation results
 
 Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _CIWORLD in the environment of
@@ -46,7 +47,7 @@ def main() -> int:
     """Run the command of the command line; its exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.local")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("help", "setup", "down", "status", "lint", "test", "requirements", "docs"):
+    for name in ("help", "setup", "down", "status", "lint", "test", "requirements", "docs", "dist"):
         commands.add_parser(name)
     commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
     commands.add_parser("urls").add_argument("--json", action="store_true")
@@ -130,6 +131,11 @@ def _requirements(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return 0
 
 
+def _dist(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    bundle.write()
+    return 0
+
+
 def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here)
     stack.run_work(here, stack.work_settings(here), ["docs"])
@@ -163,6 +169,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "test": _test,
     "requirements": _requirements,
     "docs": _docs,
+    "dist": _dist,
     "nights": _nights,
     "demo": _nights,
     "bench": _benchmark,

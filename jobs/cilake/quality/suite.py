@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sysconfig
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,19 +32,25 @@ _MAY_BE_EMPTY = (
 )
 
 
+CHECKOUT = Path(__file__).resolve().parents[3] / "expectations"
+"""Where the suites are written; elsewhere they are only read."""
+
+
 class SuiteError(ValueError):
     """A suite file that is missing or cannot be used; the message names it and the way out."""
 
 
-def suites_folder() -> Path:
-    """The folder of the suite files: the checkout's, else the one installed with the package."""
-    checkout = Path(__file__).resolve().parents[3] / "expectations"
-    return checkout if checkout.is_dir() else Path(sysconfig.get_path("data"), "share/cilake/expectations")
+def suites_folder() -> Traversable:
+    """The folder of the suite files: the checkout's, that in the zip for clusters, or the installed one."""
+    zipped = files("cilake") / "expectations"
+    installed = Path(sysconfig.get_path("data"), "share/cilake/expectations")
+    candidates: tuple[Traversable, ...] = (CHECKOUT, zipped)
+    return next((folder for folder in candidates if folder.is_dir()), installed)
 
 
-def suite_path(table: Table, root: Path | None = None) -> Path:
-    """The path of the table's suite file."""
-    return (root or suites_folder()) / table.namespace / f"{table.name}.json"
+def suite_path(table: Table, root: Path = CHECKOUT) -> Path:
+    """The path of the table's suite file below the folder of suites."""
+    return root / table.namespace / f"{table.name}.json"
 
 
 def generate(table: Table) -> list[Entry]:
@@ -71,14 +79,14 @@ def generate(table: Table) -> list[Entry]:
     return entries
 
 
-def read(table: Table, root: Path | None = None) -> list[Entry]:
+def read(table: Table, root: Traversable | None = None) -> list[Entry]:
     """All rules of the table's suite file, in order.
 
     Raises:
         SuiteError: when the file is missing, is not JSON or holds an incomplete rule.
 
     """
-    path = suite_path(table, root)
+    path = (root or suites_folder()) / table.namespace / f"{table.name}.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["expectations"]
     except FileNotFoundError:
@@ -101,7 +109,7 @@ def is_generated(entry: Entry) -> bool:
     return bool(entry.get("meta", {}).get("origin") == "contract")
 
 
-def load(table: Table, root: Path | None = None) -> Any:
+def load(table: Table, root: Traversable | None = None) -> Any:
     """The table's Great Expectations suite: generated and hand-written rules together."""
     return build(table.address, read(table, root))
 
@@ -119,7 +127,7 @@ def build(name: str, entries: list[Entry]) -> Any:
     return suite
 
 
-def render(table: Table, root: Path | None = None) -> str:
+def render(table: Table, root: Path = CHECKOUT) -> str:
     """The text the table's suite file should have: fresh generated rules, then the hand-written ones."""
     path = suite_path(table, root)
     written = [entry for entry in read(table, root) if not is_generated(entry)] if path.exists() else []
@@ -127,7 +135,7 @@ def render(table: Table, root: Path | None = None) -> str:
     return json.dumps(suite, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_suites(root: Path | None = None) -> list[Path]:
+def write_suites(root: Path = CHECKOUT) -> list[Path]:
     """The suite files that changed: the generated part of each is brought up to date."""
     changed = stale_suites(root)
     for table in registry.tables().values():
@@ -139,7 +147,7 @@ def write_suites(root: Path | None = None) -> list[Path]:
     return changed
 
 
-def stale_suites(root: Path | None = None) -> list[Path]:
+def stale_suites(root: Path = CHECKOUT) -> list[Path]:
     """The suite files that are missing or whose generated part differs from the contract."""
     return [
         path

@@ -1,0 +1,32 @@
+"""The zip for clusters: the work starts from it alone, with every suite, and it is the same every time."""
+
+import os
+import subprocess
+import sys
+
+from deploy.local import bundle
+
+from cilake.contracts import registry
+
+
+def test_the_work_starts_from_the_zip_alone(tmp_path):
+    package, script, _ = bundle.write(tmp_path / "one")
+    code = (
+        "import cilake; from cilake.contracts import registry; from cilake.quality import suite; "
+        "print(cilake.__file__, sum(bool(suite.read(t)) for t in registry.tables().values()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    # Without -P the folder of the script or the current one could lend the package.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [f"{package}/cilake/__init__.py", str(len(registry.tables()))], done.stderr
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "score" in done.stdout, done.stderr
+
+
+def test_the_same_files_make_the_same_zip(tmp_path):
+    one, two = (bundle.write(tmp_path / name)[0] for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
