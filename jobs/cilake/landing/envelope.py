@@ -35,7 +35,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored under a natural id: the content stored last, and all contents stored for the day."""
+    """What is stored under a natural id up to a day: the content stored last, and all of that day."""
 
     content_sha256: str
     etag: str | None

@@ -18,9 +18,13 @@ QUARANTINED_BYTES = 8 * 1024 * 1024
 
 
 def read_known(catalog: Catalog, address: str, day: date) -> dict[str, Known]:
-    """What is stored under each natural id of a raw table: last of all, and for the day."""
+    """What is stored under each natural id of a raw table: last up to the day, and for the day itself.
+
+    Later days do not count, so a day landed again meets what it met the first time.
+    """
     rows = catalog.load_table(address).scan(
-        selected_fields=("natural_id", "partition_date", "served_at", "fetched_at", "content_sha256", "etag")
+        row_filter=f"partition_date <= '{day}'",
+        selected_fields=("natural_id", "partition_date", "served_at", "fetched_at", "content_sha256", "etag"),
     ).to_arrow()  # fmt: skip
     order = pc.sort_indices(rows, sort_keys=[("served_at", "ascending"), ("fetched_at", "ascending")])
     of_day: dict[str, set[str]] = {}
