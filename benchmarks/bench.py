@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -246,6 +247,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="folder with dashboards, at any depth")
     parser.add_argument("--floor", type=Path, default=DEFAULT_FLOOR, help="script of the bare conversion")
     given = parser.parse_args(arguments)
+    # A Connect session that the collector finds while another one works waits for it, and that one for it.
+    gc.disable()
     if not given.dir.is_dir():
         tell(f"no folder {given.dir}: name one of recorded replies with DIR=…")
         return 1
