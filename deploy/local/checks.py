@@ -31,7 +31,8 @@ LINT = (
 TESTS = (
     Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration")),
     Step("airflow", "airflow", ("pytest", "-m", "airflow", "tests/dags", "tests/plugins")),
-    Step("integration", "jobs", ("pytest", "-m", "integration")),
+    # Its tests share one stack and tell one story, so they keep their order.
+    Step("integration", "jobs", ("pytest", "-m", "integration", "-p", "no:randomly")),
 )
 
 

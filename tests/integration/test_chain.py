@@ -1,4 +1,7 @@
-"""Land, build, score, measure on the real stack: counts against the source, repeats, kills, a backfill."""
+"""Land, build, score, measure on the real stack: counts against the source, repeats, kills, a backfill.
+
+The tests go through one story in the order they are written: each night finds what the ones before left.
+"""
 
 import csv
 import gzip

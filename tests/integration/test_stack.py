@@ -40,7 +40,7 @@ def test_sql_tells_an_error_in_one_line(stack):
 
 
 def test_the_tables_are_there_and_read_only(stack):
-    done = stack("sql", Q="select count(*) as rows from core.test_results")
+    done = stack("sql", Q="select count(*) as rows from ops.quarantine")
     assert (done.returncode, done.stdout) == (0, "rows\n0\n")
     assert "Access Denied" in stack("sql", Q="create schema lake.mine").stderr
 
