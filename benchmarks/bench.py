@@ -100,22 +100,14 @@ def world(folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def last_day(folder: Path) -> date:
-    """The day on which the newest column of the recording started."""
-    _, runs = decode(folder)
-    newest: date = pc.max(runs["started_at"]).as_py().date()
-    return newest
-
-
-def measure(stack: Scratch, folder: Path, floor_figures: dict[str, Any] | None) -> None:
-    """Print every figure of one folder."""
+def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
+    """Print what the platform takes to land, build and score one folder as of a day."""
     from cilake.apps import build, land, measure, score, train
     from cilake.lake.catalog import create_tables, open_catalog
     from cilake.lake.session import spark_session
     from cilake.settings import read_settings
     from cilake.windows import Window
 
-    day = last_day(folder)
     window = Window(day, day + timedelta(days=1))
     os.environ.update(stack.settings)
     with world(folder) as url:
@@ -213,8 +205,8 @@ def report_query(trino_url: str, name: str, query: str) -> None:
     report(name, median(query), "s", baseline=median("select 1"), target_seconds=0.6)
 
 
-def report_scoring(folder: Path) -> None:
-    """Print the times of features and forecasts as bare functions on the folder's last decisions."""
+def report_scoring(folder: Path) -> date:
+    """The day of the folder's newest run, after the times of features and forecasts as bare functions."""
     from cilake.models.test_failure import score, train
     from cilake.models.test_failure.features import compute_features
 
@@ -239,6 +231,8 @@ def report_scoring(folder: Path) -> None:
         entities=len(chosen),
         target_seconds=20,
     )
+    newest: date = pc.max(runs["started_at"]).as_py().date()
+    return newest
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -258,11 +252,11 @@ def main(arguments: list[str] | None = None) -> int:
         report("floor", floor_figures["wall_seconds"], "s", results=floor_figures["non_empty_cells"])
     else:
         tell(f"no {given.floor}: landing and build are reported without their baseline")
-    report_scoring(given.dir)
+    day = report_scoring(given.dir)
     with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
         tell("starting a stack of its own")
         with scratch_stack(Path(home) / "home", "spark", "trino") as stack:
-            measure(stack, given.dir, floor_figures)
+            measure(stack, given.dir, day, floor_figures)
     return 0
 
 
