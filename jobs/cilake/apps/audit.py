@@ -9,14 +9,12 @@ from pathlib import Path
 from threading import Thread
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame
 
 from cilake.apps.progress import say
-from cilake.contracts.model import Table
 from cilake.lake.publish import Branch
 from cilake.landing.writer import append_rows
 from cilake.quality.report import failure_text, summary, write_data_docs
-from cilake.quality.run import Report, validate
+from cilake.quality.run import validate
 from cilake.settings import Settings
 
 
@@ -24,38 +22,26 @@ class AuditError(RuntimeError):
     """A critical expectation failed: nothing was published."""
 
 
-def audit_rows(
-    settings: Settings, catalog: Catalog, table: Table, rows: DataFrame, *, validation_id: str, day: date
-) -> Report:
-    """The report on ``rows``, stored in ``ops.validation_results`` and the data docs.
-
-    Raises:
-        AuditError: when a critical expectation failed, with rule, observed value and example rows.
-
-    """
-    report = validate(table, rows, validation_id=validation_id, partition_date=day)
-    append_rows(catalog, "ops.validation_results", report.results)
-    if settings.data_docs:
-        write_data_docs(report, Path(settings.data_docs))
-    say(failure_text(report) if report.failures else summary(report))
-    if not report.was_successful:
-        raise AuditError(f"{table.address} was not published: a critical expectation failed (see above)")
-    return report
-
-
 def auditor(
-    settings: Settings,
-    catalog: Catalog,
-    rows: Callable[[Branch], DataFrame],
-    *,
-    validation_id: str,
-    day: date,
+    settings: Settings, catalog: Catalog, *, validation_id: str, day: date
 ) -> Callable[[Branch], None]:
-    """An audit function for ``write_audit_publish`` that checks ``rows(branch)``."""
+    """An audit function for ``write_audit_publish`` that checks the rows appended to a branch.
+
+    The report goes to ``ops.validation_results`` and the data docs. The function raises ``AuditError`` when
+    a critical expectation failed, after saying rule, observed value and example rows.
+    """
     # Its import takes seconds of this process, which has nothing to do while Spark writes.
     Thread(target=import_module, args=("great_expectations",), daemon=True).start()
 
     def audit(branch: Branch) -> None:
-        audit_rows(settings, catalog, branch.table, rows(branch), validation_id=validation_id, day=day)
+        report = validate(branch.table, branch.appended(), validation_id=validation_id, partition_date=day)
+        append_rows(catalog, "ops.validation_results", report.results)
+        if settings.data_docs:
+            write_data_docs(report, Path(settings.data_docs))
+        say(failure_text(report) if report.failures else summary(report))
+        if not report.was_successful:
+            raise AuditError(
+                f"{branch.table.address} was not published: a critical expectation failed (see above)"
+            )
 
     return audit

@@ -104,7 +104,7 @@ def _publish_core(
         say(f"wrote {branch.table.address} to {branch.name}")
 
     run_id = f"core_{window.start}"
-    audit = auditor(settings, open_catalog(settings), Branch.appended, validation_id=run_id, day=window.start)
+    audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
     write_audit_publish([open_branch(spark, table, run_id) for table in touched], write, audit)
     added = {table.address: _count(spark, table) - before[table] for table in touched}
     written = {table.address: added.get(table.address, 0) for table in new_rows}

@@ -42,7 +42,7 @@ def replace_days(
             branch.delete(scope)
             branch.append(rows.where(scope))
 
-        audit = auditor(settings, open_catalog(settings), Branch.appended, validation_id=run_id, day=day)
+        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=day)
         write_audit_publish([open_branch(spark, table, run_id)], write, audit)
         return spark.table(table.identifier).where(scope).count()
     finally:

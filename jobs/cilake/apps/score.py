@@ -86,10 +86,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     def write(branch: Branch) -> None:
         branch.append(conform(rows, PREDICTIONS).coalesce(1))
 
-    def to_audit(branch: Branch) -> DataFrame:
-        return branch.read().where(F.col("prediction_date") == F.lit(day))
-
-    audit = auditor(settings, catalog, to_audit, validation_id=run_id, day=day)
+    audit = auditor(settings, catalog, validation_id=run_id, day=day)
     write_audit_publish([open_branch(spark, PREDICTIONS, run_id)], write, audit)
     count = ledger.count()
     say(f"{day}: {count:,} predictions by {version}")

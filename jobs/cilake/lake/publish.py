@@ -25,10 +25,6 @@ class Branch:
         """The identifier that writes go to."""
         return f"{self.table.identifier}.branch_{self.name}"
 
-    def read(self) -> DataFrame:
-        """The table as the branch has it."""
-        return self.spark.read.option("branch", self.name).table(self.table.identifier)
-
     def appended(self) -> DataFrame:
         """The rows that were appended to the branch since it left ``main``."""
         reader = self.spark.read.option("end-snapshot-id", str(self.head))
