@@ -12,7 +12,7 @@ from collections.abc import Callable
 if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
-from . import bundle, checks, environments, layout, stack
+from . import bundle, checks, configuration, environments, layout, stack, superset
 from .errors import StackError
 
 HELP = """\
@@ -21,7 +21,7 @@ See it work
   make nights FROM= START= NIGHTS= play nights: FROM=synthetic or a folder of recorded payloads
 
 The stack
-  make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino and Airflow; wait until they work
+  make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino, Airflow, Superset; wait for them
   make status                      every service with its state, health and the memory of all
   make urls [JSON=1]               addresses, users and the files that hold the passwords
   make sql Q="select …"            ask Trino; CSV with a header on stdout
@@ -37,17 +37,29 @@ Development
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
   make dist                        dist/: the zip, script and requirements for spark-submit and EMR Serverless
+  make dashboards-export           write what was changed in Superset back to dashboards/
   make docs                        generate the data dictionary and the pages of the validation results
 
-Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _CIWORLD in the environment of
-`make up`. State is in .local (CILAKE_HOME names another folder)."""
+Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _SUPERSET, _CIWORLD in the
+environment of `make up`. State is in .local (CILAKE_HOME names another folder)."""
 
 
 def main() -> int:
     """Run the command of the command line; its exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.local")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("help", "setup", "down", "status", "lint", "test", "requirements", "docs", "dist"):
+    for name in (
+        "help",
+        "setup",
+        "down",
+        "status",
+        "lint",
+        "test",
+        "requirements",
+        "docs",
+        "dist",
+        "dashboards-export",
+    ):
         commands.add_parser(name)
     commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
     commands.add_parser("urls").add_argument("--json", action="store_true")
@@ -136,6 +148,11 @@ def _dist(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return 0
 
 
+def _dashboards_export(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    superset.export_dashboards(here, configuration.require(here))
+    return 0
+
+
 def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here)
     stack.run_work(here, stack.work_settings(here), ["docs"])
@@ -170,6 +187,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "requirements": _requirements,
     "docs": _docs,
     "dist": _dist,
+    "dashboards-export": _dashboards_export,
     "nights": _nights,
     "demo": _nights,
     "bench": _benchmark,

@@ -18,6 +18,7 @@ PORTS = {
     "CILAKE_PORT_SPARK": 55002,
     "CILAKE_PORT_TRINO": 58080,
     "CILAKE_PORT_AIRFLOW": 58088,
+    "CILAKE_PORT_SUPERSET": 58089,
     "CILAKE_PORT_CIWORLD": 58090,
 }
 """Every configurable port with its default."""
@@ -55,6 +56,10 @@ _SECRETS = (
     "CILAKE_AIRFLOW_PASSWORD",
     "CILAKE_AIRFLOW_JWT_SECRET",
     "CILAKE_AIRFLOW_SECRET_KEY",
+    "CILAKE_SUPERSET_DB_PASSWORD",
+    "CILAKE_SUPERSET_PASSWORD",
+    "CILAKE_SUPERSET_SECRET_KEY",
+    "CILAKE_SUPERSET_GUEST_SECRET",
     "CILAKE_S3_ACCESS_KEY",
     "CILAKE_S3_SECRET_KEY",
     "CILAKE_TRINO_SHARED_SECRET",
@@ -126,6 +131,7 @@ def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
         "CILAKE_AIRFLOW_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_AIRFLOW']}",
         "CILAKE_AIRFLOW_USER": "admin",
         "CILAKE_AIRFLOW_PASSWORD_FILE": str(layout.airflow_passwords),
+        "CILAKE_SUPERSET_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}",
         "CILAKE_CIWORLD_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_CIWORLD']}",
         "CILAKE_DATA_DOCS": str(layout.data_docs),
         "CILAKE_HOME": str(layout.home),

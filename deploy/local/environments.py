@@ -15,7 +15,7 @@ from . import artifacts, java
 from .errors import StackError
 from .layout import REPO, Layout, say
 
-ENVIRONMENTS = ("jobs", "airflow", "trino")
+ENVIRONMENTS = ("jobs", "airflow", "trino", "superset")
 _WITH_PROJECT = ("jobs", "airflow")
 
 

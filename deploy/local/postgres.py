@@ -16,7 +16,11 @@ from . import processes
 from .errors import StackError
 from .layout import Layout, say
 
-_DATABASES = {"iceberg": "CILAKE_CATALOG_PASSWORD", "airflow": "CILAKE_AIRFLOW_DB_PASSWORD"}
+_DATABASES = {
+    "iceberg": "CILAKE_CATALOG_PASSWORD",
+    "airflow": "CILAKE_AIRFLOW_DB_PASSWORD",
+    "superset": "CILAKE_SUPERSET_DB_PASSWORD",
+}
 """Every database with the setting of its owner's password; the owner is named like the database."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import java, postgres, processes
+from . import java, postgres, processes, superset
 from .configuration import S3_BLOCK
 from .layout import REPO, Layout
 
@@ -303,6 +303,13 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
     return healthy
 
 
+# ---- Superset
+
+
+def _superset_healthy(layout: Layout, settings: Settings) -> bool:
+    return _answers(f"{settings['CILAKE_SUPERSET_URL']}/health", timeout=10) == b"OK"
+
+
 # ---- the simulator
 
 
@@ -380,6 +387,14 @@ SERVICES = (
         environment=airflow_environment,
         needs=("airflow-api-server",),
         reaped=True,
+    ),
+    Service(
+        "superset",
+        superset.command,
+        _superset_healthy,
+        environment=superset.environment,
+        needs=("postgres", "trino"),
+        ports=_own_port("CILAKE_PORT_SUPERSET"),
     ),
     Service(
         "ciworld",

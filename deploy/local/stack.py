@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import configuration, environments, postgres, processes, supervision
+from . import configuration, environments, postgres, processes, superset, supervision
 from .errors import StackError
 from .layout import REPO, Layout, say
 from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
@@ -46,11 +46,16 @@ def up(layout: Layout, only: Iterable[str] = (), changes: Mapping[str, str] | No
     if any(name.startswith("airflow") for name in names) and fresh:
         _migrate_airflow(layout, settings)
     _begin(layout, settings, [s for s in wanted if s.name.startswith("airflow")])
+    if "superset" in names:
+        superset.prepare(layout, settings)
+        _begin(layout, settings, [BY_NAME["superset"]])
     _await(layout, settings, [s for s in wanted if s.name == "spark"])
     if "spark" in names:
         _bootstrap(layout, settings)
     _begin(layout, settings, [s for s in wanted if s.name in ("trino", "ciworld")])
     _await(layout, settings, wanted)
+    if "superset" in names:
+        superset.import_dashboards(layout, settings)
     say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
     return settings
 
@@ -112,6 +117,7 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
             postgres_new = known["postgres"]["statename"] not in _UP and postgres.initialise(layout, settings)
             if postgres_new:
                 (layout.data / "airflow.stamp").unlink(missing_ok=True)
+                superset.forget(layout)
         record = layout.run / f"{service.name}.fingerprint"
         fingerprint = service.fingerprint(layout, settings)
         if known[service.name]["statename"] in _UP:
@@ -242,6 +248,7 @@ def urls(layout: Layout, *, as_json: bool) -> None:
     settings = configuration.require(layout)
     secrets = str(layout.settings_file)
     rows = [
+        ("Superset", settings["CILAKE_SUPERSET_URL"], "admin", f"{secrets} (CILAKE_SUPERSET_PASSWORD)"),
         ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
         ("PostgreSQL", settings["CILAKE_CATALOG_URI"], "iceberg", f"{secrets} (CILAKE_CATALOG_PASSWORD)"),

@@ -11,14 +11,15 @@ from pathlib import Path
 from cilake.settings import SettingsError, read_settings
 from cilake.windows import parse_window
 
-# Verb and address to the function that does it; imported only when asked for, since Spark is slow to import.
+# Verb and address to the function that does it and the DAG that the tables it makes name; imported only
+# when asked for, since Spark is slow to import.
 VERBS = {
-    ("land", "testgrid"): ("cilake.apps.land", "land_testgrid"),
-    ("build", "core"): ("cilake.apps.build", "build_core"),
-    ("build", "kpi"): ("cilake.apps.build", "build_kpi"),
-    ("train", "test_failure"): ("cilake.apps.train", "train_test_failure"),
-    ("score", "test_failure"): ("cilake.apps.score", "score_test_failure"),
-    ("measure", "test_failure"): ("cilake.apps.measure", "measure_test_failure"),
+    ("land", "testgrid"): ("cilake.apps.land", "land_testgrid", "ingest_testgrid"),
+    ("build", "core"): ("cilake.apps.build", "build_core", "refine_ci"),
+    ("build", "kpi"): ("cilake.apps.build", "build_kpi", "report_ci_health"),
+    ("train", "test_failure"): ("cilake.apps.train", "train_test_failure", "train_test_failure"),
+    ("score", "test_failure"): ("cilake.apps.score", "score_test_failure", "score_test_failure"),
+    ("measure", "test_failure"): ("cilake.apps.measure", "measure_test_failure", "measure_predictions"),
 }
 HELP = {
     "land": "payloads of a source into raw tables",
@@ -52,9 +53,13 @@ def _run(arguments: argparse.Namespace) -> object:
         from cilake.quality.suite import write_suites
 
         return {"suites": len(write_suites()), "pages": len(write_docs(arguments.root / "docs" / "tables"))}
-    module, function = VERBS[arguments.verb, arguments.address]
+    module, function, made_by = VERBS[arguments.verb, arguments.address]
     window = parse_window(arguments.start, arguments.end)
-    return getattr(importlib.import_module(module), function)(settings, window)
+    from cilake.apps.updates import run_recorded
+
+    work = getattr(importlib.import_module(module), function)
+    command = f"{arguments.verb} {arguments.address}"
+    return run_recorded(work, settings, window, command=command, made_by=made_by)
 
 
 def _parser() -> argparse.ArgumentParser:

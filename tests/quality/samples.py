@@ -65,6 +65,20 @@ BAD: dict[str, dict[str, Sample]] = {
         "job_name_not_blank": [{"job_name": ""}],
         "few_jobs_are_down": [{"pass_ratio": 0.0}, {"pass_ratio": 1.0}],
     },
+    "kpi.weekly_test_health": {
+        "parts_add_up": [{"result_count": 4}],
+        "has_results": [{"result_count": 0}],
+        "stretches_have_failures": [{"stretch_count": 2}],
+        "breaks_begin_stretches": [{"broken_count": 2}],
+        "last_failure_known": [{"last_failed_at": None}],
+        "fix_time_needs_fix": [{"fixed_count": 0, "fix_seconds": 1.0}],
+        "week_begins_on_monday": [{"week_date": "2021-06-22"}],
+        "names_not_blank": [{"job_name": " "}, {"test_name": ""}],
+    },
+    "ops.table_updates": {
+        "ends_after_start": [{"started_at": "2021-06-22T00:03:00Z"}],
+        "failure_has_an_error": [{"update_status": "failed"}, {"error_type": "AuditError"}],
+    },
     "predictions.test_failure": {
         "probability_not_certain": [{"failure_probability": 1.0}, {"failure_probability": 0.0}],
         "abstains_on_a_minority": [{"abstain_reason": "stale_input"}],

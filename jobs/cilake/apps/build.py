@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -13,6 +16,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.daily_job_health import TABLE as DAILY_JOB_HEALTH
+from cilake.contracts.kpi.weekly_test_health import TABLE as WEEKLY_TEST_HEALTH
 from cilake.contracts.model import Table
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake.catalog import open_catalog
@@ -22,7 +26,7 @@ from cilake.lake.session import spark_session
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
-from cilake.transforms.kpi import daily_job_health
+from cilake.transforms.kpi import daily_job_health, weekly_test_health
 from cilake.windows import Window
 
 PAYLOADS_PER_BATCH = 4
@@ -125,28 +129,37 @@ def _count(spark: SparkSession, table: Table) -> int:
 
 
 def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
-    """The rows of ``kpi.daily_job_health`` written for the days that runs landed in the window started on."""
+    """The rows written to each ``kpi`` table for the days and weeks that the window's landings touch."""
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
         runs = spark.table(CI_RUNS.identifier)
         landed = (F.col("landed_date") >= F.lit(window.start)) & (F.col("landed_date") < F.lit(window.end))
         days = [row[0] for row in runs.where(landed).select("run_date").distinct().collect()]
         say(f"{len(days)} days have new or corrected runs")
         if not days:
-            return {DAILY_JOB_HEALTH.address: 0}
+            return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0}
+        results, jobs = spark.table(TEST_RESULTS.identifier), spark.table(CI_JOBS.identifier)
+        common: dict[str, Any] = {"run_id": f"kpi_{window.start}", "day": window.start}
+
         scope = days_condition("run_date", days)
-        rows = daily_job_health.transform(
-            runs.where(scope),
-            spark.table(CI_JOBS.identifier),
-            spark.table(TEST_RESULTS.identifier).where(scope),
+        daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
+        day_rows = replace_days(
+            spark, settings, DAILY_JOB_HEALTH, daily, column="run_date", days=days, **common
         )
-        written = replace_days(
-            spark,
-            settings,
-            DAILY_JOB_HEALTH,
-            rows,
-            column="run_date",
-            days=days,
-            run_id=f"kpi_{window.start}",
-            day=window.start,
+        say(f"{day_rows:,} rows of {DAILY_JOB_HEALTH.address} written")
+
+        weeks = weekly_test_health.affected_weeks(days)
+        reach = F.col("run_date").between(
+            weeks[0] - timedelta(days=weekly_test_health.LOOKBACK_DAYS), weeks[-1] + timedelta(days=6)
         )
-        return {DAILY_JOB_HEALTH.address: written}
+        weekly = weekly_test_health.transform(
+            results.where(reach),
+            runs.where(reach),
+            jobs,
+            spark.table(TESTS.identifier),
+            weeks=weeks,
+        )
+        week_rows = replace_days(
+            spark, settings, WEEKLY_TEST_HEALTH, weekly, column="week_date", days=weeks, **common
+        )
+        say(f"{week_rows:,} rows of {WEEKLY_TEST_HEALTH.address} written")
+        return {DAILY_JOB_HEALTH.address: day_rows, WEEKLY_TEST_HEALTH.address: week_rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from cilake.apps.audit import auditor
 from cilake.contracts.model import Table
@@ -32,8 +33,8 @@ def replace_days(
     rows = conform(rows, table).persist()
     try:
         present = spark.table(table.identifier).where(days_condition(column, days))
-        differing = rows.exceptAll(present).select(column).union(present.exceptAll(rows).select(column))
-        changed = [row[0] for row in differing.distinct().collect()]
+        wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
+        changed = [day for day in days if wanted.get(day) != found.get(day)]
         if not changed:
             return 0
         scope = days_condition(column, changed)
@@ -47,6 +48,15 @@ def replace_days(
         return spark.table(table.identifier).where(scope).count()
     finally:
         rows.unpersist()
+
+
+def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
+    """The number of rows of each day and a checksum of their contents, whatever their order."""
+    # Hashing skips nulls, so which values are null is hashed too.
+    nulls = [F.col(c.name).isNull() for c in table.columns if c.nullable]
+    checksum = F.xxhash64(*table.column_names, *nulls).cast("decimal(38,0)")
+    by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum))
+    return {day: (count, total) for day, count, total in by_day.collect()}
 
 
 def days_condition(column: str, days: list[date]) -> str:

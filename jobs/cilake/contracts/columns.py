@@ -7,6 +7,26 @@ RUN_KEY = Column(
     "run_key", "bigint", "Key of the run: xxhash64 of CI system, job name and build id.", example=21
 )
 TEST_KEY = Column("test_key", "bigint", "Key of the test: xxhash64 of its exact name.", example=31)
+JOB_NAME = Column(
+    "job_name", "string", "Name of the job in its CI system.", example="periodic-ci-e2e-aws-4.8"
+)
+TEST_NAME = Column(
+    "test_name", "string", "Name of the test, exactly as served.", example="[sig-arch] Monitor cluster"
+)
+RELEASE = Column(
+    "release",
+    "string",
+    "Product release the job tests, parsed from the job name.",
+    nullable=True,
+    example="4.8",
+)
+PLATFORM = Column(
+    "platform",
+    "string",
+    "Infrastructure the job runs on, parsed from the job name.",
+    nullable=True,
+    example="aws",
+)
 STARTED_AT = Column("started_at", "timestamp", "When the run started, UTC.", example="2021-06-21T13:00:00Z")
 RUN_DATE = Column("run_date", "date", "UTC day on which the run started.", example="2021-06-21")
 KNOWN_AT = Column(

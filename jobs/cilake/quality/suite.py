@@ -29,6 +29,7 @@ _MAY_BE_EMPTY = (
     "ops.quarantine",
     "ops.model_versions",
     "ops.validation_results",
+    "ops.table_updates",
 )
 
 

@@ -1,6 +1,6 @@
 """CI jobs, with what their names say about them."""
 
-from cilake.contracts.columns import JOB_KEY
+from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE
 from cilake.contracts.model import Column, Table
 
 
@@ -16,10 +16,10 @@ TABLE = Table(
     columns=(
         JOB_KEY,
         Column("ci_system", "string", "CI system that runs the job.", allowed=("prow",), example="prow"),
-        Column("job_name", "string", "Name of the job in its CI system.", example="periodic-ci-e2e-aws-4.8"),
-        _variant("release", "Product release the job tests", "4.8"),
+        JOB_NAME,
+        RELEASE,
         _variant("from_release", "Release an upgrade job starts from", "4.7"),
-        _variant("platform", "Infrastructure the job runs on", "aws"),
+        PLATFORM,
         _variant("network", "Network plug-in, address family or proxy set-up", "ovn"),
         _variant("architecture", "Processor architecture, when not the default", "s390x"),
         Column("is_upgrade", "boolean", "The job upgrades the product under test.", example=False),

@@ -1,7 +1,7 @@
 """Tests by name."""
 
-from cilake.contracts.columns import TEST_KEY
-from cilake.contracts.model import Column, Table
+from cilake.contracts.columns import TEST_KEY, TEST_NAME
+from cilake.contracts.model import Table
 
 TABLE = Table(
     address="core.tests",
@@ -11,12 +11,7 @@ TABLE = Table(
     "outer blanks and case tell tests apart.",
     columns=(
         TEST_KEY,
-        Column(
-            "test_name",
-            "string",
-            "Name of the test, exactly as served.",
-            example="[sig-arch] Monitor cluster",
-        ),
+        TEST_NAME,
     ),
     primary_key=("test_key",),
     write_mode="merge",

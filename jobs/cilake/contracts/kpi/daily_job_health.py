@@ -1,6 +1,6 @@
 """How each job did on each day."""
 
-from cilake.contracts.columns import JOB_KEY, RUN_DATE
+from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE, RUN_DATE
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(
@@ -10,7 +10,9 @@ TABLE = Table(
     description="Runs and results of a job on a day. Ratios are over results that ran to an end, not over all cells.",
     columns=(
         JOB_KEY,
-        Column("job_name", "string", "Name of the job.", example="periodic-ci-e2e-aws-4.8"),
+        JOB_NAME,
+        RELEASE,
+        PLATFORM,
         RUN_DATE,
         Column("run_count", "bigint", "Runs started on the day.", unit="runs", example=1),
         Column("run_passed_count", "bigint", "Runs whose verdict is a pass.", unit="runs", example=1),

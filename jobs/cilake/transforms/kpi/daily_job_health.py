@@ -28,7 +28,7 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
     )
     ran = F.col("passed_count") + F.col("failed_count") + F.col("flaky_count")
     return (
-        by_day.join(jobs.select("job_key", "job_name"), "job_key")
+        by_day.join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
         .join(failing, ["job_key", "run_date"], "left")
         .withColumn("other_count", F.col("test_count") - ran - F.col("running_count"))
         .withColumn("pass_ratio", F.when(ran > 0, F.col("passed_count") / ran))

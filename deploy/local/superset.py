@@ -1,0 +1,91 @@
+"""Superset in the embedded stack: its command, its database and the import of the dashboards."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import configuration
+from .errors import StackError
+from .layout import REPO, Layout, say
+
+Settings = Mapping[str, str]
+
+SOURCES = REPO / "deploy" / "superset"
+DASHBOARDS = REPO / "dashboards"
+
+
+def command(layout: Layout, settings: Settings) -> list[str]:
+    """One worker with a few threads: a chart waits for Trino, not for Python."""
+    words = [str(layout.bin("superset", "gunicorn")), "--workers", "1", "--worker-class", "gthread"]
+    words += ["--threads", "6", "--timeout", "120", "--access-logfile", "/dev/null"]
+    return [*words, "--bind", f"127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}", "superset.app:create_app()"]
+
+
+def environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    """Superset's configuration file and the places it reads from the environment."""
+    login = f"superset:{settings['CILAKE_SUPERSET_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}"
+    return {
+        "PYTHONPATH": str(SOURCES),
+        "SUPERSET_HOME": str(layout.data / "superset"),
+        "FLASK_APP": "superset.app:create_app()",
+        "CILAKE_SUPERSET_DATABASE_URI": f"postgresql+psycopg2://{login}/superset",
+        # Trino needs no login here; its catalog is read-only and queries are known by this user.
+        "CILAKE_SUPERSET_TRINO_URI": f"trino://superset@127.0.0.1:{settings['CILAKE_PORT_TRINO']}/lake",
+    }
+
+
+def prepare(layout: Layout, settings: Settings) -> None:
+    """Leave Superset's database, roles and admin in place; quick when its requirements did not change."""
+    _once(layout, settings, "prepare", [REPO / "requirements" / "superset.txt", SOURCES / "assets.py"])
+
+
+def import_dashboards(layout: Layout, settings: Settings) -> None:
+    """Leave the dashboards as the files say; nothing is done while they do not change. Trino must be up."""
+    files = sorted(DASHBOARDS.rglob("*.yaml"))
+    if files:
+        _once(layout, settings, "import", [*files, SOURCES / "assets.py"], str(DASHBOARDS))
+
+
+def export_dashboards(layout: Layout, settings: Settings) -> None:
+    """Write what people changed in Superset back to the files."""
+    _run(layout, settings, ["export", str(DASHBOARDS)])
+    _stamp(layout, "import").unlink(missing_ok=True)
+    say(f"wrote {DASHBOARDS.relative_to(REPO)}/: look at `git diff` before you commit")
+
+
+def forget(layout: Layout) -> None:
+    """Make the next start prepare and import again: the database is new."""
+    for verb in ("prepare", "import"):
+        _stamp(layout, verb).unlink(missing_ok=True)
+
+
+def _stamp(layout: Layout, verb: str) -> Path:
+    return layout.data / f"superset-{verb}.stamp"
+
+
+def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *words: str) -> None:
+    digest = hashlib.sha256(str(settings["CILAKE_PORT_TRINO"]).encode())
+    for path in inputs:
+        digest.update(str(path.relative_to(REPO)).encode() + path.read_bytes())
+    stamp = _stamp(layout, verb)
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    say({"prepare": "preparing Superset's database", "import": "importing the dashboards"}[verb])
+    _run(layout, settings, [verb, *words])
+    stamp.write_text(digest.hexdigest())
+
+
+def _run(layout: Layout, settings: Settings, words: list[str]) -> None:
+    (layout.data / "superset").mkdir(parents=True, exist_ok=True)
+    variables = configuration.work_environment(layout, settings) | environment(layout, settings)
+    log = layout.log / f"superset-{words[0]}.log"
+    program: list[str | Path] = [layout.bin("superset", "python"), SOURCES / "assets.py", *words]
+    with log.open("wb") as output:
+        done = subprocess.run(
+            program, env=variables, stdout=output, stderr=output, check=False, cwd=layout.data / "superset"
+        )
+    if done.returncode != 0:
+        raise StackError(f"Superset's {words[0]} failed: see {log}")

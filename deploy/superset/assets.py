@@ -1,0 +1,137 @@
+"""Superset from the command line: its database and admin, and the dashboards as files.
+
+Runs in the Superset environment. ``prepare`` brings the metadata database up to date and makes the admin,
+``import`` replaces all assets by the files of a folder (Trino must be up), ``export`` writes them back to it,
+sorted and without what differs from one installation to the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PLACE = "trino://superset@trino:8080/lake"
+"""The address of Trino in the files; CILAKE_SUPERSET_TRINO_URI replaces it on import and not on export."""
+
+KINDS = ("databases", "datasets", "charts", "dashboards")
+# What only says when and where something was exported.
+VOLATILE = {"timestamp", "last_changed", "changed_on", "created_on", "impersonate_user_id"}
+
+
+def main() -> int:
+    """The exit code: 0 when done, 1 with one line when not."""
+    parser = argparse.ArgumentParser(prog="assets.py", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("prepare", help="database, roles and the admin")
+    for verb, text in (("import", "assets from the folder"), ("export", "assets into the folder")):
+        verbs.add_parser(verb, help=text).add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+
+    from superset.app import create_app
+
+    app = create_app()
+    with app.app_context():
+        if arguments.verb == "prepare":
+            _prepare(app)
+        elif arguments.verb == "import":
+            print(f"imported {_import(arguments.folder)} assets")
+        else:
+            print(f"exported {_export(arguments.folder)} assets")
+    return 0
+
+
+def _prepare(app: Any) -> None:
+    import flask_migrate
+    import superset
+    from superset.extensions import security_manager
+
+    flask_migrate.upgrade(directory=str(Path(superset.__file__).parent / "migrations"))
+    app.appbuilder.add_permissions(update_perms=True)
+    security_manager.sync_role_definitions()
+    # The password comes from the environment: on a command line every user of the machine could read it.
+    password = os.environ["CILAKE_SUPERSET_PASSWORD"]
+    admin = security_manager.find_user("admin")
+    if admin is None:
+        admin = security_manager.add_user(
+            "admin",
+            "cilake",
+            "admin",
+            "admin@localhost",
+            security_manager.find_role("Admin"),
+            password=password,
+        )
+    else:
+        security_manager.reset_password(admin.id, password)
+    if not admin:
+        sys.exit("the admin of Superset could not be made: its reason is above")
+
+
+def _import(folder: Path) -> int:
+    from flask import g
+    from superset.commands.importers.v1.assets import ImportAssetsCommand
+    from superset.extensions import security_manager
+
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*.yaml"))
+    }
+    address = os.environ["CILAKE_SUPERSET_TRINO_URI"]
+    for name in contents:
+        if name.startswith("databases/"):
+            contents[name] = contents[name].replace(PLACE, address)
+    g.user = security_manager.find_user("admin")
+    ImportAssetsCommand(contents).run()
+    return len(contents) - 1
+
+
+def _export(folder: Path) -> int:
+    from flask import g
+    from superset.commands.export.assets import ExportAssetsCommand
+    from superset.extensions import security_manager
+
+    g.user = security_manager.find_user("admin")
+    address = os.environ["CILAKE_SUPERSET_TRINO_URI"]
+    written = set()
+    for name, content in ExportAssetsCommand().run():
+        kind = name.split("/")[0]
+        if kind not in KINDS:
+            continue
+        asset = yaml.safe_load(content())
+        path = folder / _address(kind, name, asset)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(clean(asset), sort_keys=True, allow_unicode=True, width=110)
+        path.write_text(text.replace(address, PLACE), encoding="utf-8")
+        written.add(path)
+    for kind in KINDS:
+        for path in (folder / kind).rglob("*.yaml"):
+            if path not in written:
+                path.unlink()
+    return len(written)
+
+
+def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
+    """Where an asset is filed: by what it is called, without the numbers of one installation."""
+    if kind == "datasets":
+        return f"datasets/{asset.get('schema') or 'views'}/{asset['table_name']}.yaml"
+    title = asset.get("slice_name") or asset.get("slug") or asset.get("database_name") or Path(name).stem
+    return f"{kind}/{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}.yaml"
+
+
+def clean(value: Any) -> Any:
+    """The asset without empty and volatile entries, so that an export without a change changes no file."""
+    if isinstance(value, dict):
+        kept = {key: clean(item) for key, item in value.items() if key not in VOLATILE}
+        return {key: item for key, item in kept.items() if item is not None}
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Superset's configuration, for the embedded stack and the containers; places come from the environment."""
+
+import os
+
+SECRET_KEY = os.environ["CILAKE_SUPERSET_SECRET_KEY"]
+GUEST_TOKEN_JWT_SECRET = os.environ["CILAKE_SUPERSET_GUEST_SECRET"]
+SQLALCHEMY_DATABASE_URI = os.environ["CILAKE_SUPERSET_DATABASE_URI"]
+
+APP_NAME = "cilake"
+WTF_CSRF_ENABLED = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = os.environ.get("CILAKE_SUPERSET_HTTPS") == "1"
+PREVENT_UNSAFE_DB_CONNECTIONS = True
+# Tables change once a night; every dashboard says how old its data is.
+DATA_CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 60, "CACHE_THRESHOLD": 500}
+FILTER_STATE_CACHE_CONFIG = EXPLORE_FORM_DATA_CACHE_CONFIG = {
+    "CACHE_TYPE": "SupersetMetastoreCache",
+    "CACHE_DEFAULT_TIMEOUT": 7 * 86400,
+    "REFRESH_TIMEOUT_ON_RETRIEVAL": True,
+}
+ROW_LIMIT = 10_000
+SQL_MAX_ROW = 100_000
+SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 60
+FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": False, "ALERT_REPORTS": False}
+
+# Nothing is fetched from or told to anybody else: no telemetry pixel, no map tiles, no fonts.
+TALISMAN_ENABLED = True
+TALISMAN_CONFIG = {
+    "content_security_policy": {
+        "base-uri": ["'self'"],
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "blob:", "data:"],
+        "worker-src": ["'self'", "blob:"],
+        "connect-src": ["'self'"],
+        "object-src": "'none'",
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "script-src": ["'self'", "'strict-dynamic'"],
+    },
+    "content_security_policy_nonce_in": ["script-src"],
+    "force_https": False,
+    "session_cookie_secure": SESSION_COOKIE_SECURE,
+}

@@ -1,0 +1,67 @@
+"""The record of every run of a job: which tables it brought up to date, when, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from cilake.contracts.ops.table_updates import TABLE as TABLE_UPDATES
+from cilake.contracts.registry import tables
+from cilake.lake.catalog import arrow_schema, open_catalog
+from cilake.landing.writer import append_rows
+from cilake.settings import Settings
+from cilake.windows import Window
+
+Work = Callable[[Settings, Window], dict[str, Any]]
+
+
+def run_recorded(
+    work: Work, settings: Settings, window: Window, *, command: str, made_by: str
+) -> dict[str, Any]:
+    """What the work returns; a row of ``ops.table_updates`` for each table of the DAG, also when it fails."""
+    started_at = datetime.now(UTC)
+    head = {
+        "made_by": made_by,
+        "command": command,
+        "partition_date": window.start,
+        "started_at": started_at,
+    }
+    try:
+        counts = work(settings, window)
+    except BaseException as error:
+        _record_failure(settings, head, error)
+        raise
+    _append(settings, head | {"update_status": "succeeded", "error_type": None}, counts)
+    return counts
+
+
+def _record_failure(settings: Settings, head: dict[str, Any], error: BaseException) -> None:
+    """Nothing: the failure is in the table, or its own error says why it is not."""
+    try:
+        _append(settings, head | {"update_status": "failed", "error_type": type(error).__name__}, {})
+    except Exception as unrecorded:
+        error.add_note(f"and the failure is not in {TABLE_UPDATES.address}: {unrecorded}")
+
+
+def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) -> None:
+    finished_at = datetime.now(UTC)
+    rows = [
+        head
+        | {
+            "table_address": table.address,
+            "finished_at": finished_at,
+            "run_seconds": (finished_at - head["started_at"]).total_seconds(),
+            "written_count": counts.get(table.address),
+            "slo_hours": table.freshness_hours,
+        }
+        for table in tables().values()
+        if table.made_by == head["made_by"]
+    ]
+    append_rows(
+        open_catalog(settings),
+        TABLE_UPDATES.address,
+        pa.Table.from_pylist(rows, schema=arrow_schema(TABLE_UPDATES)),
+    )

@@ -1,0 +1,46 @@
+"""How each test did in each job, week by week."""
+
+from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE, TEST_KEY, TEST_NAME
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="kpi.weekly_test_health",
+    title="Weekly test health",
+    grain="One row per job, test and week in which the test ran to an end.",
+    description="Counts to make ratios from: flakes, flips, fixes and failing stretches, all over results that ran. "
+    "A failing stretch is a row of failures of the test in the job, in the order in which the runs started.",
+    columns=(
+        JOB_KEY,
+        TEST_KEY,
+        Column("week_date", "date", "Monday of the week, UTC.", example="2021-06-21"),
+        JOB_NAME,
+        TEST_NAME,
+        RELEASE,
+        PLATFORM,
+        Column("result_count", "bigint", "Results that ran to an end: passed, failed or flaky.", unit="results", example=3),
+        Column("passed_count", "bigint", "Results that passed.", unit="results", example=1),
+        Column("failed_count", "bigint", "Results that failed.", unit="results", example=2),
+        Column("flaky_count", "bigint", "Results that both passed and failed in a run.", unit="results", example=0),
+        Column("broken_count", "bigint", "Failures directly after a result that was none.", unit="results", example=1),
+        Column("fixed_count", "bigint", "Results that were no failure directly after one.", unit="results", example=1),
+        Column("stretch_count", "bigint", "Failing stretches that began.", unit="stretches", example=1),
+        Column("long_stretch_count", "bigint", "Failing stretches that reached their second failure.", unit="stretches", example=1),
+        Column("persistent_stretch_count", "bigint", "Failing stretches, begun after another result, that reached their third failure: those are no flips.", unit="stretches", example=0),
+        Column("fix_seconds", "double", "Time from the first failure to the first result that is none, over all stretches that ended.", unit="seconds", example=86400.0),
+        Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when it never failed.", nullable=True, example="2021-06-21T13:00:00Z"),
+        Column("last_failed_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+    ),
+    primary_key=("job_key", "test_key", "week_date"),
+    write_mode="replace_partition",
+    partition_by=("months(week_date)",),
+    sort_by=("week_date", "job_key"),
+    inputs=("core.ci_runs", "core.ci_jobs", "core.tests", "core.test_results"),
+    made_by="report_ci_health",
+    freshness_hours=36,
+    caveats=(
+        "What came before a result is looked for in the 14 days before the week: a stretch that is older seems to begin there.",
+        "TestGrid's flip rate is (flaky_count + broken_count - persistent_stretch_count) / result_count.",
+    ),
+    example_query="select test_name, sum(flaky_count) * 1.0 / sum(result_count) as flake_ratio, sum(result_count) as result_count "
+    "from kpi.weekly_test_health group by 1 having sum(flaky_count) > 0 order by 2 desc limit 20",
+)  # fmt: skip

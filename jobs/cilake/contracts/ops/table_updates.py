@@ -1,0 +1,28 @@
+"""When each table was last brought up to date."""
+
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="ops.table_updates",
+    title="Table updates",
+    grain="One row per run of a job and table that the job makes.",
+    description="A job that finds nothing new has confirmed its tables and makes rows too, with nothing written.",
+    columns=(
+        Column("table_address", "string", "Table that was brought up to date.", example="core.ci_runs"),
+        Column("made_by", "string", "DAG that makes the table.", example="refine_ci"),
+        Column("command", "string", "What ran: verb and object of the command line.", example="build core"),
+        Column("partition_date", "date", "First day the run was for.", example="2021-06-21"),
+        Column("started_at", "timestamp", "When the run started, by our clock, UTC.", example="2021-06-22T00:01:00Z"),
+        Column("finished_at", "timestamp", "When the run ended, by our clock, UTC.", example="2021-06-22T00:02:00Z"),
+        Column("run_seconds", "double", "How long the run took.", unit="seconds", example=60.0),
+        Column("update_status", "string", "Whether the run did its work.", allowed=("succeeded", "failed"), example="succeeded"),
+        Column("error_type", "string", "Type of the error that ended the run; null when it succeeded.", nullable=True),
+        Column("written_count", "bigint", "Rows written to the table; null where the job does not say.", nullable=True, unit="rows", example=1),
+        Column("slo_hours", "int", "How old the last successful update may be; null: no promise.", nullable=True, unit="hours", example=36),
+    ),
+    primary_key=("table_address", "command", "started_at"),
+    write_mode="append",
+    made_by="every job",
+    example_query="select table_address, max(finished_at) as updated_at, max(partition_date) as newest_day "
+    "from ops.table_updates where update_status = 'succeeded' group by 1 order by 2",
+)  # fmt: skip

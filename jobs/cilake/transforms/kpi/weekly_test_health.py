@@ -1,0 +1,92 @@
+"""Weekly test health: results, flakes, flips and failing stretches of each test in each job."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from cilake.contracts.columns import FAILING, PASSING
+from cilake.contracts.kpi.weekly_test_health import TABLE
+
+LOOKBACK_DAYS = 14
+"""How far before a week its results' predecessors are looked for."""
+
+
+def affected_weeks(days: list[date]) -> list[date]:
+    """The Mondays of all weeks whose rows depend on results of these days."""
+    mondays = {day - timedelta(days=day.weekday()) for day in days}
+    later = range(0, LOOKBACK_DAYS + 1, 7)
+    return sorted({monday + timedelta(days=offset) for monday in mondays for offset in later})
+
+
+def transform(
+    results: DataFrame, runs: DataFrame, jobs: DataFrame, tests: DataFrame, *, weeks: list[date]
+) -> DataFrame:
+    """Rows of ``kpi.weekly_test_health`` for these weeks (Mondays).
+
+    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of the last.
+    """
+    failed, flaky = F.col("test_status").isin(*FAILING), F.col("test_status") == "flaky"
+    of_test = Window.partitionBy("job_key", "test_key").orderBy("started_at", "run_key")
+    ran = results.where(F.col("test_status").isin(*PASSING, *FAILING, "flaky")).select(
+        "job_key",
+        "test_key",
+        "run_key",
+        "started_at",
+        "run_date",
+        failed.alias("failed"),
+        flaky.alias("flaky"),
+    )
+    # Whether the three results before it failed; null before the first one, which can neither break nor flip.
+    ordered = ran.select(
+        "*", *[F.lag("failed", back).over(of_test).alias(f"failed_{back}") for back in (1, 2, 3)]
+    )
+    was_failing = F.coalesce("failed_1", F.lit(False))
+    goes_on = F.col("failed") & was_failing
+    begins = F.col("failed") & ~was_failing
+    staged = ordered.withColumns(
+        {
+            "begins": begins,
+            "ends": ~F.col("failed") & was_failing,
+            "breaks": begins & F.col("failed_1").isNotNull(),
+            "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
+            "persists": goes_on & F.col("failed_2") & ~F.col("failed_3"),
+            "failing_since": F.last(F.when(begins, F.col("started_at")), ignorenulls=True).over(of_test),
+            "week_date": F.to_date(F.date_trunc("week", F.col("run_date"))),
+        }
+    )
+    weekly = (
+        staged.where(F.col("week_date").isin(weeks))
+        .groupBy("job_key", "test_key", "week_date")
+        .agg(
+            F.count("*").alias("result_count"),
+            F.count_if(~F.col("failed") & ~F.col("flaky")).alias("passed_count"),
+            F.count_if("failed").alias("failed_count"),
+            F.count_if("flaky").alias("flaky_count"),
+            F.count_if("breaks").alias("broken_count"),
+            F.count_if("ends").alias("fixed_count"),
+            F.count_if("begins").alias("stretch_count"),
+            F.count_if("is_second").alias("long_stretch_count"),
+            F.count_if("persists").alias("persistent_stretch_count"),
+            F.coalesce(
+                F.sum(F.when(F.col("ends"), _seconds("started_at", "failing_since"))), F.lit(0.0)
+            ).alias("fix_seconds"),
+            F.max(F.when(F.col("failed"), F.struct("started_at", "run_key"))).alias("last_failed"),
+        )
+    )
+    pages = runs.select(
+        F.col("run_key").alias("failed_run_key"), F.col("run_url").alias("last_failed_run_url")
+    )
+    return (
+        weekly.withColumn("last_failed_at", F.col("last_failed.started_at"))
+        .join(F.broadcast(pages), F.col("last_failed.run_key") == F.col("failed_run_key"), "left")
+        .join(F.broadcast(jobs.select("job_key", "job_name", "release", "platform")), "job_key")
+        .join(F.broadcast(tests), "test_key")
+        .select(TABLE.column_names)
+    )
+
+
+def _seconds(until: str, since: str) -> Column:
+    return (F.unix_micros(until) - F.unix_micros(since)) / 1e6

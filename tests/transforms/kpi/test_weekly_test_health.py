@@ -1,0 +1,98 @@
+"""Weekly test health: counts of results, flips and failing stretches, per job, test and week."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from tests.builders import make_frame, make_row
+from tests.decoded import rows_of
+
+from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.transforms.kpi import weekly_test_health
+
+pytestmark = pytest.mark.spark
+
+MONDAY = date(2021, 6, 21)
+STATUS = {1: "passed", 12: "failed", 13: "flaky", 4: "running"}
+# Vectors of TestGrid's flip rate, without cells that did not run: statuses in time, percent of flips.
+FLIP_VECTORS = [
+    ([1, 1, 1], 0),
+    ([1, 12, 1, 1, 13, 1, 1, 1, 1, 12], 30),
+    ([1, 12, 12, 1, 1, 1, 1, 12, 1, 1], 20),
+    ([1, 12, 12, 13, 12, 12, 1, 12, 1, 12], 50),
+    ([1, 12, 12, 12, 1], 0),
+    ([12, 12, 12, 12, 1], 0),
+    ([12, 12, 12, 12, 12], 0),
+    ([13, 13, 13], 100),
+    ([1, 12] * 5, 50),
+    ([1] * 5 + [1, 12] * 8 + [1] * 3, 100 * 8 / 24),
+]
+
+
+def build(spark, codes, *, weeks=(MONDAY,), first=None, step=timedelta(hours=6)):
+    first = first or datetime(2021, 6, 21, tzinfo=UTC)
+    runs, results = [], []
+    for number, code in enumerate(codes):
+        started = first + number * step
+        known = {
+            "run_key": 100 + number,
+            "started_at": started.isoformat(),
+            "run_date": started.date().isoformat(),
+        }
+        runs.append(make_row(CI_RUNS, **known, run_url=f"https://ci.example/{number}"))
+        results.append(make_row(TEST_RESULTS, **known, test_status=STATUS[code]))
+    return weekly_test_health.transform(
+        make_frame(spark, TEST_RESULTS, results),
+        make_frame(spark, CI_RUNS, runs),
+        make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
+        make_frame(spark, TESTS, [make_row(TESTS)]),
+        weeks=list(weeks),
+    )
+
+
+@pytest.mark.parametrize(("codes", "flip_percent"), FLIP_VECTORS, ids=str)
+def test_flip_rate_is_that_of_testgrid(spark, codes, flip_percent):
+    (row,) = build(spark, codes).collect()
+    flips = row.flaky_count + row.broken_count - row.persistent_stretch_count
+    assert row.result_count == len(codes)
+    assert 100 * flips / row.result_count == pytest.approx(flip_percent)
+
+
+def test_stretches_fixes_and_the_last_failure(spark):
+    (row,) = build(spark, [1, 12, 12, 1, 12, 4, 12, 13, 12]).collect()
+    assert (row.result_count, row.passed_count, row.failed_count, row.flaky_count) == (8, 2, 5, 1)
+    assert (row.stretch_count, row.long_stretch_count, row.broken_count, row.fixed_count) == (3, 2, 3, 2)
+    assert row.fix_seconds == (2 + 3) * 6 * 3600, "from a stretch's first failure to the result that ends it"
+    assert row.last_failed_run_url == "https://ci.example/8"
+
+
+def test_a_week_continues_what_the_weeks_before_it_began(spark):
+    two_weeks = [MONDAY - timedelta(days=7), MONDAY]
+    options = {"weeks": two_weeks, "first": datetime(2021, 6, 19, tzinfo=UTC), "step": timedelta(days=1)}
+    before, after = sorted(build(spark, [1, 12, 12, 1], **options).collect(), key=lambda row: row.week_date)
+    assert (before.broken_count, before.long_stretch_count, before.fixed_count) == (1, 0, 0)
+    assert (after.broken_count, after.long_stretch_count, after.fixed_count) == (0, 1, 1)
+    assert after.fix_seconds == 2 * 86400
+    (only,) = build(spark, [1, 12, 12, 1], **options | {"weeks": [MONDAY]}).collect()
+    assert only == after, "a week built alone equals the week built with others"
+
+
+def test_what_never_ran_to_an_end_has_no_row_and_empty_input_none(spark):
+    assert build(spark, [4, 4]).count() == 0
+    assert build(spark, []).count() == 0
+
+
+def test_same_input_same_rows(spark):
+    codes = [1, 12, 13, 1, 12]
+    assert rows_of(build(spark, codes)) == rows_of(build(spark, codes))
+    assert build(spark, codes).columns == weekly_test_health.TABLE.column_names
+
+
+def test_weeks_that_depend_on_a_day():
+    assert weekly_test_health.affected_weeks([date(2021, 6, 23)]) == [
+        date(2021, 6, 21),
+        date(2021, 6, 28),
+        date(2021, 7, 5),
+    ]
