@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import java, postgres, processes, superset
+from . import java, postgres, processes, superset, trino
 from .configuration import S3_BLOCK
 from .layout import REPO, Layout
+from .probe import answers
 
 Settings = Mapping[str, str]
 
@@ -52,18 +51,6 @@ def _own_port(setting: str) -> Callable[[Settings], dict[int, str]]:
     return lambda settings: {int(settings[setting]): setting}
 
 
-def _answers(url: str, *, timeout: float = 3) -> bytes | None:
-    """The body of a GET, empty for an answer with an error status, nothing when nobody answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own loopback address
-            body: bytes = answer.read()
-            return body
-    except urllib.error.HTTPError:
-        return b""
-    except OSError:
-        return None
-
-
 # ---- SeaweedFS
 
 
@@ -85,7 +72,7 @@ def _s3_environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def _s3_healthy(layout: Layout, settings: Settings) -> bool:
-    return _answers(f"{settings['CILAKE_S3_ENDPOINT']}/healthz") is not None
+    return answers(f"{settings['CILAKE_S3_ENDPOINT']}/healthz") is not None
 
 
 def _s3_ports(settings: Settings) -> dict[int, str]:
@@ -157,82 +144,6 @@ def _spark_healthy(layout: Layout, settings: Settings) -> bool:
     return processes.listening(int(settings["CILAKE_PORT_SPARK"]))
 
 
-# ---- Trino
-
-
-def _trino_command(layout: Layout, settings: Settings) -> list[str]:
-    etc = layout.run / "trino"
-    heap = settings["CILAKE_TRINO_MEMORY"]
-    return [
-        str(java.for_trino(layout).binary),
-        f"-Xmx{heap}",
-        "-XX:+UseG1GC",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-XX:ReservedCodeCacheSize=128M",
-        "-XX:-OmitStackTraceInFastThrow",
-        "-XX:+EnableDynamicAgentLoading",
-        "-Djdk.attach.allowAttachSelf=true",
-        "-Djdk.nio.maxCachedBufferSize=2000000",
-        "-Dfile.encoding=UTF-8",
-        "-Duser.timezone=UTC",
-        "-cp",
-        f"{layout.trino}/lib/*",
-        "-Dnode.environment=cilake",
-        "-Dnode.id=embedded",
-        f"-Dnode.data-dir={layout.data / 'trino'}",
-        "-Dnode.bind-ip=127.0.0.1",
-        "-Dnode.internal-address=127.0.0.1",
-        f"-Dplugin.dir={layout.trino / 'plugin'}",
-        f"-Dcatalog.config-dir={etc / 'catalog'}",
-        f"-Dconfig={etc / 'config.properties'}",
-        f"-Dlog.levels-file={etc / 'log.properties'}",
-        "io.trino.server.TrinoServer",
-    ]
-
-
-def _trino_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    etc = layout.run / "trino"
-    config = {
-        "coordinator": "true",
-        "node-scheduler.include-coordinator": "true",
-        "http-server.http.port": settings["CILAKE_PORT_TRINO"],
-        "http-server.log.enabled": "false",
-        "discovery.uri": settings["CILAKE_TRINO_URL"],
-        "internal-communication.shared-secret": "${ENV:CILAKE_TRINO_SHARED_SECRET}",
-        # Nobody logs in: the server listens on loopback only and its catalog is read-only.
-        "web-ui.authentication.type": "fixed",
-        "web-ui.user": "analyst",
-        "query.max-memory-per-node": "400MB",
-        "memory.heap-headroom-per-node": "250MB",
-    }
-    catalog = {
-        "connector.name": "iceberg",
-        "iceberg.catalog.type": "jdbc",
-        "iceberg.jdbc-catalog.catalog-name": "lake",
-        "iceberg.jdbc-catalog.driver-class": "org.postgresql.Driver",
-        "iceberg.jdbc-catalog.connection-url": f"jdbc:{settings['CILAKE_CATALOG_URI']}",
-        "iceberg.jdbc-catalog.connection-user": settings["CILAKE_CATALOG_USER"],
-        "iceberg.jdbc-catalog.connection-password": "${ENV:CILAKE_CATALOG_PASSWORD}",
-        "iceberg.jdbc-catalog.default-warehouse-dir": settings["CILAKE_WAREHOUSE"],
-        "iceberg.jdbc-catalog.schema-version": "V1",
-        "iceberg.security": "read_only",
-        "fs.native-s3.enabled": "true",
-        "s3.endpoint": settings["CILAKE_S3_ENDPOINT"],
-        "s3.region": settings["CILAKE_S3_REGION"],
-        "s3.path-style-access": "true",
-        "s3.aws-access-key": "${ENV:CILAKE_S3_ACCESS_KEY}",
-        "s3.aws-secret-key": "${ENV:CILAKE_S3_SECRET_KEY}",
-    }
-    rendered = {etc / "config.properties": config, etc / "catalog" / "lake.properties": catalog}
-    rendered[etc / "log.properties"] = {"io.trino": "WARN", "io.airlift": "WARN"}
-    return {path: "".join(f"{k}={v}\n" for k, v in lines.items()) for path, lines in rendered.items()}
-
-
-def _trino_healthy(layout: Layout, settings: Settings) -> bool:
-    body = _answers(f"{settings['CILAKE_TRINO_URL']}/v1/info")
-    return bool(body) and json.loads(body or b"{}").get("starting") is False
-
-
 # ---- Airflow
 
 
@@ -295,7 +206,7 @@ def _airflow(*words: str) -> Callable[[Layout, Settings], list[str]]:
 
 def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
     def healthy(layout: Layout, settings: Settings) -> bool:
-        body = _answers(f"{settings['CILAKE_AIRFLOW_URL']}/api/v2/monitor/health", timeout=10)
+        body = answers(f"{settings['CILAKE_AIRFLOW_URL']}/api/v2/monitor/health", timeout=10)
         if not body:
             return False
         return bool(json.loads(body).get(component, {}).get("status") == "healthy")
@@ -307,7 +218,7 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
 
 
 def _superset_healthy(layout: Layout, settings: Settings) -> bool:
-    return _answers(f"{settings['CILAKE_SUPERSET_URL']}/health", timeout=10) == b"OK"
+    return answers(f"{settings['CILAKE_SUPERSET_URL']}/health", timeout=10) == b"OK"
 
 
 # ---- the simulator
@@ -325,7 +236,7 @@ def _ciworld_command(layout: Layout, settings: Settings) -> list[str]:
 
 
 def _ciworld_healthy(layout: Layout, settings: Settings) -> bool:
-    return bool(_answers(f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock", timeout=10))
+    return bool(answers(f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock", timeout=10))
 
 
 SERVICES = (
@@ -349,9 +260,9 @@ SERVICES = (
     ),
     Service(
         "trino",
-        _trino_command,
-        _trino_healthy,
-        files=_trino_files,
+        trino.command,
+        trino.healthy,
+        files=trino.files,
         needs=("postgres", "s3", "spark"),
         ports=_own_port("CILAKE_PORT_TRINO"),
     ),
