@@ -1,1 +1,14 @@
 """cilake: a data lake and batch scoring platform for CI data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """``cilake.connect``, loaded when it is first asked for: jobs and DAGs do without the client."""
+    if name in ("connect", "Lake", "LakeError"):
+        from cilake import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'cilake' has no attribute {name!r}")

@@ -1,4 +1,7 @@
-"""The command line: ``cilake <verb> <address> --start YYYY-MM-DD [--end YYYY-MM-DD]``."""
+"""The command line of the lake: the analyst's verbs read it, all others make it.
+
+Jobs run as ``cilake <verb> <address> --start YYYY-MM-DD [--end YYYY-MM-DD]``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from cilake.settings import SettingsError, read_settings
 from cilake.windows import parse_window
@@ -21,6 +25,13 @@ VERBS = {
     ("score", "test_failure"): ("cilake.apps.score", "score_test_failure", "score_test_failure"),
     ("measure", "test_failure"): ("cilake.apps.measure", "measure_test_failure", "measure_predictions"),
 }
+READING = {
+    "tables": "the tables, with their rows and newest change",
+    "describe": "what a table and its columns mean",
+    "read": "rows of a table as CSV",
+    "export": "rows of a table into a Parquet or CSV file",
+    "sql": "the answer of Trino to a statement, as CSV",
+}
 HELP = {
     "land": "payloads of a source into raw tables",
     "build": "tables from the tables before them: validated, then published",
@@ -34,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 when the work is done, 1 with one line on standard error when it is not."""
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.verb in READING:
+            from cilake.client.verbs import answer
+
+            return answer(arguments)
         counts = _run(arguments)
     except (SettingsError, ValueError, LookupError, RuntimeError) as error:
         sys.stderr.write(f"cilake: {type(error).__name__}: {error}\n")
@@ -63,8 +78,11 @@ def _run(arguments: argparse.Namespace) -> object:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cilake", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="cilake", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_reading(verbs)
     for verb, text in HELP.items():
         command = verbs.add_parser(verb, help=text, description=text)
         command.add_argument("address", choices=[a for v, a in VERBS if v == verb])
@@ -74,6 +92,24 @@ def _parser() -> argparse.ArgumentParser:
     docs = verbs.add_parser("docs", help="write the data dictionary")
     docs.add_argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)")
     return parser
+
+
+def _add_reading(verbs: Any) -> None:
+    commands = {verb: verbs.add_parser(verb, help=text, description=text) for verb, text in READING.items()}
+    for command in commands.values():
+        command.add_argument("--settings", metavar="FILE", help="settings of the lake (default: found)")
+    for verb in ("describe", "read", "export"):
+        commands[verb].add_argument("address", help="a table, such as core.test_results")
+    commands["sql"].add_argument("statement", help="one statement in Trino's SQL")
+    commands["export"].add_argument("path", type=Path, help="the file: .parquet or .csv")
+    for verb in ("read", "export"):
+        command = commands[verb]
+        command.add_argument("--start", metavar="YYYY-MM-DD", help="first day, UTC")
+        command.add_argument("--end", metavar="YYYY-MM-DD", help="first day left out")
+        command.add_argument("--columns", metavar="A,B", help="only these columns")
+        command.add_argument("--where", default="", help="a condition, such as \"test_status = 'failed'\"")
+        command.add_argument("--as-of", metavar="WHEN", help="the table as it was on a day or at an instant")
+        command.add_argument("--limit", type=int, help="at most so many rows")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from cilake.contracts.ops.table_updates import TABLE as TABLE_UPDATES
 from cilake.contracts.registry import tables
-from cilake.lake.catalog import arrow_schema, open_catalog
+from cilake.lake.catalog import open_catalog
 from cilake.landing.writer import append_rows
 from cilake.settings import Settings
 from cilake.windows import Window
@@ -48,7 +46,7 @@ def _record_failure(settings: Settings, head: dict[str, Any], error: BaseExcepti
 
 def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) -> None:
     finished_at = datetime.now(UTC)
-    rows = [
+    rows: list[dict[str, object]] = [
         head
         | {
             "table_address": table.address,
@@ -60,8 +58,4 @@ def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) ->
         for table in tables().values()
         if table.made_by == head["made_by"]
     ]
-    append_rows(
-        open_catalog(settings),
-        TABLE_UPDATES.address,
-        pa.Table.from_pylist(rows, schema=arrow_schema(TABLE_UPDATES)),
-    )
+    append_rows(open_catalog(settings), TABLE_UPDATES.address, rows)

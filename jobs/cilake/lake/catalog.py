@@ -69,6 +69,10 @@ RAW_PROPERTIES = {
 }
 
 
+class SchemaError(RuntimeError):
+    """A table in the lake that cannot be made to look as its contract says."""
+
+
 def open_catalog(settings: Settings) -> Catalog:
     """The JDBC catalog ``lake``, shared with Spark and Trino.
 
@@ -96,7 +100,12 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 def create_tables(catalog: Catalog) -> list[str]:
-    """The addresses of the tables that did not exist and do now."""
+    """The addresses of the tables that did not exist and do now; others gain the columns they lack.
+
+    Raises:
+        SchemaError: when an existing table lacks a column that may not be null.
+
+    """
     created = []
     for namespace in sorted({table.namespace for table in tables().values()}):
         try:
@@ -105,6 +114,7 @@ def create_tables(catalog: Catalog) -> list[str]:
             continue
     for table in tables().values():
         if catalog.table_exists(table.address):
+            _add_columns(catalog, table)
             continue
         schema = iceberg_schema(table)
         properties = BASE_PROPERTIES | (RAW_PROPERTIES if table.namespace == "raw" else {}) | table.properties
@@ -119,6 +129,28 @@ def create_tables(catalog: Catalog) -> list[str]:
             continue
         created.append(table.address)
     return created
+
+
+def _add_columns(catalog: Catalog, table: Table) -> None:
+    """Add to an existing table the columns that its contract has gained, where the contract has them."""
+    present = catalog.load_table(table.address)
+    known = set(present.schema().column_names)
+    gained = [column for column in table.columns if column.name not in known]
+    if required := [column.name for column in gained if not column.nullable]:
+        raise SchemaError(
+            f"{table.address} lacks the columns {', '.join(required)}, which may not be null: drop the "
+            "table and build its days again"
+        )
+    if not gained:
+        return
+    with present.update_schema() as update:
+        for column in gained:
+            update.add_column(column.name, _TYPES[column.type], doc=column.description)
+            before = table.column_names[: table.column_names.index(column.name)]
+            if before:
+                update.move_after(column.name, before[-1])
+            else:
+                update.move_first(column.name)
 
 
 def iceberg_schema(table: Table) -> Schema:
