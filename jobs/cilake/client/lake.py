@@ -15,8 +15,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.expressions import AlwaysTrue, parser
 from pyiceberg.table import DataScan, Table
+from pyparsing import ParseException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -222,12 +223,17 @@ class Lake:
         condition = " and ".join(f"({part})" for part in (days, where) if part)
         try:
             scan = loaded.scan(
-                row_filter=condition or AlwaysTrue(),
+                row_filter=parser.parse(condition) if condition else AlwaysTrue(),
                 selected_fields=wanted,
                 snapshot_id=snapshot_id,
                 limit=limit,
             )
             scan.plan_files()  # a condition that cannot be read says so here
+        except ParseException as error:
+            raise LakeError(
+                f"cannot read the condition {condition!r} from character {error.column} on: compare columns "
+                "with =, <, >, in (…), between, like, is null; join comparisons by and, or, not"
+            ) from None
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise LakeError(f"cannot read {address} where {condition!r}: {reason}") from None
