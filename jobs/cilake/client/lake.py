@@ -20,12 +20,11 @@ from pyparsing import ParseException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from cilake.client.place import find_settings
 from cilake.client.query import LakeError, check_columns, day_column, day_filter, find_table, instant
 from cilake.client.statement import ask
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
-from cilake.settings import Settings, require
+from cilake.settings import Settings, find_settings, require
 
 if TYPE_CHECKING:
     import polars as pl

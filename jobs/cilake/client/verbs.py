@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cilake.client.place import find_settings
-from cilake.settings import require
+from cilake.settings import find_settings, require
 
 if TYPE_CHECKING:
     import pandas as pd
