@@ -46,14 +46,15 @@ def import_dashboards(layout: Layout, settings: Settings) -> None:
     """Leave the dashboards as the files say; nothing is done while they do not change. Trino must be up."""
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
-        _once(layout, settings, "import", [*files, SOURCES / "assets.py"], str(DASHBOARDS))
+        record = str(layout.data / "superset-assets.txt")
+        inputs = [*files, SOURCES / "assets.py"]
+        _once(layout, settings, "import", inputs, str(DASHBOARDS), "--record", record)
 
 
-def export_dashboards(layout: Layout, settings: Settings) -> None:
+def export_dashboards(layout: Layout, settings: Settings, folder: Path = DASHBOARDS) -> None:
     """Write what people changed in Superset back to the files."""
-    _run(layout, settings, ["export", str(DASHBOARDS)])
-    _stamp(layout, "import").unlink(missing_ok=True)
-    say(f"wrote {DASHBOARDS.relative_to(REPO)}/: look at `git diff` before you commit")
+    _run(layout, settings, ["export", str(folder)])
+    say(f"wrote {folder}: look at `git diff` before you commit")
 
 
 def forget(layout: Layout) -> None:

@@ -20,8 +20,18 @@ PLACE = "trino://superset@trino:8080/lake"
 """The address of Trino in the files; CILAKE_SUPERSET_TRINO_URI replaces it on import and not on export."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
-# What only says when and where something was exported.
-VOLATILE = {"timestamp", "last_changed", "changed_on", "created_on", "impersonate_user_id"}
+# What only says when and where something was exported; UUIDs are what links assets.
+VOLATILE = {
+    "timestamp",
+    "last_changed",
+    "changed_on",
+    "created_on",
+    "impersonate_user_id",
+    "datasource",
+    "slice_id",
+}
+NUMBERED = {"chartId": 0, "chartsInScope": [], "tabsInScope": []}
+"""Entries that hold the numbers of one installation, and what stands for them in the files."""
 
 
 def main() -> int:
@@ -31,6 +41,9 @@ def main() -> int:
     verbs.add_parser("prepare", help="database, roles and the admin")
     for verb, text in (("import", "assets from the folder"), ("export", "assets into the folder")):
         verbs.add_parser(verb, help=text).add_argument("folder", type=Path)
+    verbs.choices["import"].add_argument(
+        "--record", type=Path, help="remembers what was imported, so that what left the files is removed"
+    )
     arguments = parser.parse_args()
 
     from superset.app import create_app
@@ -40,7 +53,7 @@ def main() -> int:
         if arguments.verb == "prepare":
             _prepare(app)
         elif arguments.verb == "import":
-            print(f"imported {_import(arguments.folder)} assets")
+            print(f"imported {_import(arguments.folder, arguments.record)} assets")
         else:
             print(f"exported {_export(arguments.folder)} assets")
     return 0
@@ -72,7 +85,7 @@ def _prepare(app: Any) -> None:
         sys.exit("the admin of Superset could not be made: its reason is above")
 
 
-def _import(folder: Path) -> int:
+def _import(folder: Path, record: Path | None) -> int:
     from flask import g
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.extensions import security_manager
@@ -87,7 +100,25 @@ def _import(folder: Path) -> int:
             contents[name] = contents[name].replace(PLACE, address)
     g.user = security_manager.find_user("admin")
     ImportAssetsCommand(contents).run()
+    if record:
+        present = {yaml.safe_load(text).get("uuid") for text in contents.values()} - {None}
+        known = set(record.read_text().split()) if record.exists() else set()
+        _remove(known - present)
+        record.write_text("\n".join(sorted(present)))
     return len(contents) - 1
+
+
+def _remove(uuids: set[str]) -> None:
+    """Remove what an earlier import brought and the files no longer have; what people made stays."""
+    from superset.connectors.sqla.models import SqlaTable
+    from superset.extensions import db
+    from superset.models.dashboard import Dashboard
+    from superset.models.slice import Slice
+
+    for kind in (Dashboard, Slice, SqlaTable):
+        for asset in db.session.query(kind).filter(kind.uuid.in_(uuids)).all() if uuids else ():
+            db.session.delete(asset)
+    db.session.commit()
 
 
 def _export(folder: Path) -> int:
@@ -126,7 +157,7 @@ def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
 def clean(value: Any) -> Any:
     """The asset without empty and volatile entries, so that an export without a change changes no file."""
     if isinstance(value, dict):
-        kept = {key: clean(item) for key, item in value.items() if key not in VOLATILE}
+        kept = {key: NUMBERED.get(key, clean(item)) for key, item in value.items() if key not in VOLATILE}
         return {key: item for key, item in kept.items() if item is not None}
     if isinstance(value, list):
         return [clean(item) for item in value]

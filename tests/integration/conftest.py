@@ -2,9 +2,27 @@
 
 import pytest
 from deploy.local.scratch import scratch_stack
+from tests.integration.recorded_nights import NIGHTS, Lake, end_of, record
+from tests.simulator.conftest import serving
+
+from ciworld.recorded import RecordedWorld
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     with scratch_stack(tmp_path_factory.mktemp("stack") / "home", "spark", "trino") as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def lake(stack, tmp_path_factory):
+    """The work on the stack against a simulator that replays two jobs in two dashboards."""
+    world = RecordedWorld(record(tmp_path_factory.mktemp("recorded")))
+    with serving(world, end_of(NIGHTS[0])) as client:
+        yield Lake(stack, client)
+
+
+@pytest.fixture(scope="session")
+def played(lake):
+    """The lake after two nights, with what each counted."""
+    return lake, [lake.play(day) for day in NIGHTS]

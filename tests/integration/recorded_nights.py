@@ -1,0 +1,144 @@
+"""A small recorded world, and the work on a stack against it, a night at a time."""
+
+import csv
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+from tests.grids import make_row, make_table
+
+from cilake.contracts.columns import TEST_STATUSES
+from cilake.contracts.registry import tables
+from ciworld.clock import milliseconds
+
+FIRST = datetime(2021, 6, 1, 1, tzinfo=UTC)
+COLUMNS, TESTS = 54, 30
+NIGHTS = [date(2021, 6, 6), date(2021, 6, 7)]
+LATER = [date(2021, 6, 8), date(2021, 6, 9)]
+CHAIN = (
+    ("land", "testgrid"),
+    ("build", "core"),
+    ("build", "kpi"),
+    ("score", "test_failure"),
+    ("measure", "test_failure"),
+)
+LEDGER = ("raw", "core", "kpi", "predictions")
+
+
+def job_table(job, seed):
+    """A table of six runs a day; every third test is flaky, one breaks on the fifth day."""
+    dice = random.Random(seed)
+    started = [FIRST + timedelta(hours=4 * i) for i in reversed(range(COLUMNS))]
+    rows = {"Overall": [1] * COLUMNS}
+    for number in range(TESTS):
+        chance = 0.15 if number % 3 == 0 else 0.02
+        codes = [12 if dice.random() < chance else 1 for _ in started]
+        if number == 1:
+            codes = [12 if at > FIRST + timedelta(days=4) else 1 for at in started]
+        if number == 2:
+            codes = [0 if i % 2 else 13 for i in range(COLUMNS)]
+        rows[f"[sig-{number}] test of {job if number == 5 else 'everything'}"] = codes
+    table = make_table(
+        rows,
+        job=job,
+        timestamps=[milliseconds(at) for at in started],
+        column_ids=[str(i) for i in range(COLUMNS)],
+        groups=[""] * COLUMNS,
+    )
+    table["tests"] = [
+        make_row(name, codes) | {"short_texts": [""] * sum(map(bool, codes)), "alert": None, "target": name}
+        for name, codes in rows.items()
+    ]
+    return table
+
+
+JOBS = {"e2e-aws-4.8": job_table("e2e-aws-4.8", 1), "e2e-gcp-4.8": job_table("e2e-gcp-4.8", 2)}
+BOARDS = {"release-blocking": ["e2e-aws-4.8"], "release-informing": ["e2e-gcp-4.8", "e2e-aws-4.8"]}
+
+
+def results_until(instant):
+    """The cells of every job that started before the instant, counted by status: one run is one run."""
+    found = Counter()
+    for table in JOBS.values():
+        for row in table["tests"]:
+            codes = [code["value"] for code in row["statuses"] for _ in range(code["count"])]
+            for code, at in zip(codes, table["timestamps"], strict=True):
+                if code and at <= milliseconds(instant):
+                    found[TEST_STATUSES[code]] += 1
+    return dict(found)
+
+
+def end_of(day):
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+class Lake:
+    def __init__(self, stack, client):
+        self.stack = stack
+        self.client = client
+        self.environment = {**os.environ, **stack.settings, "CILAKE_TESTGRID_URL": str(client.base_url)}
+
+    def start(self, verb, address, day, end=None):
+        """The running command ``cilake verb address`` for a day, or for all days before ``end``."""
+        words = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
+        return subprocess.Popen(
+            [sys.executable, "-m", "cilake.cli", *words],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def work(self, verb, address, day, end=None):
+        """What the command counted."""
+        out, err = self.start(verb, address, day, end).communicate(timeout=300)
+        assert out, err
+        return json.loads(out)
+
+    def set_clock(self, day):
+        answer = self.client.post("/_ciworld/clock", json={"as_of": end_of(day).isoformat()})
+        assert answer.status_code == 200, answer.text
+
+    def play(self, day):
+        """One night: the counts of all verbs together."""
+        self.set_clock(day)
+        counts = {}
+        for verb, address in CHAIN:
+            counts |= self.work(verb, address, day)
+        return counts
+
+    def sql(self, query):
+        done = self.stack("sql", Q=query)
+        assert done.returncode == 0, done.stderr
+        return list(csv.DictReader(done.stdout.splitlines()))
+
+    def contents(self):
+        """Rows and an order-free checksum of every table that nights fill, through Trino."""
+        names = [t for t in tables().values() if t.namespace in LEDGER]
+        selects = [
+            f"select '{t.address}' as address, count(*) as row_count, "
+            f"checksum(row({', '.join(t.column_names)})) as digest from {t.address}"
+            for t in names
+        ]
+        return self.sql(" union all ".join(selects) + " order by 1")
+
+    def statuses(self):
+        rows = self.sql("select test_status, count(*) as n from core.test_results group by 1")
+        return {row["test_status"]: int(row["n"]) for row in rows}
+
+
+def record(root):
+    """The folder, with the two jobs in two dashboards."""
+    for board, jobs in BOARDS.items():
+        (root / board).mkdir()
+        summary = {job: {"last_update_timestamp": 4_000_000_000, "overall_status": "FLAKY"} for job in jobs}
+        (root / board / "summary.json.gz").write_bytes(gzip.compress(orjson.dumps(summary)))
+        for job in jobs:
+            (root / board / f"{job}.json.gz").write_bytes(gzip.compress(orjson.dumps(JOBS[job])))
+    return root
