@@ -19,7 +19,12 @@ from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("measure_predictions", schedule=after(TEST_FAILURE), doc_md=__doc__, **dag_defaults(tier=2)):
+with DAG(
+    "measure_predictions",
+    schedule=after(TEST_FAILURE),
+    doc_md=__doc__,
+    **dag_defaults(tier=2, writes="predictions"),
+):
     CilakeJobOperator(
         task_id="measure",
         verb=["measure", "test_failure"],

@@ -23,7 +23,7 @@ from cilake.contracts.raw.testgrid__tables import TABLE as TESTGRID_TABLES
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_defaults(tier=1)):
+with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_defaults(tier=1, writes="core")):
     CilakeJobOperator(
         task_id="build_core",
         verb=["build", "core"],

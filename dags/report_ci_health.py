@@ -20,7 +20,9 @@ from cilake.contracts.kpi.weekly_test_health import TABLE as WEEKLY_TEST_HEALTH
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("report_ci_health", schedule=after(TEST_RESULTS), doc_md=__doc__, **dag_defaults(tier=2)):
+with DAG(
+    "report_ci_health", schedule=after(TEST_RESULTS), doc_md=__doc__, **dag_defaults(tier=2, writes="kpi")
+):
     CilakeJobOperator(
         task_id="build_kpi",
         verb=["build", "kpi"],

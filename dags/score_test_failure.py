@@ -19,5 +19,10 @@ from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("score_test_failure", schedule=after(TEST_RESULTS), doc_md=__doc__, **dag_defaults(tier=2)):
+with DAG(
+    "score_test_failure",
+    schedule=after(TEST_RESULTS),
+    doc_md=__doc__,
+    **dag_defaults(tier=2, writes="predictions"),
+):
     CilakeJobOperator(task_id="score", verb=["score", "test_failure"], outlets=[asset_of(TEST_FAILURE)])
