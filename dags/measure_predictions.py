@@ -7,8 +7,10 @@ of the model next to its baselines.
 
 **Outputs**: `predictions.outcomes`, `predictions.accuracy`; every check in `ops.validation_results`.
 
-**Triage**: days whose next runs have not happened yet have no outcome: that is no fault. A model worse than
-its baseline is shown as such and does not make this task fail; look at `ops.model_versions` for its gate.
+**Triage**: after a failed expectation the published tables are as they were; the log names the rule, what
+was seen, example rows and what to do. Days whose next runs have not happened yet have no outcome: that is
+no fault. A model worse than its baseline is shown as such and does not make this task fail; look at
+`ops.model_versions` for its gate.
 """
 
 from airflow.sdk import DAG

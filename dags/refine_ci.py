@@ -8,9 +8,9 @@ publishes it.
 **Outputs**: `core.ci_jobs`, `core.ci_runs`, `core.tests`, `core.test_results`; every check in
 `ops.validation_results`.
 
-**Triage**: a failed expectation leaves the published tables as they were; its name, the observed value and
-example keys are at the end of the log and in `ops.validation_results`. Fix the rule or the transform and
-clear the task. Running a day again changes nothing when its inputs did not change.
+**Triage**: a failed expectation leaves the published tables as they were; the rule, what was seen, example
+rows and what to do are at the end of the log and in `ops.validation_results`. Fix the rule or the transform
+and clear the task. Running a day again changes nothing when its inputs did not change.
 """
 
 from airflow.sdk import DAG

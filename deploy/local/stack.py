@@ -269,7 +269,12 @@ def urls(layout: Layout, *, as_json: bool) -> None:
             f"{secrets} (SPARK_CONNECT_AUTHENTICATE_TOKEN)",
         ),
         ("CI world", settings["CILAKE_CIWORLD_URL"], "", ""),
-        ("data docs", (layout.data_docs / "index.html").as_uri(), "", ""),
+        (
+            "data docs",
+            f"{settings['CILAKE_AIRFLOW_URL']}/cilake/data-docs/index.html",
+            "admin",
+            str(layout.airflow_passwords),
+        ),
     ]
     if as_json:
         keys = ("service", "url", "user", "password_file")
