@@ -49,7 +49,7 @@ def day_param() -> Param:
         description_md=(
             "The UTC day to process, `YYYY-MM-DD`, of a run that has **no partition key**; a key wins.\n\n"
             "- To process a day *with everything that follows from it*, leave this empty and fill in the "
-            "partition key, in the same form.\n"
+            "partition key (*Advanced Options*), in the same form.\n"
             "- With this field *only this DAG* runs: its tables' events then name no day that others could "
             "follow.\n"
             "- A range of days is a *backfill*, which sets the keys itself: leave this empty there."
