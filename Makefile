@@ -3,7 +3,7 @@ PYTHON ?= python3
 override Q := $(value Q)
 export Q
 RUN = @$(PYTHON) -m deploy.local
-TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs dist dashboards-export
+TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs dist dashboards-export dashboards-bench
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
@@ -31,6 +31,9 @@ demo:
 
 nights:
 	$(RUN) nights $(if $(FROM),--from "$(FROM)") $(if $(START),--start "$(START)") $(if $(NIGHTS),--nights "$(NIGHTS)")
+
+dashboards-bench:
+	$(RUN) $@ $(if $(PICTURES),--pictures "$(PICTURES)")
 
 quality bench:
 	$(RUN) $@ $(if $(DIR),--dir "$(DIR)")

@@ -5,7 +5,8 @@ of the model next to its baselines.
 
 **Inputs**: `predictions.test_failure`, `core.test_results`.
 
-**Outputs**: `predictions.outcomes`, `predictions.accuracy`; every check in `ops.validation_results`.
+**Outputs**: `predictions.outcomes`, `predictions.accuracy`, and for people `kpi.likely_failures`,
+`kpi.daily_predictions`, `kpi.calibration_bins`; every check in `ops.validation_results`.
 
 **Triage**: after a failed expectation the published tables are as they were; the log names the rule, what
 was seen, example rows and what to do. Days whose next runs have not happened yet have no outcome: that is
@@ -15,6 +16,9 @@ no fault. A model worse than its baseline is shown as such and does not make thi
 
 from airflow.sdk import DAG
 
+from cilake.contracts.kpi.calibration_bins import TABLE as CALIBRATION_BINS
+from cilake.contracts.kpi.daily_predictions import TABLE as DAILY_PREDICTIONS
+from cilake.contracts.kpi.likely_failures import TABLE as LIKELY_FAILURES
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
@@ -30,5 +34,8 @@ with DAG(
     CilakeJobOperator(
         task_id="measure",
         verb=["measure", "test_failure"],
-        outlets=[asset_of(OUTCOMES), asset_of(ACCURACY)],
+        outlets=[
+            asset_of(table)
+            for table in (OUTCOMES, ACCURACY, LIKELY_FAILURES, DAILY_PREDICTIONS, CALIBRATION_BINS)
+        ],
     )

@@ -38,6 +38,7 @@ Development
   make bench [DIR=]                performance next to its baselines
   make dist                        dist/: the zip, script and requirements for spark-submit and EMR Serverless
   make dashboards-export           write what was changed in Superset back to dashboards/
+  make dashboards-bench [PICTURES=] how long every chart takes; PICTURES names a folder for pictures
   make docs                        generate the data dictionary and the pages of the validation results
 
 Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _SUPERSET, _CIWORLD in the
@@ -68,10 +69,10 @@ def main() -> int:
     logs = commands.add_parser("logs")
     logs.add_argument("service")
     logs.add_argument("--follow", action="store_true")
-    for name in ("nights", "demo", "bench", "quality"):
+    for name in _WITH_OWN_WORDS:
         commands.add_parser(name, add_help=False).add_argument("rest", nargs=argparse.REMAINDER)
     words = sys.argv[1:]
-    passed_on = words[:1] and words[0] in ("nights", "demo", "bench", "quality")
+    passed_on = words[:1] and words[0] in _WITH_OWN_WORDS
     arguments = parser.parse_args(words[:1] if passed_on else words)
     if passed_on:
         arguments.rest = words[1:]
@@ -165,6 +166,14 @@ def _nights(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return int(nights.main(words) or 0)
 
 
+def _dashboards_bench(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environment = checks.environment(here) | {"CILAKE_HOME": str(here.home)}
+    script = layout.REPO / "benchmarks" / "dashboards.py"
+    command = [str(here.bin("jobs", "python")), str(script), *arguments.rest]
+    environment["PYTHONPATH"] = str(layout.REPO)
+    return subprocess.run(command, cwd=layout.REPO, env=environment, check=False).returncode
+
+
 def _benchmark(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here)
     script = layout.REPO / "benchmarks" / f"{arguments.command}.py"
@@ -172,6 +181,7 @@ def _benchmark(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return subprocess.run(command, cwd=layout.REPO, env=checks.environment(here), check=False).returncode
 
 
+_WITH_OWN_WORDS = ("nights", "demo", "bench", "quality", "dashboards-bench")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "help": _help,
     "setup": _setup,
@@ -192,6 +202,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "demo": _nights,
     "bench": _benchmark,
     "quality": _benchmark,
+    "dashboards-bench": _dashboards_bench,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,174 @@
+"""A headless Chromium at the pages of a stack, for tests, measurements and the pictures in the documentation.
+
+Runs in the jobs environment (Playwright) with the Chromium of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Error, Page, Response, sync_playwright
+
+WIDTH, HEIGHT = 1500, 1000
+_TALLEST = 6000
+_PATIENCE_MS = 90_000
+_IS_DRAWN = """canvas => {
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  for (let i = 4; i < pixels.length; i += 4)
+    if (pixels[i] !== pixels[0] || pixels[i + 1] !== pixels[1] || pixels[i + 3] !== pixels[3]) return true;
+  return false;
+}"""
+
+
+def chromium() -> str | None:
+    """The path of the machine's Chromium; nothing where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def open_page() -> Iterator[Page]:
+    """A page of a fresh browser without history."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        try:
+            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            page.set_default_timeout(_PATIENCE_MS)
+            yield page
+        finally:
+            browser.close()
+
+
+@dataclass
+class Answer:
+    """What Superset answered for one chart: the question as asked, and the result."""
+
+    question: str
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def row_count(self) -> int:
+        """The rows of the chart's data, all its queries together."""
+        return sum(result.get("rowcount") or 0 for result in self.body.get("result", []))
+
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong, in words."""
+        found = [str(error.get("message")) for error in self.body.get("errors", [])]
+        return found + [str(r["error"]) for r in self.body.get("result", []) if r.get("error")]
+
+
+@dataclass
+class Dashboard:
+    """A dashboard as a person sees it: its answers by the title of the chart."""
+
+    page: Page
+    titles: Mapping[int, str]
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    def collect(self, response: Response) -> None:
+        """Keep the response, when it is the data of a chart."""
+        form = parse_qs(urlsplit(response.url).query).get("form_data")
+        if "/api/v1/chart/data" not in response.url or not form:
+            return
+        title = self.titles.get(json.loads(form[0]).get("slice_id"))
+        if title:
+            try:
+                body = response.json()
+            except (Error, ValueError):  # the page has moved on
+                return
+            self.answers[title] = Answer(response.request.post_data or "", response.status, body)
+
+    def settle(self) -> None:
+        """Wait until every chart of the page has been scrolled to, asked for and drawn."""
+        self.page.wait_for_selector(".grid-container")
+        # Charts load when they come into view: make everything come into view.
+        self.page.set_viewport_size({"width": WIDTH, "height": _TALLEST})
+        self.page.wait_for_function(
+            "n => document.querySelectorAll('.chart-container, [data-test=\"chart-container\"]').length >= n",
+            arg=len(self.titles),
+        )
+        self._until_answered()
+        self.page.wait_for_function("() => !document.querySelector('.grid-container .loading')")
+
+    def _until_answered(self) -> None:
+        waited = 0
+        while len(self.answers) < len(self.titles) and waited < _PATIENCE_MS:
+            self.page.wait_for_timeout(250)
+            waited += 250
+
+    def drawn_canvases(self) -> tuple[int, int]:
+        """How many canvases of charts show more than one colour, and how many there are."""
+        canvases = self.page.locator(".grid-container canvas").element_handles()
+        return sum(bool(canvas.evaluate(_IS_DRAWN)) for canvas in canvases), len(canvases)
+
+    def photograph(self, path: Path) -> None:
+        """Write a picture of the whole dashboard."""
+        grid = self.page.locator(".grid-container").bounding_box()
+        height = int(grid["y"] + grid["height"]) + 20 if grid else HEIGHT
+        self.page.set_viewport_size({"width": WIDTH, "height": min(height, _TALLEST)})
+        self.page.mouse.move(2, 2)
+        self.page.evaluate("() => window.scrollTo(0, 0)")
+        self.page.wait_for_timeout(1500)  # charts redraw at the new size with an animation
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+
+
+class Superset:
+    """Superset with its admin logged in."""
+
+    def __init__(self, page: Page, settings: Mapping[str, str]) -> None:
+        self.page = page
+        self.url = settings["CILAKE_SUPERSET_URL"]
+        page.goto(f"{self.url}/login/")
+        page.locator("#username").fill("admin")
+        page.locator("input[type=password]").fill(settings["CILAKE_SUPERSET_PASSWORD"])
+        page.locator("button[type=submit]").click()
+        page.wait_for_url("**/superset/welcome/**")
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The answer of Superset's own API."""
+        found: dict[str, Any] = self.page.request.get(f"{self.url}/api/v1/{path}").json()
+        return found
+
+    def dashboards(self) -> list[str]:
+        """The slugs of all dashboards, sorted."""
+        return sorted(row["slug"] for row in self.get("dashboard/")["result"])
+
+    @contextmanager
+    def dashboard(self, slug: str) -> Iterator[Dashboard]:
+        """The dashboard, opened and loaded."""
+        titles = {row["id"]: row["slice_name"] for row in self.get(f"dashboard/{slug}/charts")["result"]}
+        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        dashboard = Dashboard(self.page, titles)
+        self.page.on("response", dashboard.collect)
+        try:
+            self.page.goto(f"{self.url}/superset/dashboard/{slug}/")
+            dashboard.settle()
+            yield dashboard
+        finally:
+            self.page.remove_listener("response", dashboard.collect)
+
+    def ask_again(self, answer: Answer) -> tuple[float, int]:
+        """Milliseconds and status of the same question asked anew, past Superset's cache."""
+        question = json.loads(answer.question) | {"force": True}
+        timing = self.page.evaluate(
+            """async ([url, body]) => {
+              const token = (await (await fetch('/api/v1/security/csrf_token/')).json()).result;
+              const began = performance.now();
+              const reply = await fetch(url, {method: 'POST', body,
+                headers: {'Content-Type': 'application/json', 'X-CSRFToken': token}});
+              await reply.text();
+              return [performance.now() - began, reply.status];
+            }""",
+            [f"{self.url}/api/v1/chart/data", json.dumps(question)],
+        )
+        return float(timing[0]), int(timing[1])
