@@ -20,10 +20,15 @@ from cilake.contracts.ops.quarantine import TABLE as QUARANTINE
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.raw.testgrid__summaries import TABLE as SUMMARIES
 from cilake.contracts.raw.testgrid__tables import TABLE as TABLES
-from cilake_airflow.dag_kit import asset_of, dag_defaults, each_day
+from cilake_airflow.dag_kit import DEFAULT_POOL, asset_of, dag_defaults, each_day
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("ingest_testgrid", schedule=each_day(), doc_md=__doc__, **dag_defaults(tier=1, by_clock=True)):
+with DAG(
+    "ingest_testgrid",
+    schedule=each_day(),
+    doc_md=__doc__,
+    **dag_defaults(tier=1, writes="raw", by_clock=True, pool=DEFAULT_POOL),
+):
     CilakeJobOperator(
         task_id="land_testgrid",
         verb=["land", "testgrid"],

@@ -8,8 +8,10 @@ of the model next to its baselines.
 **Outputs**: `predictions.outcomes`, `predictions.accuracy`, and for people `kpi.likely_failures`,
 `kpi.daily_predictions`, `kpi.calibration_bins`; every check in `ops.validation_results`.
 
-**Triage**: days whose next runs have not happened yet have no outcome: that is no fault. A model worse than
-its baseline is shown as such and does not make this task fail; look at `ops.model_versions` for its gate.
+**Triage**: after a failed expectation the published tables are as they were; the log names the rule, what
+was seen, example rows and what to do. Days whose next runs have not happened yet have no outcome: that is
+no fault. A model worse than its baseline is shown as such and does not make this task fail; look at
+`ops.model_versions` for its gate.
 """
 
 from airflow.sdk import DAG
@@ -23,7 +25,12 @@ from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("measure_predictions", schedule=after(TEST_FAILURE), doc_md=__doc__, **dag_defaults(tier=2)):
+with DAG(
+    "measure_predictions",
+    schedule=after(TEST_FAILURE),
+    doc_md=__doc__,
+    **dag_defaults(tier=2, writes="predictions"),
+):
     CilakeJobOperator(
         task_id="measure",
         verb=["measure", "test_failure"],

@@ -8,9 +8,9 @@ publishes it.
 **Outputs**: `core.ci_jobs`, `core.ci_runs`, `core.tests`, `core.test_results`; every check in
 `ops.validation_results`.
 
-**Triage**: a failed expectation leaves the published tables as they were; its name, the observed value and
-example keys are at the end of the log and in `ops.validation_results`. Fix the rule or the transform and
-clear the task. Running a day again changes nothing when its inputs did not change.
+**Triage**: a failed expectation leaves the published tables as they were; the rule, what was seen, example
+rows and what to do are at the end of the log and in `ops.validation_results`. Fix the rule or the transform
+and clear the task. Running a day again changes nothing when its inputs did not change.
 """
 
 from airflow.sdk import DAG
@@ -23,7 +23,7 @@ from cilake.contracts.raw.testgrid__tables import TABLE as TESTGRID_TABLES
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_defaults(tier=1)):
+with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_defaults(tier=1, writes="core")):
     CilakeJobOperator(
         task_id="build_core",
         verb=["build", "core"],

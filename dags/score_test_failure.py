@@ -7,9 +7,10 @@ model; while none is promoted the baseline answers.
 
 **Outputs**: `predictions.test_failure`, an append-only ledger; every check in `ops.validation_results`.
 
-**Triage**: a prediction is never changed: a second run for the same day adds only what is missing. If the
-artifact cannot be read (hash or type not allowed), train again for the day before with
-`train_test_failure`, then clear.
+**Triage**: after a failed expectation nothing was added to the ledger; the log names the rule, what was
+seen, example rows and what to do. A prediction is never changed: a second run for the same day adds only
+what is missing. If the artifact cannot be read (hash or type not allowed), train again for the day before
+with `train_test_failure`, then clear.
 """
 
 from airflow.sdk import DAG
@@ -19,5 +20,10 @@ from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
 from cilake_airflow.dag_kit import after, asset_of, dag_defaults
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("score_test_failure", schedule=after(TEST_RESULTS), doc_md=__doc__, **dag_defaults(tier=2)):
+with DAG(
+    "score_test_failure",
+    schedule=after(TEST_RESULTS),
+    doc_md=__doc__,
+    **dag_defaults(tier=2, writes="predictions"),
+):
     CilakeJobOperator(task_id="score", verb=["score", "test_failure"], outlets=[asset_of(TEST_FAILURE)])

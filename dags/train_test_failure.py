@@ -18,5 +18,10 @@ from cilake.contracts.ops.model_versions import TABLE as MODEL_VERSIONS
 from cilake_airflow.dag_kit import asset_of, dag_defaults, each_week
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-with DAG("train_test_failure", schedule=each_week(), doc_md=__doc__, **dag_defaults(tier=3, by_clock=True)):
+with DAG(
+    "train_test_failure",
+    schedule=each_week(),
+    doc_md=__doc__,
+    **dag_defaults(tier=3, writes="ops", by_clock=True),
+):
     CilakeJobOperator(task_id="train", verb=["train", "test_failure"], outlets=[asset_of(MODEL_VERSIONS)])

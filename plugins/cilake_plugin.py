@@ -1,4 +1,4 @@
-"""What Airflow loads from this folder: the links under our operator's tasks.
+"""What Airflow loads from this folder: links under our tasks, our pages and their menu entries.
 
 The package ``cilake_airflow`` beside this file is ordinary code that DAG files import; ``.airflowignore``
 keeps the plugin manager from executing its modules one by one.
@@ -6,13 +6,40 @@ keeps the plugin manager from executing its modules one by one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
-from cilake_airflow.links import DataDocsLink
+from cilake_airflow import addresses
+from cilake_airflow.links import PLUGIN_LINKS
 
 
 class CilakePlugin(AirflowPlugin):
-    """The plugin of the lake: operator links, nothing that runs by itself."""
+    """The plugin of the lake; nothing in it runs by itself."""
 
     name = "cilake"
-    operator_extra_links = [DataDocsLink()]  # noqa: RUF012  (Airflow's interface)
+    operator_extra_links = list(PLUGIN_LINKS)  # noqa: RUF012  (Airflow's interface)
+    # The paths are shown in a frame inside Airflow; without a category they get a button of their own.
+    external_views = [  # noqa: RUF012  (Airflow's interface)
+        {
+            "name": "Data docs",
+            "href": addresses.airflow_path(f"{addresses.DATA_DOCS}/{addresses.DATA_DOCS_INDEX}"),
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "data-docs",
+        },
+        {
+            "name": "Tables",
+            "href": addresses.airflow_path(f"{addresses.TABLES}/{addresses.TABLES_INDEX}"),
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "tables",
+        },
+    ]
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """The pages; made when asked for, because only the API server needs FastAPI and it loads slowly."""
+        from cilake_airflow.pages import make_pages
+
+        return [{"app": make_pages(), "url_prefix": addresses.PREFIX, "name": "cilake pages"}]

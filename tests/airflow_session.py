@@ -16,6 +16,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 DAGS = REPO / "dags"
+POOLS = REPO / "deploy" / "airflow" / "pools.json"
 HOME = Path(os.environ.get("CILAKE_TEST_AIRFLOW_HOME") or tempfile.mkdtemp(prefix="cilake-airflow-"))
 
 if "CILAKE_TEST_AIRFLOW_HOME" not in os.environ:
@@ -40,9 +41,10 @@ for _folder in ("plugins", "jobs"):
 
 @cache
 def migrated() -> Path:
-    """The home, with its database made."""
+    """The home, with its database made and the pools in it."""
     airflow = Path(sys.executable).with_name("airflow")
     if not (HOME / "airflow.db").exists():
-        done = subprocess.run([airflow, "db", "migrate"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        for words in (["db", "migrate"], ["pools", "import", str(POOLS)]):
+            done = subprocess.run([airflow, *words], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
     return HOME

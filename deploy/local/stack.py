@@ -19,6 +19,7 @@ from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_a
 
 _LEAST_MEMORY = 4 * 1024**3
 _PATIENCE_SECONDS = 180
+_AIRFLOW_POOLS = REPO / "deploy" / "airflow" / "pools.json"
 _UP = ("RUNNING", "STARTING", "BACKOFF")
 
 
@@ -160,22 +161,30 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
 
 def _migration_stamp(layout: Layout) -> str:
     """What the stamp of Airflow's database must become, or nothing when it already says so."""
-    wanted = hashlib.sha256((REPO / "requirements" / "airflow.txt").read_bytes()).hexdigest()
+    inputs = (REPO / "requirements" / "airflow.txt", _AIRFLOW_POOLS)
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
     stamp = layout.data / "airflow.stamp"
     return "" if stamp.exists() and stamp.read_text() == wanted else wanted
 
 
 def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
     say("preparing Airflow's database")
-    command: list[str | Path] = [layout.bin("airflow", "airflow"), "db", "migrate"]
+    airflow = layout.bin("airflow", "airflow")
     environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
     log = layout.log / "airflow-migrate.log"
-    with log.open("wb") as output:
-        done = subprocess.run(
-            command, env=environment, stdout=output, stderr=output, check=False, cwd=layout.airflow_home
-        )
-    if done.returncode != 0:
-        raise StackError(f"Airflow's database cannot be prepared: see {log}")
+    # A task of a pool that is not there never runs: the pools belong to the database.
+    for words in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [airflow, *words],
+                env=environment,
+                stdout=output,
+                stderr=output,
+                check=False,
+                cwd=layout.airflow_home,
+            )
+        if done.returncode != 0:
+            raise StackError(f"Airflow's database cannot be prepared: see {log}")
     (layout.data / "airflow.stamp").write_text(_migration_stamp(layout))
 
 
@@ -260,7 +269,12 @@ def urls(layout: Layout, *, as_json: bool) -> None:
             f"{secrets} (SPARK_CONNECT_AUTHENTICATE_TOKEN)",
         ),
         ("CI world", settings["CILAKE_CIWORLD_URL"], "", ""),
-        ("data docs", (layout.data_docs / "index.html").as_uri(), "", ""),
+        (
+            "data docs",
+            f"{settings['CILAKE_AIRFLOW_URL']}/cilake/data-docs/index.html",
+            "admin",
+            str(layout.airflow_passwords),
+        ),
     ]
     if as_json:
         keys = ("service", "url", "user", "password_file")

@@ -1,16 +1,18 @@
-"""What all DAGs share: the asset of a table, the two schedules and the defaults."""
+"""What all DAGs share: the asset of a table, the two schedules, the parameter and the defaults."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, CronPartitionTimetable, PartitionedAssetTimetable
+from airflow.sdk import Asset, CronPartitionTimetable, Param, PartitionedAssetTimetable
 
 from cilake.contracts.model import Table
 
 OWNER = "data-platform"
 KEY_FORMAT = "%Y-%m-%d"
+SPARK_POOL = "spark"  # made from deploy/airflow/pools.json; a task of a pool that is not there never runs
+DEFAULT_POOL = "default_pool"
 TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
 
@@ -37,11 +39,36 @@ def after(table: Table) -> PartitionedAssetTimetable:
     return PartitionedAssetTimetable(assets=asset_of(table))
 
 
-def dag_defaults(tier: int, *, by_clock: bool = False) -> dict[str, Any]:
+def day_param() -> Param:
+    """The day a person asks for, as a field with a calendar in the form of *Trigger*."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="Day",
+        description_md=(
+            "The UTC day to process, `YYYY-MM-DD`, of a run that has **no partition key**; a key wins.\n\n"
+            "- To process a day *with everything that follows from it*, leave this empty and fill in the "
+            "partition key (*Advanced Options*), in the same form.\n"
+            "- With this field *only this DAG* runs: its tables' events then name no day that others could "
+            "follow.\n"
+            "- A range of days is a *backfill*, which sets the keys itself: leave this empty there."
+        ),
+    )
+
+
+def dag_defaults(tier: int, *, writes: str, by_clock: bool = False, pool: str = SPARK_POOL) -> dict[str, Any]:
     """The arguments every DAG takes; tier 1 feeds others, tier 2 answers people, tier 3 may be late.
 
     DAGs that follow the clock start paused: whoever runs the lake decides when it begins to ask a source.
     All others must never be paused, because an asset's event is not kept for a paused DAG.
+
+    Args:
+        tier: how urgent it is when the DAG is red.
+        writes: the namespace of its tables, a tag to filter by.
+        by_clock: whether the clock starts it, and not a table.
+        pool: where its tasks wait for a slot; work without Spark needs none of Spark's.
+
     """
     return {
         # Without a start date the first run is the next tick of the clock; with one in the past,
@@ -51,9 +78,11 @@ def dag_defaults(tier: int, *, by_clock: bool = False) -> dict[str, Any]:
         "max_active_runs": 1,
         "is_paused_upon_creation": by_clock,
         "dagrun_timeout": TIMEOUT[tier] * 2,
-        "tags": ["cilake", f"tier:{tier}"],
+        "tags": ["cilake", f"tier:{tier}", f"writes:{writes}"],
+        "params": {"day": day_param()},
         "default_args": {
             "owner": OWNER,
+            "pool": pool,
             "retries": 2,
             "retry_delay": timedelta(seconds=20),
             "retry_exponential_backoff": True,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TABLE_PAGES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 BACKENDS = ("connect", "spark_submit", "emr_serverless")
 SECRET_SUFFIXES = ("PASSWORD", "SECRET_KEY", "ACCESS_KEY", "TOKEN")
 
@@ -23,6 +24,13 @@ class PluginSettings:
     jobs_bin: str
     job_settings: Mapping[str, str] = field(repr=False)
     data_docs: str = ""
+    table_pages: str = ""
+    superset_url: str = ""
+
+    @property
+    def data_docs_elsewhere(self) -> bool:
+        """Whether another site shows the data docs, and not a folder that Airflow can read."""
+        return self.data_docs.startswith(("http://", "https://"))
 
     @property
     def secrets(self) -> list[str]:
@@ -55,6 +63,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
         jobs_bin=_jobs_bin(job_settings),
         job_settings=job_settings,
         data_docs=job_settings.get("CILAKE_DATA_DOCS", ""),
+        table_pages=job_settings.get("CILAKE_TABLE_PAGES") or _own_table_pages(),
+        superset_url=job_settings.get("CILAKE_SUPERSET_URL", ""),
     )
 
 
@@ -64,6 +74,11 @@ def _jobs_bin(settings: Mapping[str, str]) -> str:
         return named
     interpreter = settings.get("CILAKE_JOBS_PYTHON")
     return str(Path(interpreter).with_name("cilake")) if interpreter else "cilake"
+
+
+def _own_table_pages() -> str:
+    """The data dictionary of the working tree that this file is part of; empty where there is none."""
+    return str(TABLE_PAGES) if TABLE_PAGES.is_dir() else ""
 
 
 def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,13 +10,17 @@ pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
-def timetables(bag):
+def stored(bag):
     from airflow.serialization.serialized_objects import DagSerialization
 
     return {
-        dag_id: DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
-        for dag_id, dag in bag.dags.items()
+        dag_id: DagSerialization.from_dict(DagSerialization.to_dict(dag)) for dag_id, dag in bag.dags.items()
     }
+
+
+@pytest.fixture(scope="module")
+def timetables(stored):
+    return {dag_id: dag.timetable for dag_id, dag in stored.items()}
 
 
 def keys(timetable, first, last):
@@ -58,3 +62,28 @@ def test_what_follows_takes_the_same_key(timetables):
     for dag_id in ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions"):
         assert isinstance(timetables[dag_id].default_partition_mapper, IdentityMapper)
         assert timetables[dag_id].default_partition_mapper.to_downstream("2026-03-01") == "2026-03-01"
+
+
+def test_every_dag_takes_a_day_with_type_and_help(stored):
+    for dag_id, dag in stored.items():
+        param = dag.params.get_param("day")
+        assert param.value is None, dag_id
+        assert param.schema["format"] == "date"
+        assert "partition key" in param.schema["description_md"]
+
+
+@pytest.mark.parametrize("day", ["2026-03-01", None])
+def test_a_day_is_taken(stored, day):
+    for dag in stored.values():
+        dag.params.deep_merge({"day": day}).validate()
+
+
+@pytest.mark.parametrize(
+    "day", ["yesterday", "2026-3-1", "2026-02-30", "20260301", "", 20260301, ["2026-03-01"]]
+)
+def test_what_is_no_day_is_refused(stored, day):
+    from airflow.exceptions import ParamValidationError
+
+    for dag in stored.values():
+        with pytest.raises(ParamValidationError):
+            dag.params.deep_merge({"day": day}).validate()

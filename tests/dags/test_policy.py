@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from tests.airflow_session import DAGS, REPO
+from tests.airflow_session import DAGS, POOLS, REPO
 
 from cilake.contracts.registry import tables
 
@@ -32,6 +33,14 @@ def made_by(dag_id):
     return {address for address, table in tables().items() if table.made_by == dag_id}
 
 
+def test_the_pools_are_in_the_database(airflow_database):
+    from airflow.models.pool import Pool
+
+    wanted = json.loads(POOLS.read_text())
+    assert wanted["spark"]["slots"] == 2
+    assert {name: Pool.get_pool(name).slots for name in wanted} == {"spark": 2}
+
+
 def test_every_file_loads(bag):
     assert bag.import_errors == {}
 
@@ -43,7 +52,7 @@ def test_inventory(bag):
 
 
 def test_inventory_equals_the_contracts():
-    assert {table.made_by for table in tables().values()} - {"every build", ""} == set(INVENTORY)
+    assert {table.made_by for table in tables().values()} - {"every build", "every job", ""} == set(INVENTORY)
 
 
 @pytest.mark.parametrize("dag_id", INVENTORY)
@@ -54,6 +63,7 @@ def test_policy(bag, dag_id):
     assert dag.start_date is None, "with one in the past a run starts the moment the DAG is switched on"
     assert dag.is_paused_upon_creation is (dag_id in BY_CLOCK)
     assert f"tier:{INVENTORY[dag_id][2]}" in dag.tags
+    assert f"writes:{min(made_by(dag_id)).partition('.')[0]}" in dag.tags or dag_id == "ingest_testgrid"
     for word in ("**What**", "**Inputs**", "**Outputs**", "**Triage**"):
         assert word in dag.doc_md
     for address in made_by(dag_id):
@@ -64,6 +74,8 @@ def test_policy(bag, dag_id):
         assert task.retry_exponential_backoff
         assert task.execution_timeout <= timedelta(hours=4)
         assert task.max_active_tis_per_dag == 1, "one writer per table, also beside a backfill"
+        assert task.pool in {"default_pool", *json.loads(POOLS.read_text())}, "it would never run"
+        assert (task.pool == "spark") is (task.verb[0] != "land")
 
 
 def test_each_table_is_written_by_exactly_one_task(bag):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -167,3 +168,16 @@ def test_an_incomplete_connection_is_named(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CILAKE_EMR_SERVERLESS", json.dumps(connection))
     with pytest.raises(AirflowException, match="execution_role_arn, entry_point, py_files"):
         backend().run(job())
+
+
+def test_the_log_is_where_the_overrides_send_it():
+    run = backend()
+    run.hook = SimpleNamespace(conn_partition="aws", conn_region_name="eu-west-1")
+    run.application_id = "00abc"
+    logs = {"s3MonitoringConfiguration": {"logUri": "s3://logs/spark/"}}
+    for overrides, job_run_id in (({}, "j1"), ({"monitoringConfiguration": logs}, None)):
+        run.overrides, run.job_run_id = overrides, job_run_id
+        assert run.log_address == "", "Airflow's own page is the log then"
+    run.overrides, run.job_run_id = {"monitoringConfiguration": logs}, "j1"
+    place = "s3/buckets/logs?region=eu-west-1&prefix=spark/applications/00abc/jobs/j1/"
+    assert run.log_address == f"https://console.aws.amazon.com/{place}"

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 class ConnectRun:
     """One process of the work; ``run`` waits for it, ``kill`` ends it and its children."""
 
+    log_address = ""  # Airflow's own log of the task has all of it
+
     def __init__(self, settings: PluginSettings) -> None:
         self.settings = settings
         self.process: subprocess.Popen[str] | None = None

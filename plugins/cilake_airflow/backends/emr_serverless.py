@@ -32,6 +32,7 @@ class EmrServerlessRun:
         self.hook: Any = None
         self.job_run_id: str | None = None
         self.application_id = ""
+        self.overrides: dict[str, Any] = {}
 
     def run(self, job: Job) -> dict[str, str]:
         """Where the work ran; its counts are in the log of the driver.
@@ -45,6 +46,7 @@ class EmrServerlessRun:
 
         extra = connection_extra()
         self.application_id = extra["application_id"]
+        self.overrides = extra.get("configuration_overrides") or {}
         self.hook = EmrServerlessHook(
             aws_conn_id=extra.get("aws_conn_id", "aws_default"), region_name=extra.get("region_name")
         )
@@ -85,6 +87,24 @@ class EmrServerlessRun:
                 return job_run_id
             log.info("job run %s of try %s is %s", job_run_id, attempt, state)
         raise AirflowException(f"attempt {job.attempt} is not a try")
+
+    @property
+    def log_address(self) -> str:
+        """The log in the console of AWS when the connection's overrides send it to S3; otherwise empty."""
+        from airflow.providers.amazon.aws.links.emr import EmrServerlessS3LogsLink
+
+        monitoring = self.overrides.get("monitoringConfiguration", {})
+        log_uri = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
+        if not log_uri or not self.job_run_id:
+            return ""
+        link = EmrServerlessS3LogsLink()
+        return link.format_link(
+            aws_domain=link.get_aws_domain(self.hook.conn_partition),
+            region_name=self.hook.conn_region_name,
+            log_uri=log_uri,
+            application_id=self.application_id,
+            job_run_id=self.job_run_id,
+        )
 
     def kill(self) -> None:
         """Nothing: cancels the job run."""

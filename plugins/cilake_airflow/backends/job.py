@@ -52,9 +52,7 @@ def parse_day(text: str) -> date:
     """
     wanted = text.strip()
     if wanted in ("", "None"):
-        raise BadDay(
-            'no day to process: trigger with a partition key or the configuration {"day": "YYYY-MM-DD"}'
-        )
+        raise BadDay("no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD")
     try:
         day = date.fromisoformat(wanted)
     except ValueError:

@@ -20,6 +20,8 @@ CONNECTION = "cilake_spark"
 class SparkSubmitRun:
     """One submitted application; ``run`` waits for it, ``kill`` ends it."""
 
+    log_address = ""  # Airflow's own log of the task has all of it
+
     def __init__(self, settings: PluginSettings) -> None:
         self.settings = settings
         self.hook: Any = None

@@ -13,7 +13,7 @@ from cilake_airflow.backends.connect import ConnectRun
 from cilake_airflow.backends.emr_serverless import EmrServerlessRun
 from cilake_airflow.backends.job import BadDay, Job, parse_day
 from cilake_airflow.backends.spark_submit import SparkSubmitRun
-from cilake_airflow.links import DataDocsLink
+from cilake_airflow.run_log import RunLogLink
 from cilake_airflow.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RUNS = {"connect": ConnectRun, "spark_submit": SparkSubmitRun, "emr_serverless": EmrServerlessRun}
 
-# The key is how the day travels; the configuration is for runs without one (by hand, `dag.test`).
-DAY = "{{ dag_run.partition_key or (dag_run.conf or {}).get('day') or '' }}"
+# The key is how the day travels; the parameter is for runs without one (by hand, `dag.test`).
+DAY = "{{ dag_run.partition_key or params.get('day') or '' }}"
 
 
 class CilakeJobOperator(BaseOperator):
@@ -30,12 +30,12 @@ class CilakeJobOperator(BaseOperator):
 
     Args:
         verb: the verb and its object, such as ``["build", "core"]``.
-        day: the day to process; by default the run's partition key, else ``day`` of its configuration.
+        day: the day to process; by default the run's partition key, else its parameter ``day``.
 
     """
 
     template_fields: Sequence[str] = ("verb", "day")
-    operator_extra_links = (DataDocsLink(),)
+    operator_extra_links = (RunLogLink(),)  # those of the plugin join it
     ui_color = "#d7e8f4"
 
     def __init__(self, *, verb: Sequence[str], day: str = DAY, **kwargs: Any) -> None:
@@ -75,6 +75,11 @@ class CilakeJobOperator(BaseOperator):
             cycle=cycle,
             attempt=max(1, ti.try_number - cycle),
         )
+
+    @property
+    def run_log_address(self) -> str:
+        """Where the cluster keeps the log of the try that ran here; empty when Airflow has it all."""
+        return self._run.log_address if self._run is not None else ""
 
     def on_kill(self) -> None:
         """Nothing: ends the work of this task."""

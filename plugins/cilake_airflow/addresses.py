@@ -1,0 +1,23 @@
+"""Where a browser finds Airflow and, below it, our own pages."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+
+PREFIX = "/cilake"
+DATA_DOCS = f"{PREFIX}/data-docs"
+TABLES = f"{PREFIX}/tables"
+DATA_DOCS_INDEX = "index.html"
+TABLES_INDEX = "README.md"
+
+
+def airflow_address(path: str) -> str:
+    """The full address of a path of this Airflow; the path alone where ``[api] base_url`` is not set."""
+    return conf.get("api", "base_url", fallback="").rstrip("/") + path
+
+
+def airflow_path(path: str) -> str:
+    """The path as this Airflow's own pages have to name it: behind a proxy it may stand below a folder."""
+    return urlsplit(airflow_address(path)).path

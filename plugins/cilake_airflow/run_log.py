@@ -1,0 +1,31 @@
+"""The link to what the work said, wherever it ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+
+from cilake_airflow.addresses import airflow_address
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class RunLogLink(BaseOperatorLink):
+    """The log of the try that ended last.
+
+    Only the task knows where its work ran, so this link belongs to the operator and not to the plugin: the
+    task stores the address when a try ends.
+    """
+
+    name = "Run log"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The log of the cluster where there is one, else the task's own page, which shows the work's log."""
+        if address := getattr(operator, "run_log_address", ""):
+            return str(address)
+        run = f"/dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}"
+        return airflow_address(f"{run}/tasks/{quote(ti_key.task_id)}?try_number={ti_key.try_number}")

@@ -1,0 +1,251 @@
+"""What an operator does in Airflow, through its REST API: trigger, look, clear, backfill, follow the links.
+
+The work itself is a stand-in that says for which day it was called: `test_chain` is about the real one.
+"""
+
+import http.client
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from deploy.local.airflow_client import Airflow
+from deploy.local.errors import StackError
+
+from cilake.quality.report import failure_text
+from cilake.quality.run import Failure, Report
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+BY_CLOCK = ("ingest_testgrid", "train_test_failure")
+CHAIN = ("ingest_testgrid", "refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
+WORK = """#!{python}
+import json, pathlib, sys
+day, folder = sys.argv[sys.argv.index("--start") + 1], pathlib.Path({folder!r})
+if (folder / day).exists():
+    sys.exit((folder / day).read_text() + "\\ncilake: kpi.daily_job_health was not published")
+print(json.dumps({{"day": day, "words": sys.argv[1:3]}}))
+"""
+BROKEN = Failure(
+    expectation_id="has_runs",
+    expectation_type="expect_column_values_to_be_between",
+    severity="critical",
+    reason="The grain is a day on which the job ran.",
+    rule={"column": "run_count", "min_value": 1},
+    observed={"unexpected_count": 1},
+    examples=[{"job_key": 11, "run_date": "2026-03-03", "run_count": 0}],
+    advice="Look up the job's runs of the day in core.ci_runs.",
+)
+
+
+class Operator(Airflow):
+    """A person at Airflow."""
+
+    def run(self, dag_id, **body):
+        """The id of a new run by hand."""
+        return self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, **body})["dag_run_id"]
+
+    def task(self, dag_id, run_id, *states):
+        """The only task of the run, once it is in one of the states."""
+        return until(lambda: next((t for t in self.tasks(dag_id, run_id) if t["state"] in states), None))
+
+    def page(self, path, **headers):
+        """Status, headers and text of a path that is sent as it is written."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+
+    def own_page(self, path):
+        """The same, as somebody who is logged in."""
+        self.call("GET", "/pools")
+        return self.page(path, Authorization=f"Bearer {self._token}")
+
+
+def until(condition, seconds=180):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.3)
+    return found
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """The folder with one file per day for which the work fails; the file is what it says."""
+    return tmp_path_factory.mktemp("broken")
+
+
+@pytest.fixture(scope="module")
+def operator(stack, broken, tmp_path_factory):
+    done = stack("up", "--only", "airflow")
+    assert done.returncode == 0, done.stderr
+    work = tmp_path_factory.mktemp("work") / "cilake"
+    work.write_text(WORK.format(python=sys.executable, folder=str(broken)))
+    work.chmod(0o755)
+    settings = stack.home / "settings.env"
+    before = settings.read_text()
+    settings.write_text(f"{before}CILAKE_JOBS_BIN={work}\n")  # read anew for every task
+    client = Operator(
+        stack.settings["CILAKE_AIRFLOW_URL"],
+        stack.settings["CILAKE_AIRFLOW_USER"],
+        Path(stack.settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
+    )
+    until(lambda: all(client.dag(dag_id) for dag_id in (*CHAIN, *BY_CLOCK)))
+    client.pause("ingest_testgrid", False)
+    yield client
+    client.pause("ingest_testgrid", True)
+    settings.write_text(before)
+
+
+def test_pool_plugin_and_parameter_are_there(operator):
+    assert operator.call("GET", "/pools/spark")["slots"] == 2
+    (plugin,) = [p for p in operator.call("GET", "/plugins")["plugins"] if p["name"] == "cilake"]
+    assert {view["name"]: view["url_route"] for view in plugin["external_views"]} == {
+        "Data docs": "data-docs",
+        "Tables": "tables",
+    }
+    assert operator.call("GET", "/plugins/importErrors")["total_entries"] == 0
+    for dag_id in CHAIN:
+        day = operator.call("GET", f"/dags/{dag_id}/details")["params"]["day"]
+        assert day["schema"]["format"] == "date"
+        assert day["schema"]["description_md"]
+
+
+def test_pages_are_for_those_who_are_logged_in(operator, stack):
+    index = stack.home / "data-docs" / "index.html"
+    if not index.exists():
+        index.write_text("<h1>Data quality</h1>")
+    status, headers, text = operator.own_page("/cilake/data-docs/index.html")
+    assert (status, text) == (200, index.read_text())
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    status, _, text = operator.own_page("/cilake/tables/core/test_results.md")
+    assert status == 200
+    assert "<h1>Test results</h1>" in text
+    assert operator.page("/cilake/data-docs/index.html")[0] == 401
+    status, headers, _ = operator.page("/cilake/tables/README.md", Accept="text/html")
+    assert (status, headers["Location"].partition("?")[0]) == (307, "/api/v2/auth/login")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cilake/data-docs/../settings.env",
+        "/cilake/data-docs/..%2fsettings.env",
+        "/cilake/data-docs/%2e%2e/settings.env",
+        "/cilake/tables/../../README.md",
+        "/cilake/tables/..%2f..%2fREADME.md",
+        "/cilake/tables//etc/passwd",
+    ],
+)
+def test_pages_lead_nowhere_else(operator, path):
+    status, _, text = operator.own_page(path)
+    assert status == 404
+    assert "CILAKE_" not in text
+
+
+def test_a_day_without_a_key_is_for_one_dag(operator):
+    run_id = operator.run("refine_ci", conf={"day": "2026-03-01"})
+    operator.task("refine_ci", run_id, "success")
+    events = operator.call("GET", "/assets/events?source_dag_id=refine_ci")["asset_events"]
+    assert {event["partition_key"] for event in events if event["source_run_id"] == run_id} == {None}
+
+
+def test_a_run_by_hand_takes_its_day_and_shows_the_links(operator, stack):
+    run_id = operator.run("report_ci_health", conf={"day": "2026-03-01"})
+    operator.task("report_ci_health", run_id, "success")
+    returned = operator.returned("report_ci_health", run_id)
+    assert returned == {"day": "2026-03-01", "words": ["build", "kpi"]}
+    path = f"/dags/report_ci_health/dagRuns/{run_id.replace('+', '%2B')}/taskInstances/build_kpi/links"
+    links = operator.call("GET", path)["extra_links"]
+    log = links.pop("Run log")
+    assert log.startswith(f"{operator.url}/dags/report_ci_health/runs/")
+    assert log.endswith("/tasks/build_kpi?try_number=1")
+    assert links == {
+        "Data docs": f"{operator.url}/cilake/data-docs/index.html",
+        "Table page": f"{operator.url}/cilake/tables/README.md",
+        "Superset dashboard": f"{stack.settings['CILAKE_SUPERSET_URL']}/superset/dashboard/ci-health/",
+    }
+    assert operator.own_page(links["Data docs"].removeprefix(operator.url))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "body", "status"),
+    [
+        ("refine_ci", {"conf": {"day": "yesterday"}}, 400),
+        ("refine_ci", {"conf": {"day": "2026-02-30"}}, 400),
+        ("refine_ci", {"conf": {"day": 20260301}}, 400),
+        ("ingest_testgrid", {"partition_key": "2026-3-1x"}, 400),
+        ("refine_ci", {"conf": "2026-03-01"}, 422),
+    ],
+)
+def test_what_is_no_day_is_refused(operator, dag_id, body, status):
+    with pytest.raises(StackError, match=rf": {status} "):
+        operator.run(dag_id, **body)
+
+
+def test_a_key_wins_and_takes_the_day_to_what_follows(operator):
+    run_id = operator.run("refine_ci", partition_key="2026-03-02", conf={"day": "2026-03-01"})
+    operator.task("refine_ci", run_id, "success")
+    assert operator.returned("refine_ci", run_id)["day"] == "2026-03-02"
+    for dag_id in CHAIN[2:]:
+        (followed,) = until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-03-02"))
+        operator.task(dag_id, followed, "success")
+        assert operator.returned(dag_id, followed)["day"] == "2026-03-02"
+        runs = operator.runs(dag_id).values()
+        assert all(run["partition_key"] for run in runs if run["run_type"] == "asset_triggered")
+
+
+def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broken):
+    report = Report("kpi.daily_job_health", "v1", date(2026, 3, 3), 7, [{}], [BROKEN])
+    (broken / "2026-03-03").write_text(failure_text(report))
+    run_id = operator.run("report_ci_health", partition_key="2026-03-03")
+    task = operator.task("report_ci_health", run_id, "up_for_retry", "failed")
+    log = operator.log_tail("report_ci_health", run_id, task, lines=200)
+    for part in ("[critical] has_runs", '"run_count", "min_value": 1', '"unexpected_count": 1'):
+        assert part in log
+    for part in (BROKEN.reason, '"job_key": 11', BROKEN.advice, "was not published"):
+        assert part in log
+    (broken / "2026-03-03").unlink()
+    body = {"dag_run_id": run_id, "task_ids": ["build_kpi"], "only_failed": False}
+    seen = operator.call("POST", "/dags/report_ci_health/clearTaskInstances", {**body, "dry_run": True})
+    assert seen["total_entries"] == 1
+    operator.call("POST", "/dags/report_ci_health/clearTaskInstances", {**body, "dry_run": False})
+    task = operator.task("report_ci_health", run_id, "success")
+    assert task["try_number"] == 2
+    until(lambda: operator.runs("report_ci_health", "2026-03-03")[run_id]["state"] == "success")
+
+
+def test_a_backfill_gives_each_day_once_to_every_dag(operator):
+    days = ("2026-03-05", "2026-03-06")
+    body = {
+        "dag_id": "ingest_testgrid",
+        "from_date": f"{days[0]}T00:00:00Z",
+        "to_date": f"{days[1]}T00:00:00Z",
+        "max_active_runs": 1,
+        "reprocess_behavior": "completed",
+    }
+    planned = operator.call("POST", "/backfills/dry_run", body)["backfills"]
+    assert [run["partition_key"] for run in planned] == list(days)
+    backfill = operator.call("POST", "/backfills", body)
+    until(lambda: operator.call("GET", f"/backfills/{backfill['id']}")["completed_at"])
+    for dag_id in CHAIN:
+        for day in days:
+            (run_id,) = until(lambda dag_id=dag_id, day=day: operator.runs(dag_id, day))
+            operator.task(dag_id, run_id, "success")
+            assert operator.returned(dag_id, run_id)["day"] == day
+
+
+@pytest.mark.parametrize(
+    "change", [{"dag_id": "refine_ci"}, {"dag_run_conf": {"day": "yesterday"}}], ids=["by assets", "no day"]
+)
+def test_a_backfill_that_cannot_be_is_refused(operator, change):
+    body = {
+        "dag_id": "ingest_testgrid",
+        "from_date": "2026-03-07T00:00:00Z",
+        "to_date": "2026-03-07T00:00:00Z",
+    }
+    with pytest.raises(StackError, match=r": 4[02]\d "):
+        operator.call("POST", "/backfills", body | change)
