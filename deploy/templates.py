@@ -1,6 +1,6 @@
 """The configuration files that the embedded stack and the containers share, read and filled in.
 
-Trino reads ``${ENV:NAME}`` from its environment by itself; Spark cannot, so its files are filled in before it starts.
+Trino reads ``${ENV:NAME}`` from its environment by itself; Spark cannot: its files are filled in first.
 """
 
 from __future__ import annotations

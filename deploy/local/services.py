@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import templates
+from deploy import templates
+
 from . import java, postgres, processes, superset, trino
 from .configuration import S3_BLOCK
 from .layout import REPO, Layout

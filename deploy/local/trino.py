@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import templates
+from deploy import templates
+
 from . import java
 from .layout import Layout
 from .probe import answers
