@@ -53,7 +53,6 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "CILAKE_TRINO_DISCOVERY": settings["CILAKE_TRINO_URL"],
         "CILAKE_TRINO_QUERY_MEMORY": "400MB",
         "CILAKE_TRINO_HEADROOM": "250MB",
-        "CILAKE_TRINO_CATALOG_SECURITY": "read_only",
     }
     wanted = templates.asked_for("".join(files(layout, settings).values()))
     return {name: own[name] if name in own else settings[name] for name in wanted}
@@ -63,7 +62,8 @@ def files(layout: Layout, settings: Settings) -> dict[Path, str]:
     """The configuration files, those of the containers without the login; secrets stay in the environment."""
     etc = layout.run / "trino"
     # The version of the containers has a shorter name for this switch than the one that stands here.
-    catalog = templates.read("trino/lake.properties").replace("fs.s3.enabled", "fs.native-s3.enabled")
+    catalog = templates.read("trino/lake.properties", "trino/read.properties")
+    catalog = catalog.replace("fs.s3.enabled", "fs.native-s3.enabled")
     return {
         etc / "config.properties": templates.read(
             "trino/server.properties", "trino/coordinator.properties", "trino/embedded.properties"

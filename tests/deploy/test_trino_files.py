@@ -41,13 +41,18 @@ def test_analysts_read_and_nothing_else(user):
         assert privileges(user, schema=schema) == {"SELECT"}
     assert not rule("schemas", user, catalog="lake", schema="core").get("owner")
     assert rule("procedures", user, catalog="lake", schema="system", procedure="rollback") == {}
+    # The rules cannot forbid table procedures such as expire_snapshots: the read-only catalog does.
+    assert templates.variables("trino/read.properties") == {"iceberg.security": "read_only"}
+    assert access(user, "lake_write") == ACCESS["none"]
+    assert privileges(user, catalog="lake_write") == set()
     assert rule("queries", user)["allow"] == ["execute"], "their own queries they may always see and end"
 
 
 def test_jobs_write():
-    assert access("jobs", "lake") == ACCESS["all"]
-    assert privileges("jobs") >= WRITING
-    assert rule("schemas", "jobs", catalog="lake", schema="core")["owner"] is True
+    assert access("jobs", "lake_write") == ACCESS["all"]
+    assert privileges("jobs", catalog="lake_write") >= WRITING
+    assert rule("schemas", "jobs", catalog="lake_write", schema="core")["owner"] is True
+    assert privileges("jobs") == {"SELECT"}
 
 
 def test_who_is_in_no_group_gets_nothing():
@@ -90,10 +95,11 @@ def test_the_embedded_stack_uses_the_same_files(tmp_path):
     settings = configuration.prepare(here)
     files = {path.name: text for path, text in trino.files(here, settings).items()}
     assert "fs.native-s3.enabled=true" in files["lake.properties"]
-    assert files["lake.properties"].replace("native-s3", "s3") == templates.read("trino/lake.properties")
+    catalog = templates.read("trino/lake.properties", "trino/read.properties")
+    assert files["lake.properties"].replace("native-s3", "s3") == catalog
     assert templates.read("trino/server.properties") in files["config.properties"]
     assert "web-ui.user=analyst" in files["config.properties"]
     assert "authentication.type=PASSWORD" not in files["config.properties"]
     environment = trino.environment(here, settings)
     assert set(templates.asked_for("".join(files.values()))) == set(environment)
-    assert environment["CILAKE_TRINO_CATALOG_SECURITY"] == "read_only"
+    assert environment["CILAKE_TRINO_QUERY_MEMORY"] == "400MB"
