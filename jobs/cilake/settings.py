@@ -19,6 +19,7 @@ def _secret() -> str:
 class Settings:
     """Endpoints, places and limits of one deployment. Secrets stay out of its ``repr``."""
 
+    catalog: str = "jdbc"
     catalog_uri: str = ""
     catalog_user: str = ""
     catalog_password: str = _secret()

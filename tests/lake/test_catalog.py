@@ -12,7 +12,9 @@ from cilake.lake.catalog import SchemaError, create_tables, iceberg_schema
 
 @pytest.fixture
 def catalog(tmp_path):
-    return SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse")
+    return SqlCatalog(
+        "lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse"
+    )
 
 
 def use(monkeypatch, *tables):

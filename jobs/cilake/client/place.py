@@ -20,7 +20,7 @@ def find_settings(path: str | Path | None = None) -> Settings:
     """
     if path is not None:
         return _read(Path(path))
-    if os.environ.get("CILAKE_CATALOG_URI"):
+    if os.environ.get("CILAKE_CATALOG_URI") or os.environ.get("CILAKE_CATALOG"):
         return read_settings()
     here = Path.cwd()
     homes = [Path(os.environ["CILAKE_HOME"])] if os.environ.get("CILAKE_HOME") else []
