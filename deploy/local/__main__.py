@@ -36,7 +36,7 @@ Development
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
-  make dist                        dist/: the zip, script and requirements for spark-submit and EMR Serverless
+  make dist                        dist/: what spark-submit, EMR Serverless and MWAA need of us
   make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
   make docs                        generate the data dictionary and the pages of the validation results

@@ -225,6 +225,33 @@ def test_airflow_is_healthy_when_its_api_says_so():
     assert not health.works(answer, "dag_processor")
 
 
+def test_every_stage_declares_the_arguments_it_uses():
+    """An argument ends with its stage: undeclared, it would be empty and the user root."""
+    for stage in re.split(r"^(?=FROM )", DOCKERFILE, flags=re.M)[1:]:
+        for name in ("CILAKE_UID", "CILAKE_GID"):
+            assert f"${{{name}}}" not in stage or f"ARG {name}=1000" in stage, stage.splitlines()[0]
+    for service in SERVICES.values():
+        if "build" in service:
+            target = service["build"]["target"]
+            stage = DOCKERFILE[DOCKERFILE.index(f" AS {target}\n") :].split("\nFROM ")[0]
+            assert stage.rstrip().endswith("USER ${CILAKE_UID}:${CILAKE_GID}"), (
+                f"{target} ends as another user"
+            )
+
+
+def test_the_page_names_only_what_exists():
+    page = (REPO / "docs/deploy-compose.md").read_text()
+    for name in re.findall(r"CILAKE_[A-Z_]*[A-Z]", page):
+        assert [known for known in env_file.read(EXAMPLE) if known.startswith(name)], name
+    limits = sum(
+        int(limit[:-1]) / (1 if limit.endswith("g") else 1024)
+        for name, service in SERVICES.items()
+        if not one_shot(service) and service.get("profiles", ["s3"]) == ["s3"]
+        for limit in [service["mem_limit"]]
+    )
+    assert f"{limits:.0f} GB in all" in page
+
+
 def test_scripts_compile():
     for path in (REPO / "deploy/images").glob("*.py"):
         compile(path.read_text(), str(path), "exec")
