@@ -5,7 +5,8 @@ of the model next to its baselines.
 
 **Inputs**: `predictions.test_failure`, `core.test_results`.
 
-**Outputs**: `predictions.outcomes`, `predictions.accuracy`; every check in `ops.validation_results`.
+**Outputs**: `predictions.outcomes`, `predictions.accuracy`, and for people `kpi.likely_failures`,
+`kpi.daily_predictions`, `kpi.calibration_bins`; every check in `ops.validation_results`.
 
 **Triage**: days whose next runs have not happened yet have no outcome: that is no fault. A model worse than
 its baseline is shown as such and does not make this task fail; look at `ops.model_versions` for its gate.
@@ -13,6 +14,9 @@ its baseline is shown as such and does not make this task fail; look at `ops.mod
 
 from airflow.sdk import DAG
 
+from cilake.contracts.kpi.calibration_bins import TABLE as CALIBRATION_BINS
+from cilake.contracts.kpi.daily_predictions import TABLE as DAILY_PREDICTIONS
+from cilake.contracts.kpi.likely_failures import TABLE as LIKELY_FAILURES
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
@@ -23,5 +27,8 @@ with DAG("measure_predictions", schedule=after(TEST_FAILURE), doc_md=__doc__, **
     CilakeJobOperator(
         task_id="measure",
         verb=["measure", "test_failure"],
-        outlets=[asset_of(OUTCOMES), asset_of(ACCURACY)],
+        outlets=[
+            asset_of(table)
+            for table in (OUTCOMES, ACCURACY, LIKELY_FAILURES, DAILY_PREDICTIONS, CALIBRATION_BINS)
+        ],
     )

@@ -44,6 +44,7 @@ TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
 NEWS_SECONDS = 20
+TRINO_PATIENCE_SECONDS = 60
 POLL_SECONDS = 1.0
 """Between two looks at the runs: each look costs the API server time that the work then lacks."""
 
@@ -319,7 +320,23 @@ def _training_due(settings: Mapping[str, str], day: date) -> bool:
 
 
 def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
-    """The column names and rows of a query, asked of Trino by its own protocol."""
+    """The column names and rows of a query; a Trino that lost its catalog's connections is asked again."""
+    deadline = time.monotonic() + TRINO_PATIENCE_SECONDS
+    while True:
+        try:
+            return _ask(url, query)
+        except TrinoError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+class TrinoError(StackError):
+    """A query that failed for no fault of its own."""
+
+
+def _ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
+    """The answer, by Trino's own protocol: its client is not in the Python that runs this."""
     headers = {"X-Trino-User": "analyst", "X-Trino-Catalog": "lake", "X-Trino-Source": "nights"}
     request = urllib.request.Request(f"{url}/v1/statement", query.encode(), headers)  # noqa: S310
     columns: list[str] = []
@@ -329,9 +346,10 @@ def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
                 page = json.load(answer)
         except OSError as error:
-            raise StackError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
+            raise TrinoError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
         if "error" in page:
-            raise StackError(f"Trino refuses a query: {page['error']['message']}")
+            kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError
+            raise kind(f"Trino refuses a query: {page['error']['message']}")
         columns = columns or [column["name"] for column in page.get("columns", [])]
         rows += page.get("data", [])
         if "nextUri" not in page:

@@ -286,9 +286,8 @@ def sql(layout: Layout, statement: str) -> int:
     if not statement.strip():
         raise StackError('no statement: make sql Q="select 1 as one"')
     settings = configuration.require(layout)
-    script = Path(__file__).with_name("query.py")
-    environment = {**os.environ, "CILAKE_TRINO_URL": settings["CILAKE_TRINO_URL"], "CILAKE_SQL": statement}
-    return subprocess.run([layout.bin("jobs", "python"), script], env=environment, check=False).returncode
+    words: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
+    return subprocess.run(words, env={**os.environ, **settings}, check=False).returncode
 
 
 def clean(layout: Layout, *, everything: bool) -> None:

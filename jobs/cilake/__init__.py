@@ -8,7 +8,7 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     """``cilake.connect``, loaded when it is first asked for: jobs and DAGs do without the client."""
     if name in ("connect", "Lake", "LakeError"):
-        from cilake import client
+        from cilake.client import lake
 
-        return getattr(client, name)
+        return getattr(lake, name)
     raise AttributeError(f"module 'cilake' has no attribute {name!r}")

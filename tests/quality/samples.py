@@ -75,6 +75,21 @@ BAD: dict[str, dict[str, Sample]] = {
         "week_begins_on_monday": [{"week_date": "2021-06-22"}],
         "names_not_blank": [{"job_name": " "}, {"test_name": ""}],
     },
+    "kpi.likely_failures": {
+        "likely_enough": [{"failure_probability": 0.001}, {"failure_probability": 1.0}],
+        "names_not_blank": [{"job_name": " "}, {"test_name": ""}],
+        "failed_before_decision": [{"last_failed_at": "2021-06-22T00:00:00Z"}],
+    },
+    "kpi.daily_predictions": {
+        "abstentions_within_predictions": [{"too_few_runs_count": 4, "measured_count": 0}],
+        "measured_were_answered": [{"measured_count": 3}],
+        "failures_were_measured": [{"failure_count": 3}, {"expected_failures": 2.5}],
+        "losses_not_negative": [{"model_loss": -1.0}],
+    },
+    "kpi.calibration_bins": {
+        "bin_holds_its_forecasts": [{"expected_failures": 0.5}],
+        "failures_within_decisions": [{"failure_count": 11}],
+    },
     "ops.table_updates": {
         "ends_after_start": [{"started_at": "2021-06-22T00:03:00Z"}],
         "failure_has_an_error": [{"update_status": "failed"}, {"error_type": "AuditError"}],

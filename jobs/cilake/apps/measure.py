@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from cilake.apps.progress import say
 from cilake.apps.replace import days_condition, replace_days
+from cilake.apps.summaries import write_summaries
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
@@ -54,7 +55,8 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         say(f"{outcome_count:,} outcomes written")
         accuracy = _measure(spark, days_condition("prediction_date", days))
         accuracy_count = replace_days(spark, settings, ACCURACY, accuracy, **common) if accuracy else 0
-        return {OUTCOMES.address: outcome_count, ACCURACY.address: accuracy_count}
+        counts = {OUTCOMES.address: outcome_count, ACCURACY.address: accuracy_count}
+        return counts | write_summaries(spark, settings, window, days)
 
 
 def _measure(spark: SparkSession, scope: str) -> Any:

@@ -5,8 +5,3 @@
 >>> health = lake.read("kpi.daily_job_health", start="2021-06-01", end="2021-06-08")
 
 """
-
-from cilake.client.lake import Lake, connect
-from cilake.client.query import LakeError
-
-__all__ = ["Lake", "LakeError", "connect"]

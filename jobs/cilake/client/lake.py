@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -15,16 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.expressions import AlwaysTrue, parser
 from pyiceberg.table import DataScan, Table
+from pyparsing import ParseException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from cilake.client.place import find_settings
 from cilake.client.query import LakeError, check_columns, day_column, day_filter, find_table, instant
+from cilake.client.statement import ask
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
-from cilake.settings import Settings, require
+from cilake.settings import Settings, find_settings, require
 
 if TYPE_CHECKING:
     import polars as pl
@@ -167,29 +167,9 @@ class Lake:
             LakeError: with Trino's message, when it refuses the statement or does not answer.
 
         """
-        import trino
-
         require(self._settings, "trino_url")
-        place = urlsplit(self._settings.trino_url)
-        try:
-            with trino.dbapi.connect(  # type: ignore[no-untyped-call]
-                host=place.hostname,
-                port=place.port,
-                user="analyst",
-                catalog="lake",
-                http_scheme=place.scheme,
-                max_attempts=2,
-            ) as connection:
-                cursor = connection.cursor()
-                cursor.execute(statement.strip().rstrip(";"))
-                rows = cursor.fetchall()
-                return pd.DataFrame(rows, columns=[column[0] for column in cursor.description or []])
-        except trino.exceptions.TrinoQueryError as error:
-            raise LakeError(f"Trino: {' '.join(str(error.message).split())}") from None
-        except (trino.exceptions.TrinoConnectionError, trino.exceptions.HttpError) as error:
-            raise LakeError(
-                f"Trino does not answer at {self._settings.trino_url}: `make up` starts it"
-            ) from error
+        with ask(self._settings.trino_url, statement) as (columns, pages):
+            return pd.DataFrame([row for page in pages for row in page], columns=columns)
 
     def _read(self, address: str, *, progress: bool | None = None, **options: Any) -> pa.Table:
         scan = self._scan(address, **options)
@@ -222,12 +202,17 @@ class Lake:
         condition = " and ".join(f"({part})" for part in (days, where) if part)
         try:
             scan = loaded.scan(
-                row_filter=condition or AlwaysTrue(),
+                row_filter=parser.parse(condition) if condition else AlwaysTrue(),
                 selected_fields=wanted,
                 snapshot_id=snapshot_id,
                 limit=limit,
             )
             scan.plan_files()  # a condition that cannot be read says so here
+        except ParseException as error:
+            raise LakeError(
+                f"cannot read the condition {condition!r} from character {error.column} on: compare columns "
+                "with =, <, >, in (…), between, like, is null; join comparisons by and, or, not"
+            ) from None
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise LakeError(f"cannot read {address} where {condition!r}: {reason}") from None

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from cilake.settings import find_settings, require
 
-from cilake.client.lake import Lake, connect
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cilake.client.lake import Lake
 
 
 def answer(arguments: argparse.Namespace) -> int:
     """The exit code 0 after the answer to one reading verb was printed; errors are raised."""
+    if arguments.verb == "sql":
+        return _sql(arguments)
+    # Only now: what reads tables takes a second to import, which a statement for Trino need not wait for.
+    from cilake.client.lake import connect
+
     lake = connect(arguments.settings)
     if arguments.verb == "describe":
         _describe(lake, arguments.address)
@@ -23,10 +32,21 @@ def answer(arguments: argparse.Namespace) -> int:
     else:
         frames: dict[str, Callable[[], pd.DataFrame]] = {
             "tables": lambda: lake.tables()[["address", "row_count", "changed_at", "title"]],
-            "sql": lambda: lake.sql(arguments.statement),
             "read": lambda: lake.read(arguments.address, **_options(arguments)),
         }
         frames[arguments.verb]().to_csv(sys.stdout, index=False)
+    return 0
+
+
+def _sql(arguments: argparse.Namespace) -> int:
+    from cilake.client.statement import write_csv
+
+    settings = find_settings(arguments.settings)
+    require(settings, "trino_url")
+    try:
+        write_csv(settings.trino_url, arguments.statement, sys.stdout)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

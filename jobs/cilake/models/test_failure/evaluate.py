@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
+from cilake.contracts.kpi.calibration_bins import BIN_EDGES
+
 from .spec import MODEL
 
 #: Probabilities are kept this far from 0 and 1, so that one surprise costs much but not everything.
 CLIP = 1e-6
-#: Edges of the reliability bins: failures are rare, so most bins lie below 0.1.
-BIN_EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 #: The scorer that is the model; every other one is a baseline.
 MODEL_SCORER = "model"
 

@@ -28,63 +28,78 @@ def transform(
 
     ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of the last.
     """
-    failed, flaky = F.col("test_status").isin(*FAILING), F.col("test_status") == "flaky"
-    of_test = Window.partitionBy("job_key", "test_key").orderBy("started_at", "run_key")
     ran = results.where(F.col("test_status").isin(*PASSING, *FAILING, "flaky")).select(
         "job_key",
         "test_key",
+        F.to_date(F.date_trunc("week", F.col("run_date"))).alias("week_date"),
         "run_key",
         "started_at",
-        "run_date",
-        failed.alias("failed"),
-        flaky.alias("flaky"),
+        F.col("test_status").isin(*FAILING).alias("failed"),
+        (F.col("test_status") == "flaky").alias("flaky"),
     )
-    # Whether the three results before it failed; null before the first one, which can neither break nor flip.
-    ordered = ran.select(
-        "*", *[F.lag("failed", back).over(of_test).alias(f"failed_{back}") for back in (1, 2, 3)]
-    )
-    was_failing = F.coalesce("failed_1", F.lit(False))
-    goes_on = F.col("failed") & was_failing
-    begins = F.col("failed") & ~was_failing
-    staged = ordered.withColumns(
-        {
-            "begins": begins,
-            "ends": ~F.col("failed") & was_failing,
-            "breaks": begins & F.col("failed_1").isNotNull(),
-            "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
-            "persists": goes_on & F.col("failed_2") & ~F.col("failed_3"),
-            "failing_since": F.last(F.when(begins, F.col("started_at")), ignorenulls=True).over(of_test),
-            "week_date": F.to_date(F.date_trunc("week", F.col("run_date"))),
-        }
-    )
-    weekly = (
-        staged.where(F.col("week_date").isin(weeks))
+    of_weeks = F.col("week_date").isin(weeks)
+    counts = (
+        ran.where(of_weeks)
         .groupBy("job_key", "test_key", "week_date")
         .agg(
             F.count("*").alias("result_count"),
             F.count_if(~F.col("failed") & ~F.col("flaky")).alias("passed_count"),
             F.count_if("failed").alias("failed_count"),
             F.count_if("flaky").alias("flaky_count"),
-            F.count_if("breaks").alias("broken_count"),
-            F.count_if("ends").alias("fixed_count"),
-            F.count_if("begins").alias("stretch_count"),
-            F.count_if("is_second").alias("long_stretch_count"),
-            F.count_if("persists").alias("persistent_stretch_count"),
-            F.coalesce(
-                F.sum(F.when(F.col("ends"), _seconds("started_at", "failing_since"))), F.lit(0.0)
-            ).alias("fix_seconds"),
-            F.max(F.when(F.col("failed"), F.struct("started_at", "run_key"))).alias("last_failed"),
         )
+    )
+    # Most tests only pass: just the others have an order worth looking at.
+    eventful = ran.where("failed").select("job_key", "test_key").distinct()
+    sequences = ran.join(F.broadcast(eventful), ["job_key", "test_key"])
+    stretches = _stretches(sequences).where(of_weeks).groupBy("job_key", "test_key", "week_date")
+    events = stretches.agg(
+        *[F.count_if(flag).alias(name) for name, flag in _EVENTS.items()],
+        F.sum(F.when(F.col("ends"), _seconds("started_at", "failing_since"))).alias("fix_seconds"),
+        F.max(F.when(F.col("failed"), F.struct("started_at", "run_key"))).alias("last_failed"),
     )
     pages = runs.select(
         F.col("run_key").alias("failed_run_key"), F.col("run_url").alias("last_failed_run_url")
     )
     return (
-        weekly.withColumn("last_failed_at", F.col("last_failed.started_at"))
+        counts.join(events, ["job_key", "test_key", "week_date"], "left")
+        .fillna(0, [*_EVENTS, "fix_seconds"])
+        .withColumn("last_failed_at", F.col("last_failed.started_at"))
         .join(F.broadcast(pages), F.col("last_failed.run_key") == F.col("failed_run_key"), "left")
         .join(F.broadcast(jobs.select("job_key", "job_name", "release", "platform")), "job_key")
         .join(F.broadcast(tests), "test_key")
         .select(TABLE.column_names)
+    )
+
+
+_EVENTS = {
+    "broken_count": "breaks",
+    "fixed_count": "ends",
+    "stretch_count": "begins",
+    "long_stretch_count": "is_second",
+    "persistent_stretch_count": "is_third",
+}
+
+
+def _stretches(sequences: DataFrame) -> DataFrame:
+    """Each result with its part in a failing stretch, and when the stretch before it began."""
+    of_test = Window.partitionBy("job_key", "test_key").orderBy("started_at", "run_key")
+    # Whether the three results before it failed; null before the first one, which can neither break nor flip.
+    ordered = sequences.select(
+        "*", *[F.lag("failed", back).over(of_test).alias(f"failed_{back}") for back in (1, 2, 3)]
+    )
+    was_failing = F.coalesce("failed_1", F.lit(False))
+    goes_on = F.col("failed") & was_failing
+    begins = F.col("failed") & ~was_failing
+    until_now = of_test.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    return ordered.withColumns(
+        {
+            "begins": begins,
+            "ends": ~F.col("failed") & was_failing,
+            "breaks": begins & F.col("failed_1").isNotNull(),
+            "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
+            "is_third": goes_on & F.col("failed_2") & ~F.col("failed_3"),
+            "failing_since": F.last(F.when(begins, F.col("started_at")), ignorenulls=True).over(until_now),
+        }
     )
 
 

@@ -1,0 +1,86 @@
+"""Asking Trino one statement, as rows or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+
+import trino
+
+from cilake.client.query import LakeError
+
+PAGE_ROWS = 1000
+PATIENCE_SECONDS = 30
+
+
+@contextmanager
+def ask(trino_url: str, statement: str) -> Iterator[tuple[list[str], Iterator[list[list[Any]]]]]:
+    """The column names and the rows of the answer, page by page.
+
+    A server that is starting or has lost its catalog's connections is asked again for half a minute.
+
+    Raises:
+        LakeError: with Trino's message, when it refuses the statement or does not answer.
+
+    """
+    if not statement.strip():
+        raise LakeError("there is no statement to answer")
+    place = urlsplit(trino_url)
+    try:
+        with trino.dbapi.connect(  # type: ignore[no-untyped-call]
+            host=place.hostname,
+            port=place.port,
+            user="analyst",
+            catalog="lake",
+            http_scheme=place.scheme,
+            max_attempts=2,
+        ) as connection:
+            cursor = _execute(connection, statement.strip().rstrip(";"))
+            yield (
+                [column[0] for column in cursor.description or []],
+                iter(lambda: cursor.fetchmany(PAGE_ROWS), []),
+            )
+    except trino.exceptions.TrinoQueryError as error:
+        raise LakeError(f"Trino: {' '.join(str(error.message).split())}") from None
+    except (trino.exceptions.TrinoConnectionError, trino.exceptions.HttpError) as error:
+        raise LakeError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+
+
+def write_csv(trino_url: str, statement: str, target: TextIO) -> None:
+    """Nothing: the answer is in ``target`` as CSV with a header, and nothing else."""
+    with ask(trino_url, statement) as (columns, pages):
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(columns)
+        for page in pages:
+            writer.writerows([_plain(value) for value in row] for row in page)
+        target.flush()
+
+
+def _execute(connection: Any, statement: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(statement)
+        except trino.exceptions.TrinoQueryError as error:
+            if error.error_type == "USER_ERROR" or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return cursor
+
+
+def _plain(value: Any) -> Any:
+    """A value as a CSV reader expects it: structures as JSON, bytes as hex, the rest as Trino says it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value, default=str)
+    return value

@@ -1,0 +1,45 @@
+"""The tests most likely to fail in the next run of their job."""
+
+from cilake.contracts.columns import (
+    JOB_KEY,
+    JOB_NAME,
+    MODEL_VERSION,
+    PLATFORM,
+    PREDICTION_DATE,
+    RELEASE,
+    TEST_KEY,
+    TEST_NAME,
+)
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="kpi.likely_failures",
+    title="Likely failures",
+    grain="One row per job, test and decision day with a failure probability of 1 % or more.",
+    description="The part of the ledger that people look at: names, reasons and the last run in which the test failed. "
+    "Predictions on which the model abstained are left out.",
+    columns=(
+        PREDICTION_DATE,
+        JOB_KEY,
+        TEST_KEY,
+        JOB_NAME,
+        TEST_NAME,
+        RELEASE,
+        PLATFORM,
+        Column("failure_probability", "double", "Probability that the next result is a failure.", unit="probability", example=0.5),
+        Column("shrunken_probability", "double", "Serious baseline: the shrunken history rate of the test in the job.", unit="probability", example=0.4),
+        Column("top_reasons", "string", "The strongest reasons, in words.", nullable=True, example="failed in 4 of the last 5 runs"),
+        MODEL_VERSION,
+        Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when there was none in 28 days.", nullable=True, example="2021-06-21T13:00:00Z"),
+        Column("last_failed_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+    ),
+    primary_key=("job_key", "test_key", "prediction_date"),
+    write_mode="replace_partition",
+    partition_by=("months(prediction_date)",),
+    sort_by=("prediction_date", "failure_probability"),
+    inputs=("predictions.test_failure", "core.ci_jobs", "core.tests", "core.ci_runs", "core.test_results"),
+    made_by="measure_predictions",
+    freshness_hours=36,
+    example_query="select failure_probability, job_name, test_name, top_reasons from kpi.likely_failures "
+    "where prediction_date = (select max(prediction_date) from kpi.likely_failures) order by 1 desc limit 12",
+)  # fmt: skip

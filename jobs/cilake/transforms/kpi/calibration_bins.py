@@ -1,0 +1,49 @@
+"""Calibration bins: forecasts against what happened, for the model and its serious baseline."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from cilake.contracts.kpi.calibration_bins import BIN_EDGES, TABLE
+
+_PROBABILITIES = {"model": "failure_probability", "shrunken_history": "shrunken_probability"}
+
+
+def transform(outcomes: DataFrame) -> DataFrame:
+    """Rows of ``kpi.calibration_bins`` for the days of the given outcomes."""
+    forecasts = F.explode(
+        F.array(
+            *[
+                F.struct(F.lit(scorer).alias("scorer"), F.col(column).alias("probability"))
+                for scorer, column in _PROBABILITIES.items()
+            ]
+        )
+    ).alias("forecast")
+    scored = outcomes.where(~F.col("has_abstained")).select(
+        "prediction_date", "model_version", "has_failed", forecasts
+    )
+    probability = F.col("forecast.probability")
+    return (
+        scored.groupBy(
+            "prediction_date",
+            "model_version",
+            F.col("forecast.scorer").alias("scorer"),
+            _edge(probability, BIN_EDGES[:-1]).alias("from_probability"),
+            _edge(probability, BIN_EDGES[1:]).alias("to_probability"),
+        )
+        .agg(
+            F.count("*").alias("decision_count"),
+            F.count_if("has_failed").alias("failure_count"),
+            F.sum(probability).alias("expected_failures"),
+        )
+        .select(TABLE.column_names)
+    )
+
+
+def _edge(probability: Column, edges: tuple[float, ...]) -> Column:
+    """The edge in the place of the bin that holds the probability; the last bin holds 1 too."""
+    chosen = F.lit(edges[0])
+    for lower, edge in zip(BIN_EDGES[1:-1], edges[1:], strict=True):
+        chosen = F.when(probability >= lower, F.lit(edge)).otherwise(chosen)
+    return chosen

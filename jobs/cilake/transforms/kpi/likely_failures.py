@@ -1,0 +1,51 @@
+"""Likely failures: the ledger's predictions of 1 % or more, with names and the last failing run."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cilake.contracts.columns import FAILING
+from cilake.contracts.kpi.likely_failures import TABLE
+
+LEAST_PROBABILITY = 0.01
+LOOKBACK_DAYS = 28
+"""How far back the last failing run is looked for."""
+
+
+def transform(
+    predictions: DataFrame, jobs: DataFrame, tests: DataFrame, results: DataFrame, runs: DataFrame
+) -> DataFrame:
+    """Rows of ``kpi.likely_failures`` for the given predictions.
+
+    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first decision day to the last.
+    """
+    likely = predictions.where(
+        F.col("abstain_reason").isNull() & (F.col("failure_probability") >= LEAST_PROBABILITY)
+    )
+    entity = ["job_key", "test_key"]
+    failures = (
+        results.where(F.col("test_status").isin(*FAILING))
+        .join(F.broadcast(likely.select(*entity, "prediction_date")), entity)
+        .where(
+            F.col("run_date").between(F.date_sub("prediction_date", LOOKBACK_DAYS), F.col("prediction_date"))
+        )
+        .groupBy(*entity, "prediction_date")
+        .agg(F.max(F.struct("started_at", "run_key")).alias("last"))
+        .join(
+            runs.select("run_key", F.col("run_url").alias("last_failed_run_url")),
+            F.col("last.run_key") == F.col("run_key"),
+        )
+        .select(
+            *entity,
+            "prediction_date",
+            F.col("last.started_at").alias("last_failed_at"),
+            "last_failed_run_url",
+        )
+    )
+    return (
+        likely.join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
+        .join(tests, "test_key")
+        .join(failures, [*entity, "prediction_date"], "left")
+        .select(TABLE.column_names)
+    )

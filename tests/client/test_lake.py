@@ -1,0 +1,136 @@
+"""Reading the lake: pandas, Polars and Arrow, pruned and as of a time, on a catalog of files."""
+
+import time
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from tests.builders import make_row
+
+import cilake
+from cilake import cli
+from cilake.client import lake as module
+from cilake.contracts import registry
+from cilake.lake.catalog import arrow_schema, create_tables
+from cilake.settings import Settings, SettingsError
+
+HEALTH = registry.table("kpi.daily_job_health")
+DAYS = ["2021-05-31", "2021-06-01", "2021-06-02"]
+
+
+def append(catalog, days, jobs=(1, 2)):
+    rows = [
+        make_row(HEALTH, run_date=day, job_key=job, job_name=f"job {job}") for day in days for job in jobs
+    ]
+    catalog.load_table(HEALTH.address).append(pa.Table.from_pylist(rows, schema=arrow_schema(HEALTH)))
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    found = SqlCatalog(
+        "lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse"
+    )
+    create_tables(found)
+    append(found, DAYS)
+    monkeypatch.setattr(module, "open_catalog", lambda settings: found)
+    return found
+
+
+@pytest.fixture
+def lake(catalog):
+    return cilake.connect(Settings())
+
+
+def test_tables_lists_every_table_with_its_rows(lake):
+    tables = lake.tables().set_index("address")
+    assert set(tables.index) == set(registry.tables())
+    assert tables.loc[HEALTH.address, "row_count"] == 6
+    assert tables.loc["core.tests", "row_count"] == 0 and pd.isna(tables.loc["core.tests", "changed_at"])
+
+
+def test_describe_says_what_the_contract_says(lake):
+    columns = lake.describe(HEALTH.address)
+    assert list(columns["column"]) == HEALTH.column_names
+    assert columns.attrs["day_column"] == "run_date" and columns.attrs["grain"] == HEALTH.grain
+
+
+def test_read_returns_the_asked_form_days_and_columns(lake):
+    options = {"start": "2021-06-01", "end": "2021-06-02", "columns": ["job_key", "run_date"]}
+    frame = lake.read(HEALTH.address, **options)
+    assert isinstance(frame, pd.DataFrame) and list(frame.columns) == ["job_key", "run_date"]
+    assert set(frame["run_date"]) == {date(2021, 6, 1)} and sorted(frame["job_key"]) == [1, 2]
+    assert isinstance(lake.read(HEALTH.address, form="polars", **options), pl.DataFrame)
+    arrow = lake.read(HEALTH.address, form="arrow")
+    assert arrow.num_rows == 6 and arrow.schema.names == HEALTH.column_names
+
+
+def test_only_partitions_in_the_range_are_opened(lake):
+    assert len(list(lake._scan(HEALTH.address).plan_files())) == 2
+    assert len(list(lake._scan(HEALTH.address, start="2021-06-01").plan_files())) == 1
+
+
+def test_a_condition_and_a_limit(lake):
+    assert lake.read(HEALTH.address, where="job_name = 'job 2' and run_count > 0").shape[0] == 3
+    assert lake.read(HEALTH.address, limit=2).shape[0] == 2
+    with pytest.raises(cilake.LakeError, match="cannot read the condition .* is null"):
+        lake.read(HEALTH.address, where="job_name is")
+    with pytest.raises(cilake.LakeError, match="jb_name"):
+        lake.read(HEALTH.address, where="jb_name = 'x'")
+
+
+def test_as_of_reads_the_table_as_it_was(lake, catalog):
+    time.sleep(0.01)
+    before = datetime.now(UTC)
+    time.sleep(0.01)
+    append(catalog, ["2021-06-03"])
+    assert lake.read(HEALTH.address).shape[0] == 8
+    assert lake.read(HEALTH.address, as_of=before).shape[0] == 6
+    with pytest.raises(cilake.LakeError, match="no rows yet as of 2001-01-01 23:59:59"):
+        lake.read(HEALTH.address, as_of="2001-01-01")
+
+
+def test_an_empty_table_reads_as_an_empty_frame_with_its_columns(lake):
+    assert list(lake.read("core.tests").columns) == ["test_key", "test_name"]
+    assert lake.read("core.tests").empty
+
+
+def test_export_writes_the_whole_file_or_none(lake, tmp_path):
+    target = tmp_path / "health.parquet"
+    assert lake.export(HEALTH.address, target, start="2021-06-01") == 4
+    assert pq.read_table(target).num_rows == 4
+    assert lake.export(HEALTH.address, tmp_path / "health.csv", columns=["job_key"]) == 6
+    assert (tmp_path / "health.csv").read_text().splitlines()[0] == '"job_key"'
+    with pytest.raises(cilake.LakeError, match="ends in .parquet or .csv"):
+        lake.export(HEALTH.address, tmp_path / "health.xlsx")
+    assert sorted(path.name for path in tmp_path.glob("*health*")) == ["health.csv", "health.parquet"]
+
+
+def test_progress_is_told_on_standard_error_only_when_asked(lake, capsys):
+    lake.read(HEALTH.address)
+    assert capsys.readouterr().err == ""
+    lake.read(HEALTH.address, progress=True)
+    assert "reading kpi.daily_job_health" in capsys.readouterr().err
+
+
+def test_without_a_lake_the_error_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CILAKE_CATALOG_URI", "CILAKE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match="make up"):
+        cilake.connect()
+    with pytest.raises(SettingsError, match="cannot read the settings"):
+        cilake.connect(tmp_path / "none.env")
+
+
+def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CILAKE_CATALOG_URI", "postgresql://unused")
+    assert cli.main(["read", HEALTH.address, "--columns", "job_key,run_date", "--start", "2021-06-02"]) == 0
+    assert capsys.readouterr().out == "job_key,run_date\n1,2021-06-02\n2,2021-06-02\n"
+    assert cli.main(["export", HEALTH.address, str(tmp_path / "x.parquet")]) == 0
+    assert "wrote 6 rows" in capsys.readouterr().err
+    assert cli.main(["describe", "kpi.daily_job_helth"]) == 1
+    assert "nearest: kpi.daily_job_health" in capsys.readouterr().err
