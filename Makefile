@@ -3,12 +3,12 @@ PYTHON ?= python3
 override Q := $(value Q)
 export Q
 RUN = @$(PYTHON) -m deploy.local
-TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs dist dashboards-export dashboards-bench
+TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs dist env dashboards-export dashboards-bench
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
 
-help setup down status test lint requirements docs dist dashboards-export:
+help setup down status test lint requirements docs dist env dashboards-export:
 	$(RUN) $@
 
 up:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
-from . import bundle, checks, configuration, environments, layout, stack, superset
+from . import bundle, checks, configuration, env_file, environments, layout, stack, superset
 from .errors import StackError
 
 HELP = """\
@@ -36,7 +36,8 @@ Development
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
-  make dist                        dist/: the zip, script and requirements for spark-submit and EMR Serverless
+  make dist                        dist/: what spark-submit, EMR Serverless and MWAA need of us
+  make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
   make dashboards-bench [PICTURES=] how long every chart takes; PICTURES names a folder for pictures
   make docs                        generate the data dictionary and the pages of the validation results
@@ -59,6 +60,7 @@ def main() -> int:
         "requirements",
         "docs",
         "dist",
+        "env",
         "dashboards-export",
     ):
         commands.add_parser(name)
@@ -149,6 +151,11 @@ def _dist(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return 0
 
 
+def _env(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    env_file.write()
+    return 0
+
+
 def _dashboards_export(arguments: argparse.Namespace, here: layout.Layout) -> int:
     superset.export_dashboards(here, configuration.require(here))
     return 0
@@ -197,6 +204,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "requirements": _requirements,
     "docs": _docs,
     "dist": _dist,
+    "env": _env,
     "dashboards-export": _dashboards_export,
     "nights": _nights,
     "demo": _nights,

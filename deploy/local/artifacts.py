@@ -31,6 +31,12 @@ def ensure(layout: Layout) -> None:
     stamp.write_text(wanted)
 
 
+def ensure_jars(layout: Layout) -> None:
+    """Leave the jars that Spark needs in place, and no Trino: for the images, which bring their own."""
+    pins = tomllib.loads(_PINS.read_text())["artifact"]
+    _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin])
+
+
 def _refresh_jars(layout: Layout, pins: list[dict[str, Any]]) -> None:
     layout.lib.mkdir(parents=True, exist_ok=True)
     placed = set()

@@ -1,4 +1,4 @@
-"""What a cluster needs of us: the package as a zip, the script that starts it, and what must be installed."""
+"""What clusters and MWAA need of us: the package as a zip, its script, its requirements and the plugins."""
 
 from __future__ import annotations
 
@@ -13,21 +13,36 @@ _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
 
 
 def write(folder: Path = REPO / "dist") -> list[Path]:
-    """The files for ``spark-submit --py-files`` and EMR Serverless: zip, script and pinned requirements."""
+    """Package, script and pinned requirements for clusters, and the ``plugins.zip`` of MWAA."""
     folder.mkdir(parents=True, exist_ok=True)
-    package, script, requirements = (
-        folder / name for name in ("cilake.zip", "cilake_job.py", "requirements.txt")
+    package, script, requirements, plugins = (
+        folder / name for name in ("cilake.zip", "cilake_job.py", "requirements.txt", "plugins.zip")
     )
     sources = {path: path.relative_to(REPO / "jobs") for path in (REPO / "jobs/cilake").rglob("*.py")}
     # The suites lie beside the package in the repository and inside it in the zip.
     suites = (REPO / "expectations").rglob("*.json")
     sources |= {path: Path("cilake") / path.relative_to(REPO) for path in suites}
-    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, name in sorted(sources.items()):
-            entry = zipfile.ZipInfo(name.as_posix(), _FIRST_ZIP_DAY)
-            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    _zip(package, {name: path.read_bytes() for path, name in sources.items()})
+    _zip(plugins, _plugins())
     shutil.copyfile(REPO / "jobs/cilake_job.py", script)
     shutil.copyfile(REPO / "requirements/jobs.txt", requirements)
-    for path in (package, script, requirements):
+    for path in (package, script, requirements, plugins):
         say(f"wrote {path}")
-    return [package, script, requirements]
+    return [package, script, requirements, plugins]
+
+
+def _plugins() -> dict[Path, bytes]:
+    """The plugin with the contracts that the DAG files import: MWAA has no other folder for our code."""
+    root = REPO / "plugins"
+    contents = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.py")}
+    contracts = [REPO / "jobs/cilake/__init__.py", *(REPO / "jobs/cilake/contracts").rglob("*.py")]
+    contents |= {path.relative_to(REPO / "jobs"): path.read_bytes() for path in contracts}
+    # The plugin manager would otherwise execute the modules of the packages one by one.
+    ignored = (root / ".airflowignore").read_bytes().rstrip(b"\n") + b"\ncilake/\n"
+    return contents | {Path(".airflowignore"): ignored}
+
+
+def _zip(target: Path, contents: dict[Path, bytes]) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(contents.items()):
+            archive.writestr(zipfile.ZipInfo(name.as_posix(), _FIRST_ZIP_DAY), data, zipfile.ZIP_DEFLATED)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy import templates
+
 from . import processes
 from .errors import StackError
 from .layout import Layout, say
@@ -170,16 +172,13 @@ def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
     known = set(_psql(layout, settings, "select datname from pg_database").split())
     for name, password in _DATABASES.items():
         if name not in known:
-            _psql(
-                layout,
-                settings,
-                f"create role {name} login password '{settings[password]}';\n"
-                f"create database {name} owner {name};\n"
-                f"revoke connect on database {name} from public;\n",
-            )
+            variables = {"CILAKE_DATABASE": name, "CILAKE_DATABASE_PASSWORD": settings[password]}
+            _psql(layout, settings, templates.read("postgres/database.sql"), variables)
 
 
-def _psql(layout: Layout, settings: Mapping[str, str], statements: str) -> str:
+def _psql(
+    layout: Layout, settings: Mapping[str, str], statements: str, variables: Mapping[str, str] | None = None
+) -> str:
     words: list[str | Path] = [
         place(layout).bin / "psql",
         "-h",
@@ -190,7 +189,7 @@ def _psql(layout: Layout, settings: Mapping[str, str], statements: str) -> str:
         "postgres",
     ]
     words += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-    environment = {**os.environ, "PGPASSWORD": settings["CILAKE_POSTGRES_PASSWORD"]}
+    environment = {**os.environ, "PGPASSWORD": settings["CILAKE_POSTGRES_PASSWORD"], **(variables or {})}
     done = subprocess.run(
         words, input=statements, env=environment, capture_output=True, text=True, check=False, cwd="/"
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy import templates
+
 from . import java, postgres, processes, superset, trino
 from .configuration import S3_BLOCK
 from .layout import REPO, Layout
@@ -99,45 +101,12 @@ def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def _spark_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    catalog = {
-        "": "org.apache.iceberg.spark.SparkCatalog",
-        ".type": "jdbc",
-        ".uri": f"jdbc:{settings['CILAKE_CATALOG_URI']}",
-        ".jdbc.user": settings["CILAKE_CATALOG_USER"],
-        ".jdbc.password": settings["CILAKE_CATALOG_PASSWORD"],
-        ".jdbc.schema-version": "V1",
-        ".warehouse": settings["CILAKE_WAREHOUSE"],
-        ".io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        ".s3.endpoint": settings["CILAKE_S3_ENDPOINT"],
-        ".s3.path-style-access": "true",
-        ".s3.access-key-id": settings["CILAKE_S3_ACCESS_KEY"],
-        ".s3.secret-access-key": settings["CILAKE_S3_SECRET_KEY"],
-        ".client.region": settings["CILAKE_S3_REGION"],
-        # A long-lived server would otherwise keep tables that another client dropped and made again.
-        ".cache-enabled": "false",
+    places = {
+        "CILAKE_SPARK_CLASSES": f"{layout.lib}/*",
+        "CILAKE_SPARK_SCRATCH": str(layout.data / "spark"),
     }
-    properties = {f"spark.sql.catalog.lake{name}": value for name, value in catalog.items()} | {
-        "spark.master": "local[2]",
-        "spark.app.name": "cilake",
-        "spark.driver.memory": settings["CILAKE_SPARK_MEMORY"],
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraClassPath": f"{layout.lib}/*",
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+ExitOnOutOfMemoryError",
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": settings["CILAKE_PORT_SPARK"],
-        "spark.connect.session.manager.defaultSessionTimeout": "20m",
-        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        "spark.sql.defaultCatalog": "lake",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.warehouse.dir": str(layout.data / "spark" / "warehouse"),
-        "spark.local.dir": str(layout.data / "spark" / "scratch"),
-        "spark.ui.enabled": "false",
-        "spark.redaction.regex": "(?i)secret|password|token|access[.-]?key",
-    }
-    text = "".join(f"{name} {value}\n" for name, value in properties.items())
-    return {layout.run / "spark" / "spark.properties": text}
+    names = ("spark/embedded.properties", "spark/spark.properties")
+    return {layout.run / "spark" / "spark.properties": templates.fill({**settings, **places}, *names)}
 
 
 def _spark_healthy(layout: Layout, settings: Settings) -> bool:
@@ -166,32 +135,21 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
     configuration = {
         "CORE__DAGS_FOLDER": str(REPO / "dags"),
         "CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": "2",
-        "CORE__MAX_ACTIVE_TASKS_PER_DAG": "2",
         "CORE__FERNET_KEY": settings["CILAKE_AIRFLOW_FERNET_KEY"],
         "CORE__EXECUTION_API_SERVER_URL": f"{settings['CILAKE_AIRFLOW_URL']}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.airflow_passwords),
         "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
-        "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
         "API__HOST": "127.0.0.1",
         "API__PORT": settings["CILAKE_PORT_AIRFLOW"],
-        "API__WORKERS": "1",
         "API__BASE_URL": settings["CILAKE_AIRFLOW_URL"],
         "API__SECRET_KEY": settings["CILAKE_AIRFLOW_SECRET_KEY"],
-        "API__EXPOSE_CONFIG": "False",
         "API_AUTH__JWT_SECRET": settings["CILAKE_AIRFLOW_JWT_SECRET"],
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "20",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
-        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(layout.log / "airflow"),
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    environment = {f"AIRFLOW__{name}": value for name, value in configuration.items()}
+    environment = templates.variables("airflow/airflow.env")
+    environment |= {f"AIRFLOW__{name}": value for name, value in configuration.items()}
     environment |= {"AIRFLOW_HOME": str(layout.airflow_home), "AIRFLOW_CONN_LAKE_S3": login}
     # Airflow looks for its own programs on PATH; the jobs are started by their full path.
     environment |= dict(settings)
@@ -262,6 +220,7 @@ SERVICES = (
         "trino",
         trino.command,
         trino.healthy,
+        environment=trino.environment,
         files=trino.files,
         needs=("postgres", "s3", "spark"),
         ports=_own_port("CILAKE_PORT_TRINO"),

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy import templates
+
 from . import java
 from .layout import Layout
 from .probe import answers
@@ -44,43 +46,31 @@ def command(layout: Layout, settings: Settings) -> list[str]:
     ]
 
 
+def environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    """What the configuration files ask the environment for, the secrets among them."""
+    own = {
+        "CILAKE_TRINO_HTTP_PORT": settings["CILAKE_PORT_TRINO"],
+        "CILAKE_TRINO_DISCOVERY": settings["CILAKE_TRINO_URL"],
+        "CILAKE_TRINO_QUERY_MEMORY": "400MB",
+        "CILAKE_TRINO_HEADROOM": "250MB",
+    }
+    wanted = templates.asked_for("".join(files(layout, settings).values()))
+    return {name: own[name] if name in own else settings[name] for name in wanted}
+
+
 def files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    """The configuration files with their contents; secrets stay in the environment."""
+    """The configuration files, those of the containers without the login; secrets stay in the environment."""
     etc = layout.run / "trino"
-    config = {
-        "coordinator": "true",
-        "node-scheduler.include-coordinator": "true",
-        "http-server.http.port": settings["CILAKE_PORT_TRINO"],
-        "http-server.log.enabled": "false",
-        "discovery.uri": settings["CILAKE_TRINO_URL"],
-        "internal-communication.shared-secret": "${ENV:CILAKE_TRINO_SHARED_SECRET}",
-        # Nobody logs in: the server listens on loopback only and its catalog is read-only.
-        "web-ui.authentication.type": "fixed",
-        "web-ui.user": "analyst",
-        "query.max-memory-per-node": "400MB",
-        "memory.heap-headroom-per-node": "250MB",
+    # The version of the containers has a shorter name for this switch than the one that stands here.
+    catalog = templates.read("trino/lake.properties", "trino/read.properties")
+    catalog = catalog.replace("fs.s3.enabled", "fs.native-s3.enabled")
+    return {
+        etc / "config.properties": templates.read(
+            "trino/server.properties", "trino/coordinator.properties", "trino/embedded.properties"
+        ),
+        etc / "catalog" / "lake.properties": catalog,
+        etc / "log.properties": templates.read("trino/log.properties"),
     }
-    catalog = {
-        "connector.name": "iceberg",
-        "iceberg.catalog.type": "jdbc",
-        "iceberg.jdbc-catalog.catalog-name": "lake",
-        "iceberg.jdbc-catalog.driver-class": "org.postgresql.Driver",
-        "iceberg.jdbc-catalog.connection-url": f"jdbc:{settings['CILAKE_CATALOG_URI']}",
-        "iceberg.jdbc-catalog.connection-user": settings["CILAKE_CATALOG_USER"],
-        "iceberg.jdbc-catalog.connection-password": "${ENV:CILAKE_CATALOG_PASSWORD}",
-        "iceberg.jdbc-catalog.default-warehouse-dir": settings["CILAKE_WAREHOUSE"],
-        "iceberg.jdbc-catalog.schema-version": "V1",
-        "iceberg.security": "read_only",
-        "fs.native-s3.enabled": "true",
-        "s3.endpoint": settings["CILAKE_S3_ENDPOINT"],
-        "s3.region": settings["CILAKE_S3_REGION"],
-        "s3.path-style-access": "true",
-        "s3.aws-access-key": "${ENV:CILAKE_S3_ACCESS_KEY}",
-        "s3.aws-secret-key": "${ENV:CILAKE_S3_SECRET_KEY}",
-    }
-    rendered = {etc / "config.properties": config, etc / "catalog" / "lake.properties": catalog}
-    rendered[etc / "log.properties"] = {"io.trino": "WARN", "io.airlift": "WARN"}
-    return {path: "".join(f"{k}={v}\n" for k, v in lines.items()) for path, lines in rendered.items()}
 
 
 def healthy(layout: Layout, settings: Settings) -> bool:

@@ -58,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> object:
+    if arguments.verb == "render":
+        return _render_aws(arguments)
     settings = read_settings()
     if arguments.verb == "bootstrap":
         from cilake.apps.bootstrap import bootstrap
@@ -77,6 +79,16 @@ def _run(arguments: argparse.Namespace) -> object:
     return run_recorded(work, settings, window, command=command, made_by=made_by)
 
 
+def _render_aws(arguments: argparse.Namespace) -> object:
+    from cilake.render.aws import render_aws
+    from cilake.render.aws_place import AwsPlace
+
+    names = ("account", "region", "bucket", "name", "catalog", "application_id")
+    place = AwsPlace(**{name: getattr(arguments, name) for name in names})
+    written = render_aws(place, arguments.out, arguments.iceberg_jar)
+    return {"folder": str(arguments.out), "files": written}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cilake", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -89,9 +101,30 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
     verbs.add_parser("bootstrap", help="create the tables that do not exist")
+    _add_render(verbs)
     docs = verbs.add_parser("docs", help="write the data dictionary")
     docs.add_argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)")
     return parser
+
+
+def _add_render(verbs: Any) -> None:
+    from cilake.render.aws import ICEBERG_JAR
+    from cilake.render.aws_place import AwsPlace
+
+    command = verbs.add_parser("render", help="the files that a deployment elsewhere needs")
+    command.add_argument("address", choices=["aws"])
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    command.add_argument("--account", required=True, help="the twelve digits of the account")
+    command.add_argument("--region", required=True, help="such as eu-central-1")
+    command.add_argument("--bucket", required=True, help="bucket for tables, models, code, logs and DAGs")
+    command.add_argument("--catalog", default="glue", choices=["glue", "s3tables"], help="default: glue")
+    for name, text in (
+        ("name", "what roles, application, environment and table bucket are called"),
+        ("application_id", "the EMR Serverless application, once it is created"),
+    ):
+        default = AwsPlace.__dataclass_fields__[name].default
+        command.add_argument(f"--{name.replace('_', '-')}", default=default, help=f"{text} ({default})")
+    command.add_argument("--iceberg-jar", default=ICEBERG_JAR, help=f"Iceberg on EMR ({ICEBERG_JAR})")
 
 
 def _add_reading(verbs: Any) -> None:

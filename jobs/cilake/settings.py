@@ -20,6 +20,7 @@ def _secret() -> str:
 class Settings:
     """Endpoints, places and limits of one deployment. Secrets stay out of its ``repr``."""
 
+    catalog: str = "jdbc"
     catalog_uri: str = ""
     catalog_user: str = ""
     catalog_password: str = _secret()
@@ -84,8 +85,8 @@ def require(settings: Settings, *names: str) -> None:
 def find_settings(path: str | Path | None = None) -> Settings:
     """The settings of the lake to connect to.
 
-    In this order: the file ``path``; ``CILAKE_CATALOG_URI`` and its companions in the environment; the file
-    ``settings.env`` in ``CILAKE_HOME`` or in ``.local`` of this folder or one above it.
+    In this order: the file ``path``; ``CILAKE_CATALOG_URI`` or ``CILAKE_CATALOG`` and its companions in the
+    environment; the file ``settings.env`` in ``CILAKE_HOME`` or in ``.local`` of this folder or one above it.
 
     Raises:
         SettingsError: when there is none of these; the message says what to do.
@@ -93,7 +94,7 @@ def find_settings(path: str | Path | None = None) -> Settings:
     """
     if path is not None:
         return _read(Path(path))
-    if os.environ.get("CILAKE_CATALOG_URI"):
+    if os.environ.get("CILAKE_CATALOG_URI") or os.environ.get("CILAKE_CATALOG"):
         return read_settings()
     here = Path.cwd()
     homes = [Path(os.environ["CILAKE_HOME"])] if os.environ.get("CILAKE_HOME") else []

@@ -10,7 +10,7 @@ from cilake.contracts import registry
 
 
 def test_the_work_starts_from_the_zip_alone(tmp_path):
-    package, script, _ = bundle.write(tmp_path / "one")
+    package, script, *_ = bundle.write(tmp_path / "one")
     code = (
         "import cilake; from cilake.contracts import registry; from cilake.quality import suite; "
         "print(cilake.__file__, sum(bool(suite.read(t)) for t in registry.tables().values()))"
@@ -28,5 +28,17 @@ def test_the_work_starts_from_the_zip_alone(tmp_path):
 
 
 def test_the_same_files_make_the_same_zip(tmp_path):
-    one, two = (bundle.write(tmp_path / name)[0] for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
+    one, two = (bundle.write(tmp_path / name) for name in ("one", "two"))
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_the_plugins_for_mwaa_hold_what_dag_files_import(tmp_path):
+    *_, plugins = bundle.write(tmp_path)
+    code = (
+        "import sys; from cilake.contracts.registry import tables; import cilake_airflow; "
+        "assert all('plugins.zip' in m.__file__ for m in (sys.modules['cilake'], cilake_airflow)); "
+        "print(len(tables()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(plugins)}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str(len(registry.tables())), done.stderr

@@ -24,9 +24,8 @@ from pyiceberg.types import (
 
 from cilake.contracts.model import Table, partition_column
 from cilake.contracts.registry import tables
-from cilake.settings import Settings, require
-
-CATALOG = "lake"
+from cilake.lake.profiles import CATALOG, pyiceberg_catalog
+from cilake.settings import Settings
 
 _TYPES: dict[str, IcebergType] = {
     "bigint": LongType(),
@@ -74,29 +73,13 @@ class SchemaError(RuntimeError):
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    """The JDBC catalog ``lake``, shared with Spark and Trino.
+    """The catalog ``lake`` of the profile in the settings, shared with Spark and Trino.
 
     Raises:
-        SettingsError: when its address or credentials are missing.
+        SettingsError: when the profile is unknown or lacks its address or credentials.
 
     """
-    require(settings, "catalog_uri", "catalog_user", "catalog_password")
-    scheme, _, place = settings.catalog_uri.partition("://")
-    properties = {
-        "type": "sql",
-        "uri": f"{scheme}+psycopg2://{settings.catalog_user}:{settings.catalog_password}@{place}",
-        "warehouse": settings.warehouse,
-        "s3.region": settings.s3_region,
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-    }
-    if settings.s3_endpoint:
-        properties |= {
-            "s3.endpoint": settings.s3_endpoint,
-            "s3.access-key-id": settings.s3_access_key,
-            "s3.secret-access-key": settings.s3_secret_key,
-            "s3.path-style-access": "true",
-        }
-    return load_catalog(CATALOG, **properties)
+    return load_catalog(CATALOG, **pyiceberg_catalog(settings))
 
 
 def create_tables(catalog: Catalog) -> list[str]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from cilake.lake.catalog import CATALOG
-from cilake.settings import Settings, require
+from cilake.lake.profiles import spark_catalog
+from cilake.settings import Settings
 
 
 @contextmanager
@@ -41,30 +41,12 @@ def _classic_session(settings: Settings, app_name: str) -> SparkSession:
 
 def spark_conf(settings: Settings) -> dict[str, str]:
     """The Spark properties that make the catalog ``lake`` known, credentials included."""
-    require(settings, "catalog_uri", "catalog_user", "catalog_password")
-    prefix = f"spark.sql.catalog.{CATALOG}"
     conf = {
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        prefix: "org.apache.iceberg.spark.SparkCatalog",
-        f"{prefix}.type": "jdbc",
-        f"{prefix}.uri": f"jdbc:{settings.catalog_uri}",
-        f"{prefix}.jdbc.user": settings.catalog_user,
-        f"{prefix}.jdbc.password": settings.catalog_password,
-        f"{prefix}.jdbc.schema-version": "V1",
-        f"{prefix}.warehouse": settings.warehouse,
-        f"{prefix}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        f"{prefix}.client.region": settings.s3_region,
-        f"{prefix}.cache-enabled": "false",
+        **spark_catalog(settings),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
     }
-    if settings.s3_endpoint:
-        conf |= {
-            f"{prefix}.s3.endpoint": settings.s3_endpoint,
-            f"{prefix}.s3.path-style-access": "true",
-            f"{prefix}.s3.access-key-id": settings.s3_access_key,
-            f"{prefix}.s3.secret-access-key": settings.s3_secret_key,
-        }
     if settings.spark_jars:
         conf["spark.jars"] = settings.spark_jars
     return conf

@@ -1,0 +1,44 @@
+"""Whether a service works: ``health url URL``, ``health port HOST PORT`` or ``health airflow PART``."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from urllib.error import URLError
+from urllib.request import urlopen
+
+TIMEOUT_SECONDS = 5
+
+
+def main() -> int:
+    """The exit code: 0 when it works."""
+    kind, *words = sys.argv[1:]
+    try:
+        if kind == "port":
+            with socket.create_connection((words[0], int(words[1])), timeout=TIMEOUT_SECONDS):
+                return 0
+        if kind == "url":
+            body(words[0])
+            return 0
+        address = os.environ["CILAKE_AIRFLOW_HEALTH_URL"]
+        return 0 if works(body(address), words[0]) else 1
+    except (OSError, URLError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def body(address: str) -> bytes:
+    """The answer at an address of ours; raises when there is none or it is an error."""
+    with urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the address is in the compose file
+        return bytes(answer.read())
+
+
+def works(answer: bytes, component: str) -> bool:
+    """Whether Airflow's API says that a component of it is healthy."""
+    return bool(json.loads(answer).get(component, {}).get("status") == "healthy")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

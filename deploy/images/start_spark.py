@@ -1,0 +1,51 @@
+"""Spark in a container, ``start_spark master|worker|connect``: by the files of ``deploy/spark``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy import templates
+
+PROPERTIES = Path("/tmp/spark.properties")  # noqa: S108 - the container's own, on memory
+MASTER_PORT = 7077
+FILES = {
+    "master": ("spark/daemon.properties",),
+    "worker": ("spark/daemon.properties",),
+    "connect": ("spark/cluster.properties", "spark/daemon.properties", "spark/spark.properties"),
+}
+
+
+def main() -> None:
+    """Nothing: becomes the Spark process that the command line names."""
+    role, environment = sys.argv[1], dict(os.environ)
+    descriptor = os.open(PROPERTIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(templates.fill(environment, *FILES[role]))
+    words = command(role, environment)
+    os.execve(words[0], words, environment)  # noqa: S606 - no shell is wanted
+
+
+def command(role: str, environment: Mapping[str, str], properties: Path = PROPERTIES) -> list[str]:
+    """The command line of a role; secrets are in the properties file only."""
+    programs = Path(environment["SPARK_HOME"]) / "bin"
+    if role == "connect":
+        server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+        submit = [str(programs / "spark-submit"), "--properties-file", str(properties)]
+        return [*submit, "--class", server, "spark-internal"]
+    package = "org.apache.spark.deploy"
+    if role == "master":
+        words = [f"{package}.master.Master", "--host", environment["CILAKE_SPARK_MASTER"]]
+        words += ["--port", str(MASTER_PORT), "--webui-port", "8080"]
+    else:
+        words = [f"{package}.worker.Worker", f"spark://{environment['CILAKE_SPARK_MASTER']}:{MASTER_PORT}"]
+        words += ["--cores", environment["CILAKE_SPARK_WORKER_CORES"]]
+        words += ["--memory", environment["CILAKE_SPARK_WORKER_MEMORY"]]
+        words += ["--webui-port", "8081", "--work-dir", f"{environment['CILAKE_SPARK_SCRATCH']}/work"]
+    return [str(programs / "spark-class"), *words, "--properties-file", str(properties)]
+
+
+if __name__ == "__main__":
+    main()

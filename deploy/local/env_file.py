@@ -1,0 +1,148 @@
+"""The settings of docker-compose.yaml: `.env` with generated secrets, and the files that Trino reads."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from .configuration import write_private
+from .errors import StackError
+from .layout import REPO, say
+
+_CONTAINER_USER = 1000
+_ITERATIONS = 200_000
+_CERTIFICATE_DAYS = "825"
+
+LOGINS = {
+    "analyst": ("analysts", "CILAKE_TRINO_ANALYST_PASSWORD"),
+    "superset": ("analysts", "CILAKE_TRINO_SUPERSET_PASSWORD"),
+    "jobs": ("jobs", "CILAKE_TRINO_JOBS_PASSWORD"),
+}
+"""The first users of Trino, each with its group and the setting of its password."""
+
+
+def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
+    """The files written: `.env`, and in `deploy/private` Trino's certificate, passwords and groups.
+
+    Nothing that exists is replaced; with an `.env` only the private files that are missing are made from it.
+    """
+    given = dict(os.environ) if environment is None else dict(environment)
+    path, private = folder / ".env", folder / "deploy" / "private"
+    written = []
+    if not path.exists():
+        write_private(path, fill(example(), given, identity()))
+        written.append(path)
+    settings = read(path.read_text(encoding="utf-8"))
+    private.mkdir(parents=True, exist_ok=True)
+    private.chmod(0o700)
+    if not (private / "trino-passwords").exists():
+        write_private(private / "trino-passwords", password_file(settings))
+        written.append(private / "trino-passwords")
+    if not (private / "trino-groups").exists():
+        write_private(private / "trino-groups", group_file())
+        written.append(private / "trino-groups")
+    if not (private / "trino.pem").exists():
+        _make_certificate(private, settings["CILAKE_HOST"])
+        written += [private / "trino.pem", private / "trino.crt"]
+    if not written:
+        raise StackError(
+            f"{path} and {private} exist and are kept: edit them, or remove what is to be made anew (new "
+            "database passwords need empty volumes)"
+        )
+    if os.getuid() == 0:
+        for kept in (private, *private.iterdir()):
+            os.chown(kept, int(settings["CILAKE_UID"]), int(settings["CILAKE_GID"]))
+    for done in written:
+        say(f"wrote {done.relative_to(folder)}")
+    return written
+
+
+def example() -> str:
+    """The text of `.env.example`: every variable of docker-compose.yaml, explained."""
+    return (REPO / ".env.example").read_text(encoding="utf-8")
+
+
+def identity() -> dict[str, str]:
+    """The user and group that the containers run as: this user's, or for root the first ordinary one's."""
+    user, group = os.getuid(), os.getgid()
+    if user == 0:
+        user = group = _CONTAINER_USER
+    return {"CILAKE_UID": str(user), "CILAKE_GID": str(group)}
+
+
+def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
+    """The text of `.env`: every variable that has no value gets what was given for it, or a new secret.
+
+    Raises:
+        StackError: when a given value cannot stand in the file.
+
+    """
+    lines = ["# Written by `make env`; holds secrets. Explained in .env.example."]
+    for name, default in read(text).items():
+        value = fixed.get(name) or given.get(name) or default or _secret(name)
+        if any(sign in value for sign in "\n\r$'\"#") or value != value.strip():
+            raise StackError(f"{name} must be one line without quotes, dollar and number signs")
+        lines.append(f"{name}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def read(text: str) -> dict[str, str]:
+    """The variables of an environment file."""
+    lines = (line.strip() for line in text.splitlines())
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def password_file(settings: Mapping[str, str]) -> str:
+    """Trino's password file: each user with the salted PBKDF2 hash of its password."""
+    return "".join(f"{user}:{hashed(settings[name])}\n" for user, (_, name) in LOGINS.items())
+
+
+def hashed(password: str, salt: bytes | None = None) -> str:
+    """Iterations, salt and hash of a password as Trino compares them."""
+    salt = salt or secrets.token_bytes(16)
+    # SHA-1 is what Trino asks for; in HMAC, with so many rounds, its collisions do not matter.
+    digest = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, _ITERATIONS, 32)
+    return f"{_ITERATIONS}:{salt.hex()}:{digest.hex()}"
+
+
+def group_file() -> str:
+    """Trino's group file: `analysts` read, `jobs` write."""
+    groups: dict[str, list[str]] = {}
+    for user, (group, _) in LOGINS.items():
+        groups.setdefault(group, []).append(user)
+    return "".join(f"{group}:{','.join(users)}\n" for group, users in groups.items())
+
+
+def _secret(name: str) -> str:
+    if name.endswith("FERNET_KEY"):
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return secrets.token_hex(20)
+
+
+def _make_certificate(private: Path, host: str) -> None:
+    """Write `trino.pem`, key and certificate, and `trino.crt`, which every client must be given."""
+    if shutil.which("openssl") is None:
+        raise StackError(
+            f"there is no openssl to make Trino's certificate: install it, or put your own into {private} as "
+            "trino.pem (key and certificate) and trino.crt, and repeat"
+        )
+    key, certificate = private / "trino.key", private / "trino.crt"
+    # The key is made inside a folder of mode 700 and stays there.
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-sha256", "-nodes"]
+    words += ["-days", _CERTIFICATE_DAYS, "-subj", f"/CN={host}"]
+    words += ["-keyout", str(key), "-out", str(certificate)]
+    names = ",".join(f"DNS:{name}" for name in dict.fromkeys([host, "trino", "localhost"]))
+    words += ["-addext", f"subjectAltName={names},IP:127.0.0.1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StackError(f"openssl could not make a certificate for CILAKE_HOST={host}: {reason}")
+    write_private(private / "trino.pem", key.read_text() + certificate.read_text())
+    key.unlink()
+    certificate.chmod(0o644)

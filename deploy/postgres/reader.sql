@@ -1,0 +1,5 @@
+\getenv password CILAKE_DATABASE_PASSWORD
+create role iceberg_reader login password :'password';
+grant connect on database iceberg to iceberg_reader;
+\connect iceberg
+alter default privileges for role iceberg in schema public grant select on tables to iceberg_reader;

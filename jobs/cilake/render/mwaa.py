@@ -1,0 +1,75 @@
+"""Amazon MWAA: the options, start-up script and requirements of the environment."""
+
+from __future__ import annotations
+
+import json
+
+from cilake.render.aws_place import AwsPlace
+
+AIRFLOW_VERSION = "3.2"
+"""The version that the DAGs are parsed with, besides the one of the other deployments."""
+
+BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+
+
+def secrets_prefix(place: AwsPlace) -> str:
+    """The prefix of the names of our connections in Secrets Manager."""
+    return f"{place.name}/airflow/connections"
+
+
+def options(place: AwsPlace) -> dict[str, str]:
+    """The Airflow configuration options of the environment."""
+    # Only our connections are looked up: any other name would be a call that the role may not make.
+    lookup = {
+        "connections_prefix": secrets_prefix(place),
+        "connections_lookup_pattern": "^cilake_",
+        "variables_prefix": None,
+        "config_prefix": None,
+    }
+    return {
+        "secrets.backend": BACKEND,
+        "secrets.backend_kwargs": json.dumps(lookup),
+        "core.load_examples": "False",
+        "core.max_active_tasks_per_dag": "4",
+        "api.expose_config": "False",
+        "dag_processor.refresh_interval": "60",
+    }
+
+
+def startup(place: AwsPlace) -> str:
+    """The start-up script: which back end runs the work."""
+    lines = ["#!/bin/sh", "# Read by every component of the environment before it starts."]
+    lines += ["export CILAKE_BACKEND=emr_serverless", f"export AWS_DEFAULT_REGION={place.region}"]
+    return "\n".join(lines) + "\n"
+
+
+def requirements() -> str:
+    """The requirements of the environment: the provider that the back end uses, in the version it brings."""
+    return (
+        "# The environment's own constraints choose the versions. Spark and the models run on EMR\n"
+        "# Serverless in an environment of their own: nothing of them is installed here.\n"
+        "apache-airflow-providers-amazon\n"
+    )
+
+
+def environment(place: AwsPlace) -> dict[str, object]:
+    """The input of ``create-environment``; the network is to be filled in."""
+    return {
+        "Name": place.name,
+        "AirflowVersion": f"{AIRFLOW_VERSION}.1",
+        "EnvironmentClass": "mw1.small",
+        "MaxWorkers": 2,
+        "SourceBucketArn": f"arn:aws:s3:::{place.bucket}",
+        "DagS3Path": "airflow/dags",
+        "PluginsS3Path": "airflow/plugins.zip",
+        "RequirementsS3Path": "airflow/requirements.txt",
+        "StartupScriptS3Path": "airflow/startup.sh",
+        "ExecutionRoleArn": place.role("mwaa"),
+        "AirflowConfigurationOptions": options(place),
+        "WebserverAccessMode": "PRIVATE_ONLY",
+        "LoggingConfiguration": {
+            name: {"Enabled": True, "LogLevel": "INFO"}
+            for name in ("DagProcessingLogs", "SchedulerLogs", "TaskLogs", "WebserverLogs", "WorkerLogs")
+        },
+        "NetworkConfiguration": {"SubnetIds": [], "SecurityGroupIds": []},
+    }

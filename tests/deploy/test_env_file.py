@@ -1,0 +1,88 @@
+"""`make env`: every secret generated, nothing replaced, nothing readable by others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import ssl
+import stat
+
+import pytest
+from deploy.local import env_file
+from deploy.local.errors import StackError
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def settings_in(folder):
+    return env_file.read((folder / ".env").read_text())
+
+
+@needs_openssl
+def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
+    written = env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org"})
+    private = tmp_path / "deploy" / "private"
+    names = ["trino-passwords", "trino-groups", "trino.pem", "trino.crt"]
+    assert written == [tmp_path / ".env", *(private / name for name in names)]
+    assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:3])} == {0o600}
+    assert mode(private) == 0o700
+    assert sorted(path.name for path in private.iterdir()) == sorted(names)
+    found = settings_in(tmp_path)
+    assert set(found) == set(env_file.read(env_file.example()))
+    assert all(found.values())
+    before = (tmp_path / ".env").read_bytes()
+    with pytest.raises(StackError, match="exist and are kept"):
+        env_file.write(tmp_path, {})
+    assert (tmp_path / ".env").read_bytes() == before
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(private / "trino.pem")
+    certificate = ssl._ssl._test_decode_cert(str(private / "trino.crt"))
+    assert ("DNS", "lake.example.org") in certificate["subjectAltName"]
+    assert ("DNS", "trino") in certificate["subjectAltName"]
+
+
+@needs_openssl
+def test_private_files_that_are_missing_are_made_from_the_settings(tmp_path):
+    env_file.write(tmp_path, {})
+    before = (tmp_path / ".env").read_bytes()
+    passwords = tmp_path / "deploy" / "private" / "trino-passwords"
+    passwords.unlink()
+    assert env_file.write(tmp_path, {}) == [passwords]
+    assert (tmp_path / ".env").read_bytes() == before
+
+
+def test_secrets_differ_and_given_values_are_taken():
+    text = "A=\nB_FERNET_KEY=\nC=kept\nD=default\n"
+    one, two = (env_file.read(env_file.fill(text, {"D": "given"}, {})) for _ in range(2))
+    assert one["A"] != two["A"] and len(one["A"]) == 40
+    assert len(one["B_FERNET_KEY"]) == 44
+    assert (one["C"], one["D"]) == ("kept", "given")
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a'b", "a$b", " a", "a#b"])
+def test_values_that_compose_would_read_otherwise_are_refused(value):
+    with pytest.raises(StackError, match="A must be one line"):
+        env_file.fill("A=\n", {"A": value}, {})
+
+
+def test_the_containers_never_run_as_root():
+    assert int(env_file.identity()["CILAKE_UID"]) > 0
+    if os.getuid():
+        assert env_file.identity()["CILAKE_UID"] == str(os.getuid())
+
+
+def test_trino_can_check_the_passwords():
+    settings = {name: f"word-{user}" for user, (_, name) in env_file.LOGINS.items()}
+    for line in env_file.password_file(settings).splitlines():
+        user, iterations, salt, digest = line.split(":")
+        assert int(iterations) >= 1000, "Trino refuses fewer"
+        expected = hashlib.pbkdf2_hmac(
+            "sha1", f"word-{user}".encode(), bytes.fromhex(salt), int(iterations), len(digest) // 2
+        )
+        assert expected.hex() == digest
+    assert env_file.group_file() == "analysts:analyst,superset\njobs:jobs\n"
