@@ -18,6 +18,10 @@ PYTHON_32 = os.environ.get("CILAKE_AIRFLOW_32_PYTHON")
 # What we import from Airflow and its providers, looked up in an installation of 3.2.2; the Spark provider
 # is only needed, and imported, by the back end that MWAA does not use.
 KNOWN_IN_32 = {
+    "airflow.api_fastapi.auth.managers.models.resource_details": {"AccessView"},
+    "airflow.api_fastapi.core_api.security": {"requires_access_view"},
+    "airflow.configuration": {"conf"},
+    "airflow.providers.amazon.aws.links.emr": {"EmrServerlessS3LogsLink"},
     "airflow.plugins_manager": {"AirflowPlugin"},
     "airflow.providers.amazon.aws.hooks.emr": {"EmrServerlessHook"},
     "airflow.providers.amazon.aws.utils.waiter_with_logging": {"wait"},
@@ -30,6 +34,7 @@ KNOWN_IN_32 = {
         "Context",
         "CronPartitionTimetable",
         "DAG",
+        "Param",
         "PartitionedAssetTimetable",
     },
     "airflow.sdk.exceptions": {"AirflowException", "AirflowFailException"},
