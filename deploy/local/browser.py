@@ -33,6 +33,10 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
+_BOTTOM = """() => Math.max(...[...document.querySelectorAll('.dashboard-component-chart-holder')]
+  .map(holder => holder.getBoundingClientRect().bottom))"""
+
+
 @contextmanager
 def open_page() -> Iterator[Page]:
     """A page of a fresh browser without history."""
@@ -112,9 +116,8 @@ class Dashboard:
 
     def photograph(self, path: Path) -> None:
         """Write a picture of the whole dashboard."""
-        grid = self.page.locator(".grid-container").bounding_box()
-        height = int(grid["y"] + grid["height"]) + 20 if grid else HEIGHT
-        self.page.set_viewport_size({"width": WIDTH, "height": min(height, _TALLEST)})
+        bottom = int(self.page.evaluate(_BOTTOM))
+        self.page.set_viewport_size({"width": WIDTH, "height": min(bottom + 20, _TALLEST)})
         self.page.mouse.move(2, 2)
         self.page.evaluate("() => window.scrollTo(0, 0)")
         self.page.wait_for_timeout(1500)  # charts redraw at the new size with an animation

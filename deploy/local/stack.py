@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from . import configuration, environments, postgres, processes, superset, supervision
@@ -39,24 +40,28 @@ def up(layout: Layout, only: Iterable[str] = (), changes: Mapping[str, str] | No
 
     _begin(layout, settings, [s for s in wanted if s.name in ("postgres", "s3")])
     if "postgres" in names:
-        fresh = _migration_stamp(layout)
         _await(layout, settings, [BY_NAME["postgres"]])
         postgres.create_databases(layout, settings)
     _await(layout, settings, [s for s in wanted if s.name == "s3"])
     _begin(layout, settings, [s for s in wanted if s.name == "spark"])
-    if any(name.startswith("airflow") for name in names) and fresh:
-        _migrate_airflow(layout, settings)
-    _begin(layout, settings, [s for s in wanted if s.name.startswith("airflow")])
+    # The databases of Airflow and Superset are prepared beside each other and beside the start of Spark.
+    with ThreadPoolExecutor() as pool:
+        prepared: list[Future[None]] = []
+        if any(name.startswith("airflow") for name in names) and _migration_stamp(layout):
+            prepared.append(pool.submit(_migrate_airflow, layout, settings))
+        if "superset" in names:
+            prepared.append(pool.submit(superset.prepare, layout, settings))
+        _await(layout, settings, [s for s in wanted if s.name == "spark"])
+        if "spark" in names:
+            _bootstrap(layout, settings)
+        _begin(layout, settings, [s for s in wanted if s.name in ("trino", "ciworld")])
+        for step in prepared:
+            step.result()
+    _begin(layout, settings, [s for s in wanted if s.name.startswith(("airflow", "superset"))])
     if "superset" in names:
-        superset.prepare(layout, settings)
-        _begin(layout, settings, [BY_NAME["superset"]])
-    _await(layout, settings, [s for s in wanted if s.name == "spark"])
-    if "spark" in names:
-        _bootstrap(layout, settings)
-    _begin(layout, settings, [s for s in wanted if s.name in ("trino", "ciworld")])
-    _await(layout, settings, wanted)
-    if "superset" in names:
+        _await(layout, settings, [BY_NAME["trino"]])
         superset.import_dashboards(layout, settings)
+    _await(layout, settings, wanted)
     say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
     return settings
 
