@@ -206,7 +206,7 @@ def report_validation(settings: Any, day: date, build_seconds: float) -> None:
 
 def report_query(trino_url: str, name: str, query: str, **target: float) -> None:
     """Print the median time of a query through Trino, next to that of a query that reads nothing."""
-    from deploy.local.nights import ask
+    from deploy.local.trino_client import ask
 
     def median(text: str) -> float:
         ask(trino_url, text)

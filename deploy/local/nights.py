@@ -12,15 +12,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from . import configuration, layout, stack
+from . import configuration, layout, stack, superset
 from .airflow_client import Airflow
 from .errors import StackError
 from .layout import Layout, say
+from .trino_client import ask
 
 INGEST, TRAIN = "ingest_testgrid", "train_test_failure"
 FOLLOWING = ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
@@ -44,7 +46,6 @@ TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
 NEWS_SECONDS = 20
-TRINO_PATIENCE_SECONDS = 60
 POLL_SECONDS = 1.0
 """Between two looks at the runs: each look costs the API server time that the work then lacks."""
 
@@ -92,15 +93,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         Path(settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
     )
     _switch_on(airflow)
-    try:
-        played = [
-            _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
-            for number in range(arguments.nights or 1)
-        ]
-    finally:
-        # What follows the clock of the machine must not ask the simulator for the real yesterday.
-        for dag_id in BY_CLOCK:
-            airflow.pause(dag_id, True)
+    # Nobody looks at the dashboards before the first night is over.
+    with ThreadPoolExecutor(1) as beside:
+        imported = beside.submit(superset.import_dashboards, here, settings)
+        try:
+            played = [
+                _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
+                for number in range(arguments.nights or 1)
+            ]
+        finally:
+            # What follows the clock of the machine must not ask the simulator for the real yesterday.
+            for dag_id in BY_CLOCK:
+                airflow.pause(dag_id, True)
+        imported.result()
     _report(here, settings, played)
     return 0
 
@@ -146,7 +151,7 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
         world = ["--recorded", str(folder)]
     here.make()
     address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
-    settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address})
+    settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address}, dashboards=False)
     say(f"the simulator serves {' '.join(world)}")
     stack.start_ciworld(here, world)
     return settings
@@ -317,44 +322,6 @@ def _training_due(settings: Mapping[str, str], day: date) -> bool:
     _, rows = ask(settings["CILAKE_TRINO_URL"], query)
     latest = rows[0][0] if rows else None
     return latest is None or (day - date.fromisoformat(latest)).days >= TRAIN_EVERY_DAYS
-
-
-def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
-    """The column names and rows of a query; a Trino that lost its catalog's connections is asked again."""
-    deadline = time.monotonic() + TRINO_PATIENCE_SECONDS
-    while True:
-        try:
-            return _ask(url, query)
-        except TrinoError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1)
-
-
-class TrinoError(StackError):
-    """A query that failed for no fault of its own."""
-
-
-def _ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
-    """The answer, by Trino's own protocol: its client is not in the Python that runs this."""
-    headers = {"X-Trino-User": "analyst", "X-Trino-Catalog": "lake", "X-Trino-Source": "nights"}
-    request = urllib.request.Request(f"{url}/v1/statement", query.encode(), headers)  # noqa: S310
-    columns: list[str] = []
-    rows: list[list[Any]] = []
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
-                page = json.load(answer)
-        except OSError as error:
-            raise TrinoError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
-        if "error" in page:
-            kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError
-            raise kind(f"Trino refuses a query: {page['error']['message']}")
-        columns = columns or [column["name"] for column in page.get("columns", [])]
-        rows += page.get("data", [])
-        if "nextUri" not in page:
-            return columns, rows
-        request = urllib.request.Request(page["nextUri"], headers=headers)  # noqa: S310
 
 
 def _report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -> None:

@@ -24,10 +24,17 @@ _AIRFLOW_POOLS = REPO / "deploy" / "airflow" / "pools.json"
 _UP = ("RUNNING", "STARTING", "BACKOFF")
 
 
-def up(layout: Layout, only: Iterable[str] = (), changes: Mapping[str, str] | None = None) -> dict[str, str]:
+def up(
+    layout: Layout,
+    only: Iterable[str] = (),
+    changes: Mapping[str, str] | None = None,
+    *,
+    dashboards: bool = True,
+) -> dict[str, str]:
     """Leave the wanted services (all by default, with what they need) running and healthy; the settings.
 
-    `changes` replaces settings; services that depend on them are restarted.
+    `changes` replaces settings; services that depend on them are restarted. Without `dashboards` the caller
+    imports those itself.
     """
     wanted = _with_needs(only)
     environments.setup(layout)
@@ -58,10 +65,9 @@ def up(layout: Layout, only: Iterable[str] = (), changes: Mapping[str, str] | No
         for step in prepared:
             step.result()
     _begin(layout, settings, [s for s in wanted if s.name.startswith(("airflow", "superset"))])
-    if "superset" in names:
-        _await(layout, settings, [BY_NAME["trino"]])
-        superset.import_dashboards(layout, settings)
     _await(layout, settings, wanted)
+    if "superset" in names and dashboards:
+        superset.import_dashboards(layout, settings)
     say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
     return settings
 
