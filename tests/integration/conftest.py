@@ -1,6 +1,7 @@
-"""One stack with Spark and Trino for all integration tests, on free ports and gone at the end."""
+"""One stack for all integration tests, on free ports and gone at the end."""
 
 import pytest
+from deploy.local.browser import chromium
 from deploy.local.scratch import scratch_stack
 from tests.integration.recorded_nights import NIGHTS, Lake, end_of, record
 from tests.simulator.conftest import serving
@@ -10,7 +11,9 @@ from ciworld.recorded import RecordedWorld
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    with scratch_stack(tmp_path_factory.mktemp("stack") / "home", "spark", "trino") as stack:
+    """A stack with Spark and Trino, and with Superset where a browser can look at it."""
+    services = ["spark", "trino", *(["superset"] if chromium() else [])]
+    with scratch_stack(tmp_path_factory.mktemp("stack") / "home", *services) as stack:
         yield stack
 
 

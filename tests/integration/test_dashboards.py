@@ -27,8 +27,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def superset(played):
     lake, _ = played
-    done = lake.stack("up", "--only", "superset")
-    assert done.returncode == 0, done.stderr
     with open_page() as page:
         yield Superset(page, lake.stack.settings)
 
