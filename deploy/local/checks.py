@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import java
 from .layout import REPO, Layout, say
@@ -17,12 +15,11 @@ _PYTEST_NOTHING_COLLECTED = 5
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the check, the environment it runs in, and whether it runs beside the others."""
+    """One command of the check and the environment that it runs in."""
 
     name: str
     env: str
     words: tuple[str, ...]
-    beside: bool = False
 
 
 LINT = (
@@ -33,7 +30,7 @@ LINT = (
 )
 TESTS = (
     Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration")),
-    Step("airflow", "airflow", ("pytest", "-m", "airflow", "tests/dags", "tests/plugins"), beside=True),
+    Step("airflow", "airflow", ("pytest", "-m", "airflow", "tests/dags", "tests/plugins")),
     # Its tests share one stack and tell one story, so they keep their order.
     Step("integration", "jobs", ("pytest", "-m", "integration", "-p", "no:randomly", "--durations=12")),
 )
@@ -42,20 +39,17 @@ TESTS = (
 def run(layout: Layout, steps: tuple[Step, ...]) -> bool:
     """Run every step, also after one failed, and print one line for each; true when all passed."""
     results = []
-    with ThreadPoolExecutor() as pool:
-        beside = {step: pool.submit(_run, layout, step, captured=True) for step in steps if step.beside}
-        for step in steps:
-            say(f"{step.name}: {' '.join(step.words)}")
-            done = beside[step].result() if step in beside else _run(layout, step)
-            sys.stdout.write(done.output)
-            sys.stdout.flush()
-            if step.words[0] == "pytest" and done.code == _PYTEST_NOTHING_COLLECTED:
-                say(f"{step.name}: no test there")
-                done = replace(done, code=0)
-            results.append((step, done))
-    failed = sum(done.code != 0 for _, done in results)
-    for step, done in results:
-        print(f"{'ok  ' if done.code == 0 else 'FAIL'} {step.name} ({done.seconds:.0f} s)")
+    for step in steps:
+        say(f"{step.name}: {' '.join(step.words)}")
+        started = time.monotonic()
+        code = _run(layout, step)
+        if step.words[0] == "pytest" and code == _PYTEST_NOTHING_COLLECTED:
+            say(f"{step.name}: no test there")
+            code = 0
+        results.append((step, code, time.monotonic() - started))
+    failed = sum(code != 0 for _, code, _ in results)
+    for step, code, seconds in results:
+        print(f"{'ok  ' if code == 0 else 'FAIL'} {step.name} ({seconds:.0f} s)")
     print(f"checks: {len(results) - failed} passed, {failed} failed", flush=True)
     return failed == 0
 
@@ -71,24 +65,7 @@ def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
     return kept | {"TZ": "UTC", "OMP_NUM_THREADS": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
-@dataclass(frozen=True)
-class _Done:
-    code: int
-    seconds: float
-    output: str
-
-
-def _run(layout: Layout, step: Step, *, captured: bool = False) -> _Done:
+def _run(layout: Layout, step: Step) -> int:
     words = [str(layout.bin(step.env, step.words[0])), *step.words[1:]]
-    started = time.monotonic()
-    done = subprocess.run(
-        words,
-        cwd=REPO,
-        env=environment(layout, step.env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if captured else None,
-        stderr=subprocess.STDOUT if captured else None,
-        text=True,
-        check=False,
-    )
-    return _Done(done.returncode, time.monotonic() - started, done.stdout or "")
+    variables = environment(layout, step.env)
+    return subprocess.run(words, cwd=REPO, env=variables, stdin=subprocess.DEVNULL, check=False).returncode
