@@ -27,6 +27,13 @@ PLATFORM = Column(
     nullable=True,
     example="aws",
 )
+LAST_FAILED_RUN_URL = Column(
+    "last_failed_run_url",
+    "string",
+    "Page of that run in its CI system.",
+    nullable=True,
+    example="https://ci.example/run/1",
+)
 STARTED_AT = Column("started_at", "timestamp", "When the run started, UTC.", example="2021-06-21T13:00:00Z")
 RUN_DATE = Column("run_date", "date", "UTC day on which the run started.", example="2021-06-21")
 KNOWN_AT = Column(

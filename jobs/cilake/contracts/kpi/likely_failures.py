@@ -3,6 +3,7 @@
 from cilake.contracts.columns import (
     JOB_KEY,
     JOB_NAME,
+    LAST_FAILED_RUN_URL,
     MODEL_VERSION,
     PLATFORM,
     PREDICTION_DATE,
@@ -31,7 +32,7 @@ TABLE = Table(
         Column("top_reasons", "string", "The strongest reasons, in words.", nullable=True, example="failed in 4 of the last 5 runs"),
         MODEL_VERSION,
         Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when there was none in 28 days.", nullable=True, example="2021-06-21T13:00:00Z"),
-        Column("last_failed_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+        LAST_FAILED_RUN_URL,
     ),
     primary_key=("job_key", "test_key", "prediction_date"),
     write_mode="replace_partition",

@@ -1,6 +1,14 @@
 """How each test did in each job, week by week."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE, TEST_KEY, TEST_NAME
+from cilake.contracts.columns import (
+    JOB_KEY,
+    JOB_NAME,
+    LAST_FAILED_RUN_URL,
+    PLATFORM,
+    RELEASE,
+    TEST_KEY,
+    TEST_NAME,
+)
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(
@@ -28,7 +36,7 @@ TABLE = Table(
         Column("persistent_stretch_count", "bigint", "Failing stretches, begun after another result, that reached their third failure: those are no flips.", unit="stretches", example=0),
         Column("fix_seconds", "double", "Time from the first failure to the first result that is none, over all stretches that ended.", unit="seconds", example=86400.0),
         Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when it never failed.", nullable=True, example="2021-06-21T13:00:00Z"),
-        Column("last_failed_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+        LAST_FAILED_RUN_URL,
     ),
     primary_key=("job_key", "test_key", "week_date"),
     write_mode="replace_partition",
