@@ -3,10 +3,8 @@
 import pytest
 from deploy.local.browser import chromium
 from deploy.local.scratch import scratch_stack
-from tests.integration.recorded_nights import NIGHTS, Lake, end_of, record
+from tests.integration.recorded_nights import NIGHTS, Lake, LateWorld, end_of
 from tests.simulator.conftest import serving
-
-from ciworld.recorded import RecordedWorld
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +18,8 @@ def stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lake(stack, tmp_path_factory):
     """The work on the stack against a simulator that replays two jobs in two dashboards."""
-    world = RecordedWorld(record(tmp_path_factory.mktemp("recorded")))
-    with serving(world, end_of(NIGHTS[0])) as client:
-        yield Lake(stack, client)
+    with serving(LateWorld(tmp_path_factory.mktemp("recorded")), end_of(NIGHTS[0])) as client:
+        yield Lake(stack, client, tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture(scope="session")

@@ -37,17 +37,17 @@ def test_predictions_are_measured_by_the_next_night(played):
     assert [row["scorer"] for row in scorers] == ["base_rate", "last_value", "model", "shrunken_history"]
 
 
-def test_the_same_nights_again_change_nothing(played):
+def test_an_earlier_night_again_changes_nothing(played):
+    """Also where a run of that night became known a day late: the later night brought it up to date."""
     lake, _ = played
     before = lake.contents()
     snapshots = 'select count(*) as n from core."test_results$snapshots"'
     snapshot_count = lake.sql(snapshots)
-    lake.set_clock(NIGHTS[0])
-    assert lake.work("land", "testgrid", NIGHTS[0])["landed"] == 0
-    assert lake.work("build", "core", NIGHTS[0])["core.test_results"] == 0
-    again = lake.play(NIGHTS[1])
-    filled = {"core.test_results", "kpi.daily_job_health", "predictions.test_failure", "predictions.outcomes"}
-    assert {name: again[name] for name in filled} == dict.fromkeys(filled, 0)
+    again = lake.play(NIGHTS[0])
+    assert {name: again[name] for name in again if name in tables()} == dict.fromkeys(
+        (table.address for table in tables().values() if table.namespace in LEDGER[1:]), 0
+    )
+    assert again["landed"] == 0
     assert lake.contents() == before
     assert lake.sql(snapshots) == snapshot_count
 

@@ -98,7 +98,7 @@ BAD: dict[str, dict[str, Sample]] = {
         "probability_not_certain": [{"failure_probability": 1.0}, {"failure_probability": 0.0}],
         "abstains_on_a_minority": [{"abstain_reason": "stale_input"}],
         "scored_after_decision_day": [{"prediction_date": "2021-06-21", "scored_at": "2021-06-20T23:00:00Z"}],
-        "most_rows_have_reasons": [{"top_reasons": None}],
+        "likely_failures_have_reasons": [{"failure_probability": 0.4, "top_reasons": None}],
         "model_version_not_blank": [{"model_version": ""}],
     },
     "predictions.outcomes": {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 from pyiceberg.catalog import Catalog
 
@@ -32,12 +32,16 @@ def auditor(
     """
     # Its import takes seconds of this process, which has nothing to do while Spark writes.
     Thread(target=import_module, args=("great_expectations",), daemon=True).start()
+    one_at_a_time = Lock()
 
     def audit(branch: Branch) -> None:
-        report = validate(branch.table, branch.appended(), validation_id=validation_id, partition_date=day)
-        append_rows(catalog, "ops.validation_results", report.results)
-        if settings.data_docs:
-            write_data_docs(report, Path(settings.data_docs))
+        with one_at_a_time:
+            report = validate(
+                branch.table, branch.appended(), validation_id=validation_id, partition_date=day
+            )
+            append_rows(catalog, "ops.validation_results", report.results)
+            if settings.data_docs:
+                write_data_docs(report, Path(settings.data_docs))
         say(failure_text(report) if report.failures else summary(report))
         if not report.was_successful:
             raise AuditError(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.apps.audit import auditor
 from cilake.apps.progress import say
-from cilake.apps.replace import days_condition, replace_days
+from cilake.apps.replace import Replacement, days_condition, replace_days
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
@@ -137,16 +136,11 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
         say(f"{len(days)} days have new or corrected runs")
         if not days:
             return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0}
+        run_id = f"kpi_{window.start}"
+        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
         results, jobs = spark.table(TEST_RESULTS.identifier), spark.table(CI_JOBS.identifier)
-        common: dict[str, Any] = {"run_id": f"kpi_{window.start}", "day": window.start}
-
         scope = days_condition("run_date", days)
         daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
-        day_rows = replace_days(
-            spark, settings, DAILY_JOB_HEALTH, daily, column="run_date", days=days, **common
-        )
-        say(f"{day_rows:,} rows of {DAILY_JOB_HEALTH.address} written")
-
         weeks = weekly_test_health.affected_weeks(days)
         reach = F.col("run_date").between(
             weeks[0] - timedelta(days=weekly_test_health.LOOKBACK_DAYS), weeks[-1] + timedelta(days=6)
@@ -158,8 +152,8 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             spark.table(TESTS.identifier),
             weeks=weeks,
         )
-        week_rows = replace_days(
-            spark, settings, WEEKLY_TEST_HEALTH, weekly, column="week_date", days=weeks, **common
-        )
-        say(f"{week_rows:,} rows of {WEEKLY_TEST_HEALTH.address} written")
-        return {DAILY_JOB_HEALTH.address: day_rows, WEEKLY_TEST_HEALTH.address: week_rows}
+        answers = [
+            Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
+            Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
+        ]
+        return replace_days(spark, answers, audit=audit, run_id=run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,14 +11,15 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from cilake.apps.audit import auditor
 from cilake.apps.progress import say
-from cilake.apps.replace import days_condition, replace_days
-from cilake.apps.summaries import write_summaries
+from cilake.apps.replace import Replacement, days_condition, replace_days
+from cilake.apps.summaries import summaries
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.lake.catalog import arrow_schema
+from cilake.lake.catalog import arrow_schema, open_catalog
 from cilake.lake.session import spark_session
 from cilake.models.test_failure import evaluate
 from cilake.models.test_failure.spec import MODEL
@@ -44,19 +46,15 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
             say("no prediction to measure yet")
             return {OUTCOMES.address: 0, ACCURACY.address: 0}
         results = spark.table(TEST_RESULTS.identifier).where(F.col("run_date") > F.lit(min(days)))
-        rows = outcomes.transform(predictions, results, model_name=MODEL.name)
-        common: dict[str, Any] = {
-            "column": "prediction_date",
-            "days": days,
-            "run_id": f"measure_{window.start}",
-            "day": window.start,
-        }
-        outcome_count = replace_days(spark, settings, OUTCOMES, rows, **common)
-        say(f"{outcome_count:,} outcomes written")
-        accuracy = _measure(spark, days_condition("prediction_date", days))
-        accuracy_count = replace_days(spark, settings, ACCURACY, accuracy, **common) if accuracy else 0
-        counts = {OUTCOMES.address: outcome_count, ACCURACY.address: accuracy_count}
-        return counts | write_summaries(spark, settings, window, days)
+        run_id = f"measure_{window.start}"
+        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
+        replace = partial(replace_days, spark, audit=audit, run_id=run_id)
+        of_outcomes = outcomes.transform(predictions, results, model_name=MODEL.name)
+        counts = replace([Replacement(OUTCOMES, of_outcomes, "prediction_date", days)])
+        following = summaries(spark, days)
+        if accuracy := _measure(spark, days_condition("prediction_date", days)):
+            following.append(Replacement(ACCURACY, accuracy, "prediction_date", days))
+        return {ACCURACY.address: 0} | counts | replace(following)
 
 
 def _measure(spark: SparkSession, scope: str) -> Any:

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.audit import auditor
+from cilake.apps.progress import say
 from cilake.contracts.model import Table
-from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
 from cilake.lake.schema import conform
-from cilake.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Everything a table should hold for the days, by the date in ``column``."""
+
+    table: Table
+    rows: DataFrame
+    column: str
+    days: list[date]
 
 
 def replace_days(
-    spark: SparkSession,
-    settings: Settings,
-    table: Table,
-    rows: DataFrame,
-    *,
-    column: str,
-    days: list[date],
-    run_id: str,
-    day: date,
-) -> int:
-    """How many rows were written: those of the days that differ from the table's, in place of the table's.
+    spark: SparkSession, replacements: list[Replacement], *, audit: Callable[[Branch], None], run_id: str
+) -> dict[str, int]:
+    """How many rows were written to each table: those of the days that differ, in place of the table's.
 
-    ``rows`` is everything the table should hold for ``days``, by the date in ``column``.
+    The tables must not depend on each other: they are compared and written beside each other, as each is
+    small and mostly waits.
     """
-    rows = conform(rows, table).persist()
+
+    def replace(replacement: Replacement) -> int:
+        count = _replace(spark, replacement, audit, run_id)
+        say(f"{count:,} rows of {replacement.table.address} written")
+        return count
+
+    with ThreadPoolExecutor(len(replacements)) as beside:
+        counts = list(beside.map(replace, replacements))
+    return {replacement.table.address: count for replacement, count in zip(replacements, counts, strict=True)}
+
+
+def _replace(
+    spark: SparkSession, replacement: Replacement, audit: Callable[[Branch], None], run_id: str
+) -> int:
+    table, column = replacement.table, replacement.column
+    rows = conform(replacement.rows, table).persist()
     try:
-        present = spark.table(table.identifier).where(days_condition(column, days))
+        present = spark.table(table.identifier).where(days_condition(column, replacement.days))
         wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
-        changed = [day for day in days if wanted.get(day) != found.get(day)]
+        changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
         if not changed:
             return 0
         scope = days_condition(column, changed)
@@ -46,9 +65,8 @@ def replace_days(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
-        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=day)
         write_audit_publish([open_branch(spark, table, run_id)], write, audit)
-        return spark.table(table.identifier).where(scope).count()
+        return sum(wanted[day][0] for day in changed if day in wanted)
     finally:
         rows.unpersist()
 

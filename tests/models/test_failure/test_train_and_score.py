@@ -202,8 +202,45 @@ def test_reasons_are_readable_and_only_given_when_they_matter(past, model):
     )
     reasons = score.predict(model, pa.concat_tables([broken, calm]))["top_reasons"].to_pylist()
     assert reasons[0][0] == "failed in 4 of last 5 runs"
-    assert "failed in 0 of last 5 runs" not in reasons[1]
+    assert not [text for text in reasons[1] if text.startswith("failed in")]
     assert len(reasons[0]) <= score.MOST_REASONS
+
+
+def test_the_baseline_gives_the_failures_it_counts_as_reasons(past, model):
+    failing = with_values(
+        past.slice(0, 1),
+        own_run_count=30,
+        own_fail_count=6,
+        own_fail_count_5=0,
+        own_fail_count_20=0,
+        own_fail_streak_count=0,
+    )
+    calm = with_values(failing, own_fail_count=0)
+    baseline = replace(model, estimator=None)
+    reasons = score.predict(baseline, pa.concat_tables([failing, calm]))["top_reasons"].to_pylist()
+    assert [[text.split(",")[0] for text in texts] for texts in reasons] == [
+        ["failed in 6 of all 30 runs"],
+        [],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "total", "jobs", "text"),
+    [
+        (2, 8, 1, "failed 2 of 8 times in other jobs in 24 hours, now failing in 1"),
+        (0, 8, 0, "not failing in other jobs: 8 results in 24 hours"),
+        (0, 0, 2, "now failing in 2 other jobs"),
+        (0, 0, 0, "not run in other jobs in 24 hours"),
+    ],
+)
+def test_what_happened_in_other_jobs_is_told_in_words(past, failed, total, jobs, text):
+    row = with_values(
+        past.slice(0, 1),
+        elsewhere_fail_count_24h=failed,
+        elsewhere_result_count_24h=total,
+        elsewhere_failing_job_count=jobs,
+    )
+    assert score.reason_texts(row)["elsewhere"] == [text]
 
 
 def test_scoring_is_fast(past, model):

@@ -20,6 +20,7 @@ ROWS_PER_BLOCK = 100_000
 #: A group of features is a reason if it raises the odds of failure at least by this factor.
 REASON_ODDS = 1.25
 MOST_REASONS = 3
+_FAILED = "failed in"
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -114,9 +115,10 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
     A group of features counts by how much the odds fall when the group is replaced by the values of an
     uneventful test; so a reason is given only if it changed the answer.
     """
-    texts = _texts(features)
+    texts = reason_texts(features)
     if model.estimator is None:
-        return [[text] if text.startswith("failed in") else [] for text in texts["recent"]]
+        past = zip(texts["recent"], texts["history"], strict=True)
+        return [[text for text in both if text.startswith(_FAILED)] for both in past]
     groups = list(texts)
     reasons: list[list[str]] = []
     for start in range(0, len(features), ROWS_PER_BLOCK):
@@ -159,7 +161,7 @@ def _column(features: pa.Table, name: str) -> np.ndarray:
     return values
 
 
-def _texts(features: pa.Table) -> dict[str, list[str]]:
+def reason_texts(features: pa.Table) -> dict[str, list[str]]:
     """Return per group of features what its values say, one text per decision."""
 
     def whole(name: str) -> list[int]:
@@ -176,19 +178,21 @@ def _texts(features: pa.Table) -> dict[str, list[str]]:
         strict=True,
     ):
         if streak > 5:
-            recent.append(f"failed in each of the last {streak} runs")
+            recent.append(f"{_FAILED} each of the last {streak} runs")
         elif last5:
-            recent.append(f"failed in {last5} of last {min(total, 5)} runs")
+            recent.append(f"{_FAILED} {last5} of last {min(total, 5)} runs")
         elif last20:
-            recent.append(f"failed in {last20} of last {min(total, 20)} runs")
+            recent.append(f"{_FAILED} {last20} of last {min(total, 20)} runs")
         else:
             recent.append(f"no failure in last {min(total, 20)} runs")
     history = [
-        f"failed in {failed} of all {total} runs, flip rate {flip} %"
+        f"{_FAILED} {failed} of all {total} runs, flip rate {flip} %"
+        if failed
+        else f"no failure in all {total} runs"
         for failed, total, flip in zip(fails, runs, whole("own_flip_rate"), strict=True)
     ]
     elsewhere = [
-        f"failed {failed} of {total} times in other jobs in 24 hours, now failing in {jobs}"
+        _elsewhere_text(failed, total, jobs)
         for failed, total, jobs in zip(
             whole("elsewhere_fail_count_24h"),
             whole("elsewhere_result_count_24h"),
@@ -202,3 +206,15 @@ def _texts(features: pa.Table) -> dict[str, list[str]]:
         for share, mass in zip(percent, whole("job_mass_failure_count_10"), strict=True)
     ]
     return {"recent": recent, "history": history, "elsewhere": elsewhere, "job": job}
+
+
+def _elsewhere_text(failed: int, total: int, failing_jobs: int) -> str:
+    if not total:
+        return (
+            f"now failing in {failing_jobs} other jobs"
+            if failing_jobs
+            else "not run in other jobs in 24 hours"
+        )
+    if failed or failing_jobs:
+        return f"failed {failed} of {total} times in other jobs in 24 hours, now failing in {failing_jobs}"
+    return f"not failing in other jobs: {total} results in 24 hours"
