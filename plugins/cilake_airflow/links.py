@@ -24,6 +24,7 @@ DASHBOARDS = {
     "core": "ci-health",
     "kpi": "ci-health",
     "kpi.weekly_test_health": "flaky-and-failing-tests",
+    "kpi.failing_pairs": "flaky-and-failing-tests",
     "kpi.likely_failures": "flaky-and-failing-tests",
     "kpi.daily_predictions": "predictions",
     "kpi.calibration_bins": "predictions",

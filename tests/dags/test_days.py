@@ -39,15 +39,29 @@ def test_training_has_one_day_per_week(timetables):
     assert keys(timetables["train_test_failure"], first, last) == ["2026-03-02", "2026-03-09", "2026-03-16"]
 
 
-def test_the_first_run_is_the_coming_midnight_for_the_day_before(timetables):
+@pytest.mark.parametrize("hour", [1, 12, 23])
+def test_the_first_run_is_the_coming_midnight_for_the_day_before(timetables, monkeypatch, hour):
+    from airflow.timetables import trigger
     from airflow.timetables.base import TimeRestriction
 
+    monkeypatch.setattr(trigger, "utcnow", lambda: datetime(2026, 3, 4, hour, tzinfo=UTC))
     info = timetables["ingest_testgrid"].next_dagrun_info_v2(
         last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
     )
-    assert info.run_after > datetime.now(UTC)
-    assert (info.run_after - info.partition_date).days == 1
-    assert info.partition_key == info.partition_date.strftime("%Y-%m-%d")
+    assert info.run_after == datetime(2026, 3, 5, tzinfo=UTC)
+    assert info.partition_key == "2026-03-04"
+
+
+@pytest.mark.parametrize("hour", [7, 12])
+def test_training_waits_for_the_coming_monday(timetables, monkeypatch, hour):
+    from airflow.timetables import trigger
+    from airflow.timetables.base import TimeRestriction
+
+    monkeypatch.setattr(trigger, "utcnow", lambda: datetime(2026, 3, 2, hour, tzinfo=UTC))
+    info = timetables["train_test_failure"].next_dagrun_info_v2(
+        last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
+    )
+    assert info.run_after == datetime(2026, 3, 9, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("key", ["2026-3-1x", "yesterday", "2026-02-30"])

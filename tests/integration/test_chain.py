@@ -52,6 +52,16 @@ def test_an_earlier_night_again_changes_nothing(played):
     assert lake.sql(snapshots) == snapshot_count
 
 
+def test_a_day_that_has_not_begun_at_the_source_is_refused(played):
+    lake, _ = played
+    before = lake.contents()
+    landing = lake.start("land", "testgrid", NIGHTS[-1] + timedelta(days=2))
+    _, said = landing.communicate(timeout=300)
+    assert landing.returncode == 1
+    assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in said
+    assert lake.contents() == before
+
+
 def test_a_killed_build_leaves_the_tables_and_then_builds_the_same(played):
     lake, _ = played
     before = lake.contents()

@@ -75,6 +75,14 @@ BAD: dict[str, dict[str, Sample]] = {
         "week_begins_on_monday": [{"week_date": "2021-06-22"}],
         "names_not_blank": [{"job_name": " "}, {"test_name": ""}],
     },
+    "kpi.failing_pairs": {
+        "together_within_failures": [{"together_count": 5}, {"together_count": 4, "failed_count": 9}],
+        "failures_within_runs": [{"failed_count": 101}],
+        "pair_fails_together": [{"together_count": 2}, {"failure_correlation": 0.4}],
+        "no_pair_with_itself": [{"test_key": 7, "other_test_key": 7}],
+        "week_begins_on_monday": [{"week_date": "2021-06-22"}],
+        "names_not_blank": [{"other_test_name": " "}, {"test_name": ""}],
+    },
     "kpi.likely_failures": {
         "likely_enough": [{"failure_probability": 0.001}, {"failure_probability": 1.0}],
         "names_not_blank": [{"job_name": " "}, {"test_name": ""}],

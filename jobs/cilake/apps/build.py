@@ -15,6 +15,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.daily_job_health import TABLE as DAILY_JOB_HEALTH
+from cilake.contracts.kpi.failing_pairs import TABLE as FAILING_PAIRS
 from cilake.contracts.kpi.weekly_test_health import TABLE as WEEKLY_TEST_HEALTH
 from cilake.contracts.model import Table
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
@@ -25,7 +26,7 @@ from cilake.lake.session import spark_session
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
-from cilake.transforms.kpi import daily_job_health, weekly_test_health
+from cilake.transforms.kpi import daily_job_health, failing_pairs, weekly_test_health
 from cilake.windows import Window
 
 PAYLOADS_PER_BATCH = 4
@@ -135,7 +136,7 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
         days = [row[0] for row in runs.where(landed).select("run_date").distinct().collect()]
         say(f"{len(days)} days have new or corrected runs")
         if not days:
-            return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0}
+            return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0, FAILING_PAIRS.address: 0}
         run_id = f"kpi_{window.start}"
         audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
         results, jobs = spark.table(TEST_RESULTS.identifier), spark.table(CI_JOBS.identifier)
@@ -152,8 +153,14 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             spark.table(TESTS.identifier),
             weeks=weeks,
         )
+        own_weeks = failing_pairs.affected_weeks(days)
+        of_weeks = F.col("run_date").between(own_weeks[0], own_weeks[-1] + timedelta(days=6))
+        pairs = failing_pairs.transform(
+            results.where(of_weeks), runs.where(of_weeks), spark.table(TESTS.identifier)
+        )
         answers = [
             Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
             Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
+            Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks),
         ]
         return replace_days(spark, answers, audit=audit, run_id=run_id)

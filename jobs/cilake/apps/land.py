@@ -22,7 +22,7 @@ from cilake.sources.testgrid.client import Client
 from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
 from cilake.sources.testgrid.parse import collector_paused
 from cilake.sources.testgrid.source import SOURCE
-from cilake.windows import Window
+from cilake.windows import Window, day_start
 
 NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
@@ -86,6 +86,7 @@ def _land_day(settings: Settings, day: date) -> Counter[str]:
             for dashboard, group in groupby(envelopes, key=attrgetter("scope")):
                 count: Counter[str] = Counter()
                 for envelope in group:
+                    _require_begun(day, envelope)
                     batch.envelopes.append(envelope)
                     batch.payload_bytes += len(envelope.payload)
                     count += _count(envelope)
@@ -123,6 +124,15 @@ class _Batch:
             append_payloads(self.catalog, address, chosen, **common)
         append_quarantine(self.catalog, self.envelopes, **common)
         append_receipts(self.catalog, self.counts, source=SOURCE.name, **common)
+
+
+def _require_begun(day: date, envelope: Envelope) -> None:
+    """Nothing, when the day has begun by the source's clock; before, no answer can be about that day."""
+    if envelope.served_at < day_start(day):
+        raise LandingError(
+            f"{day} has not begun: the source's clock says {envelope.served_at:%Y-%m-%d %H:%M} UTC; "
+            "nothing was landed"
+        )
 
 
 def _wait(stored: Future[None] | None) -> None:

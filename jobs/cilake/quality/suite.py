@@ -24,6 +24,7 @@ KEY_SLICES = {"core.test_results": 16, "predictions.test_failure": 4}
 """Tables whose key is checked on a slice, and into how many slices the first key column splits them."""
 
 _MAY_BE_EMPTY = (
+    "kpi.failing_pairs",
     "kpi.likely_failures",
     "kpi.calibration_bins",
     "predictions.outcomes",

@@ -1,0 +1,36 @@
+"""Which tests fail in the same runs, week by week."""
+
+from cilake.contracts.columns import TEST_KEY, TEST_NAME
+from cilake.contracts.model import Column, Table
+
+TABLE = Table(
+    address="kpi.failing_pairs",
+    title="Failing pairs",
+    grain="One row per week and pair of tests that failed together in at least three of the week's runs; each pair twice, once from each test.",
+    description="Tests that fail together often have one cause: mend it once. Only pairs with a correlation of 0.5 or more are kept.",
+    columns=(
+        Column("week_date", "date", "Monday of the week, UTC.", example="2021-06-21"),
+        TEST_KEY,
+        Column("other_test_key", "bigint", "Key of the test it fails with.", example=22),
+        TEST_NAME,
+        Column("other_test_name", "string", "Name of the test it fails with, exactly as served.", example="[sig-api] Discovery"),
+        Column("together_count", "bigint", "Runs in which both failed.", unit="runs", example=3),
+        Column("failed_count", "bigint", "Runs in which the test failed.", unit="runs", example=4),
+        Column("other_failed_count", "bigint", "Runs in which the other test failed.", unit="runs", example=3),
+        Column("run_count", "bigint", "Runs of the week, of all jobs.", unit="runs", example=100),
+        Column("failure_correlation", "double", "Pearson correlation of the two tests' failures over all runs of the week; a test that did not run did not fail.", unit="correlation", example=0.86),
+    ),
+    primary_key=("test_key", "other_test_key", "week_date"),
+    write_mode="replace_partition",
+    partition_by=("months(week_date)",),
+    sort_by=("week_date", "test_key", "other_test_key"),
+    inputs=("core.ci_runs", "core.tests", "core.test_results"),
+    made_by="report_ci_health",
+    freshness_hours=36,
+    caveats=(
+        "Runs with more than 100 failing tests are left out: there the whole run broke, which says nothing about pairs.",
+        "Counts of a pair exist for the weeks in which it failed together; do not add them up as the test's failures.",
+    ),
+    example_query="select test_name, other_test_name, sum(together_count) as together_count, max(failure_correlation) as failure_correlation "
+    "from kpi.failing_pairs where test_key < other_test_key group by 1, 2 order by 3 desc limit 20",
+)  # fmt: skip

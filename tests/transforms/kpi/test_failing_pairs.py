@@ -1,0 +1,78 @@
+"""Failing pairs: tests that fail in the same runs, with Pearson's correlation over all runs of the week."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from tests.builders import make_frame, make_row
+from tests.decoded import rows_of
+
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.transforms.kpi import failing_pairs
+
+pytestmark = pytest.mark.spark
+
+MONDAY = date(2021, 6, 21)
+
+
+def build(spark, failing, *, first=MONDAY):
+    """The table for runs a few hours apart, each given as the list of its failing tests."""
+    runs, results = [], []
+    for number, tests in enumerate(failing):
+        day = (first + timedelta(days=number % 7)).isoformat()
+        known = {"run_key": number, "run_date": day}
+        runs.append(make_row(CI_RUNS, **known))
+        results += [make_row(TEST_RESULTS, **known, test_key=t, test_status="failed") for t in tests]
+        results.append(make_row(TEST_RESULTS, **known, test_key=999, test_status="passed"))
+    names = {test for tests in failing for test in tests}
+    return failing_pairs.transform(
+        make_frame(spark, TEST_RESULTS, results),
+        make_frame(spark, CI_RUNS, runs),
+        make_frame(spark, TESTS, [make_row(TESTS, test_key=t, test_name=f"test {t}") for t in names]),
+    )
+
+
+def test_the_correlation_is_pearsons_over_all_runs(spark):
+    dice = np.random.default_rng(3)
+    cause = dice.random((60, 1)) < 0.2
+    failed = np.hstack([cause, cause ^ (dice.random((60, 3)) < 0.05), dice.random((60, 2)) < 0.2])
+    rows = build(spark, [np.flatnonzero(run).tolist() for run in failed]).collect()
+    found = {(row.test_key, row.other_test_key): row.failure_correlation for row in rows}
+    wanted = np.corrcoef(failed.astype(float).T)
+    together = failed.T.astype(int) @ failed.astype(int)
+    kept = (wanted >= 0.5) & (together >= 3) & ~np.eye(len(wanted), dtype=bool)
+    assert set(found) == set(zip(*np.nonzero(kept), strict=True))
+    assert len(found) >= 6
+    assert found == {pair: pytest.approx(wanted[pair]) for pair in found}
+    first = next(row for row in rows if (row.test_key, row.other_test_key) == (0, 1))
+    assert (first.together_count, first.failed_count) == (together[0, 1], together[0, 0])
+    assert (first.other_failed_count, first.run_count) == (together[1, 1], 60)
+    assert (first.test_name, first.other_test_name, first.week_date) == ("test 0", "test 1", MONDAY)
+
+
+def test_two_common_failures_are_chance(spark):
+    assert build(spark, [[1, 2], [1, 2], [], []]).count() == 0
+    assert build(spark, [[1, 2], [1, 2], [1, 2], []]).count() == 2
+
+
+def test_a_run_that_broke_as_a_whole_says_nothing(spark):
+    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    assert build(spark, [everything] * 3 + [[]]).count() == 0
+    assert build(spark, [everything[1:4]] * 3 + [[]]).count() == 6
+
+
+def test_weeks_are_apart(spark):
+    assert build(spark, [[1, 2]] * 7, first=MONDAY + timedelta(days=5)).count() == 0, "never varies"
+    weeks = build(spark, [[1, 2], [], [1, 2], [], [1, 2], [1, 2], [1, 2]], first=MONDAY - timedelta(days=5))
+    assert {(row.week_date, row.together_count) for row in weeks.collect()} == {
+        (MONDAY - timedelta(days=7), 3)
+    }
+    assert failing_pairs.affected_weeks([date(2021, 6, 27), date(2021, 6, 22)]) == [MONDAY]
+
+
+def test_same_input_same_rows(spark):
+    runs = [[1, 2, 3], [1, 2], [2, 1], [3], []]
+    assert rows_of(build(spark, runs)) == rows_of(build(spark, runs[::-1]))
+    assert build(spark, runs).columns == failing_pairs.TABLE.column_names
