@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import Error, Page, Response, sync_playwright
+from playwright.sync_api import Error, FrameLocator, Page, Response, sync_playwright
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 6000
@@ -175,3 +175,49 @@ class Superset:
             [f"{self.url}/api/v1/chart/data", json.dumps(question)],
         )
         return float(timing[0]), int(timing[1])
+
+
+class AirflowPages:
+    """Airflow with its admin logged in."""
+
+    def __init__(self, page: Page, settings: Mapping[str, str]) -> None:
+        self.page = page
+        self.url = settings["CILAKE_AIRFLOW_URL"]
+        passwords = json.loads(Path(settings["CILAKE_AIRFLOW_PASSWORD_FILE"]).read_text())
+        user = settings["CILAKE_AIRFLOW_USER"]
+        page.goto(self.url)
+        page.locator("input[name=username]").fill(user)
+        page.locator("input[name=password]").fill(passwords[user])
+        page.locator("button[type=submit]").click()
+        page.get_by_test_id("nav-dags-link").wait_for()
+
+    def dags(self) -> list[str]:
+        """The DAGs of the list, opened, in its order."""
+        self.page.get_by_test_id("nav-dags-link").click()
+        self.page.get_by_test_id("dag-card").first.wait_for()
+        return self.page.get_by_test_id("dag-id").all_inner_texts()
+
+    def open_run(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The tasks of the run with their states, its page with the grid opened."""
+        self.page.goto(f"{self.url}/dags/{dag_id}/runs/{quote(run_id)}")
+        names = self.page.get_by_test_id("table-cell-task_display_name")
+        names.first.wait_for()
+        states = self.page.get_by_test_id("table-cell-state").all_inner_texts()
+        return dict(zip(names.all_inner_texts(), (state.strip() for state in states), strict=True))
+
+    def open_links(self, task_id: str) -> dict[str, str]:
+        """The addresses of the extra links by name, the task's details opened from the page of its run."""
+        self.page.get_by_test_id("table-cell-task_display_name").get_by_role("link", name=task_id).click()
+        self.page.get_by_role("link", name="Details", exact=True).click()
+        heading = self.page.get_by_text("Extra Links")
+        heading.wait_for()
+        links = heading.locator("xpath=following::a[starts-with(@href, 'http')]")
+        return {link.inner_text(): link.get_attribute("href") or "" for link in links.all()}
+
+    def open_menu(self, name: str) -> FrameLocator:
+        """The page behind our entry of the menu *Browse*, inside Airflow's own."""
+        self.page.get_by_text("Browse", exact=True).click()
+        self.page.get_by_role("menuitem", name=name).click()
+        frame = self.page.frame_locator("iframe")
+        frame.locator("h1").first.wait_for()
+        return frame

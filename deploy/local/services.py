@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.images import start_s3
+
 from deploy import templates
 
 from . import java, postgres, processes, superset, trino
@@ -60,17 +62,26 @@ def _s3_command(layout: Layout, settings: Settings) -> list[str]:
     base = int(settings["CILAKE_PORT_S3"])
     words = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
     words += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
-    words += ["-s3.port.lance=0"]
+    words += ["-s3.port.lance=0", f"-s3.config={_s3_identities(layout)}"]
     return words + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
+
+
+def _s3_identities(layout: Layout) -> Path:
+    return layout.run / "s3" / "identities.json"
+
+
+def _s3_files(layout: Layout, settings: Settings) -> dict[Path, str]:
+    """Who may do what, as in the containers: one key writes, the other only reads."""
+    return {_s3_identities(layout): json.dumps(start_s3.identities(settings, _bucket(settings)))}
 
 
 def _s3_environment(layout: Layout, settings: Settings) -> dict[str, str]:
     (layout.data / "s3").mkdir(parents=True, exist_ok=True)
-    return {
-        "AWS_ACCESS_KEY_ID": settings["CILAKE_S3_ACCESS_KEY"],
-        "AWS_SECRET_ACCESS_KEY": settings["CILAKE_S3_SECRET_KEY"],
-        "S3_BUCKET": settings["CILAKE_WAREHOUSE"].split("/")[2],
-    }
+    return {"S3_BUCKET": _bucket(settings)}
+
+
+def _bucket(settings: Settings) -> str:
+    return settings["CILAKE_WAREHOUSE"].split("/")[2]
 
 
 def _s3_healthy(layout: Layout, settings: Settings) -> bool:
@@ -205,7 +216,14 @@ SERVICES = (
         ports=_own_port("CILAKE_PORT_POSTGRES"),
         stop_signal="INT",  # PostgreSQL's fast shutdown
     ),
-    Service("s3", _s3_command, _s3_healthy, environment=_s3_environment, ports=_s3_ports),
+    Service(
+        "s3",
+        _s3_command,
+        _s3_healthy,
+        environment=_s3_environment,
+        files=_s3_files,
+        ports=_s3_ports,
+    ),
     Service(
         "spark",
         _spark_command,

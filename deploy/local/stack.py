@@ -272,7 +272,12 @@ def urls(layout: Layout, *, as_json: bool) -> None:
         ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
         ("PostgreSQL", settings["CILAKE_CATALOG_URI"], "iceberg", f"{secrets} (CILAKE_CATALOG_PASSWORD)"),
-        ("S3", settings["CILAKE_S3_ENDPOINT"], "CILAKE_S3_ACCESS_KEY", f"{secrets} (CILAKE_S3_SECRET_KEY)"),
+        (
+            "S3",
+            settings["CILAKE_S3_ENDPOINT"],
+            "CILAKE_S3_READER_ACCESS_KEY",
+            f"{secrets} (CILAKE_S3_READER_SECRET_KEY)",
+        ),
         (
             "Spark Connect",
             settings["CILAKE_SPARK_REMOTE"],

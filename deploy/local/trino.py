@@ -53,6 +53,9 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "CILAKE_TRINO_DISCOVERY": settings["CILAKE_TRINO_URL"],
         "CILAKE_TRINO_QUERY_MEMORY": "400MB",
         "CILAKE_TRINO_HEADROOM": "250MB",
+        # Its catalog is read-only, and so is its key.
+        "CILAKE_S3_ACCESS_KEY": settings["CILAKE_S3_READER_ACCESS_KEY"],
+        "CILAKE_S3_SECRET_KEY": settings["CILAKE_S3_READER_SECRET_KEY"],
     }
     wanted = templates.asked_for("".join(files(layout, settings).values()))
     return {name: own[name] if name in own else settings[name] for name in wanted}

@@ -115,4 +115,9 @@ def _read(path: Path) -> Settings:
     except OSError as error:
         raise SettingsError(f"cannot read the settings in {path}: {error.strerror}") from None
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return read_settings({name: value for name, value in pairs})
+    given = {name: value for name, value in pairs}
+    # Whoever looks for a lake wants to read it: the key that cannot write is enough.
+    for name in ("ACCESS_KEY", "SECRET_KEY"):
+        if reader := given.get(f"CILAKE_S3_READER_{name}"):
+            given[f"CILAKE_S3_{name}"] = reader
+    return read_settings(given)

@@ -13,8 +13,8 @@ OWNER = "data-platform"
 KEY_FORMAT = "%Y-%m-%d"
 SPARK_POOL = "spark"  # made from deploy/airflow/pools.json; a task of a pool that is not there never runs
 DEFAULT_POOL = "default_pool"
-# Not False: Airflow 3.3 takes that for its default, with which a DAG that is switched on within a tenth of the
-# interval after a tick starts the run of that tick, too.
+# Not False: Airflow 3.3 takes that for its default, with which a DAG that is switched on within a tenth of
+# the interval after a tick starts the run of that tick, too.
 AT_THE_TICK = timedelta(0)
 TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 

@@ -16,7 +16,7 @@ from cilake import cli
 from cilake.client import lake as module
 from cilake.contracts import registry
 from cilake.lake.catalog import arrow_schema, create_tables
-from cilake.settings import Settings, SettingsError
+from cilake.settings import Settings, SettingsError, find_settings
 
 HEALTH = registry.table("kpi.daily_job_health")
 DAYS = ["2021-05-31", "2021-06-01", "2021-06-02"]
@@ -134,3 +134,19 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
     assert "wrote 6 rows" in capsys.readouterr().err
     assert cli.main(["describe", "kpi.daily_job_helth"]) == 1
     assert "nearest: kpi.daily_job_health" in capsys.readouterr().err
+
+
+def test_readers_take_the_key_that_cannot_write(tmp_path):
+    file = tmp_path / "settings.env"
+    keys = {
+        "ACCESS_KEY": "writer",
+        "SECRET_KEY": "secret",
+        "READER_ACCESS_KEY": "reader",
+        "READER_SECRET_KEY": "own",
+    }
+    file.write_text("".join(f"CILAKE_S3_{name}={value}\n" for name, value in keys.items()))
+    found = find_settings(file)
+    assert (found.s3_access_key, found.s3_secret_key) == ("reader", "own")
+    file.write_text("CILAKE_S3_ACCESS_KEY=given\nCILAKE_S3_SECRET_KEY=to-me\n")
+    found = find_settings(file)
+    assert (found.s3_access_key, found.s3_secret_key) == ("given", "to-me")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from deploy.local.airflow_client import Airflow
+from deploy.local.browser import AirflowPages, chromium, open_page
 from deploy.local.errors import StackError
+from deploy.local.layout import REPO
 
 from cilake.quality.report import failure_text
 from cilake.quality.run import Failure, Report
@@ -249,3 +251,36 @@ def test_a_backfill_that_cannot_be_is_refused(operator, change):
     }
     with pytest.raises(StackError, match=r": 4[02]\d "):
         operator.call("POST", "/backfills", body | change)
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
+def test_an_operator_finds_the_way_in_a_browser(operator, stack):
+    """The list of DAGs, a run's grid, our links, the data docs and the table pages; pictures are kept."""
+    run_id = operator.run("refine_ci", partition_key="2026-05-01")
+    operator.task("refine_ci", run_id, "success")
+    with open_page() as page:
+        airflow = AirflowPages(page, stack.settings)
+        assert airflow.dags() == sorted((*CHAIN, *BY_CLOCK[1:]))
+        photograph(page, "airflow-dags")
+
+        assert airflow.open_run("refine_ci", run_id) == {"build_core": "Success"}
+        assert page.get_by_test_id(f"grid-{run_id}-build_core").is_visible()
+        links = airflow.open_links("build_core")
+        assert sorted(links) == ["Data docs", "Run log", "Superset dashboard", "Table page"]
+        photograph(page, "airflow-links")
+        page.goto(links["Table page"])
+        assert page.locator("h1").inner_text() == "Tables"
+        page.get_by_role("link", name="core.test_results").first.click()
+        assert "One row per test" in page.locator("body").inner_text()
+
+        page.goto(airflow.url)
+        docs = airflow.open_menu("Data docs")
+        assert "core.test_results" in docs.locator("body").inner_text()
+        docs.get_by_role("link", name="core.test_results").click()
+        docs.get_by_text("rules hold").first.wait_for()
+        photograph(page, "data-docs")
+
+
+def photograph(page, name):
+    page.wait_for_timeout(500)  # what slides in
+    page.screenshot(path=REPO / ".local" / "pictures" / f"{name}.png")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from deploy.local.scratch import Scratch
+from pyarrow.fs import S3FileSystem
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +60,35 @@ def test_no_secret_is_on_a_command_line(stack):
     lines = "\n".join(processes(stack))
     assert lines
     assert not [secret for secret in secrets if secret in lines]
+
+
+def test_the_readers_key_reads_and_cannot_write(stack):
+    settings = stack.settings
+
+    def storage(prefix):
+        return S3FileSystem(
+            access_key=settings[f"{prefix}_ACCESS_KEY"],
+            secret_key=settings[f"{prefix}_SECRET_KEY"],
+            endpoint_override=settings["CILAKE_S3_ENDPOINT"],
+            region=settings["CILAKE_S3_REGION"],
+        )
+
+    def write(storage, path):
+        with storage.open_output_stream(path) as stream:
+            stream.write(b"x")
+
+    writer, reader = storage("CILAKE_S3"), storage("CILAKE_S3_READER")
+    write(writer, "lake/probe")
+    assert reader.open_input_stream("lake/probe").read() == b"x"
+    for refused in (
+        lambda: write(reader, "lake/probe"),
+        lambda: write(reader, "lake/other"),
+        lambda: reader.delete_file("lake/probe"),
+    ):
+        with pytest.raises(OSError, match=r"ACCESS_DENIED|AccessDenied|Access Denied"):
+            refused()
+    assert writer.open_input_stream("lake/probe").read() == b"x"
+    writer.delete_file("lake/probe")
 
 
 def test_a_killed_service_comes_back(stack):
