@@ -32,10 +32,14 @@ FLIP_VECTORS = [
 
 
 def build(spark, codes, *, weeks=(MONDAY,), first=None, step=timedelta(hours=6)):
+    """The table from a test's codes in time, as far as the weeks reach."""
     first = first or datetime(2021, 6, 21, tzinfo=UTC)
     runs, results = [], []
+    reach = min(weeks) - timedelta(days=weekly_test_health.LOOKBACK_DAYS)
     for number, code in enumerate(codes):
         started = first + number * step
+        if started.date() < reach:
+            continue
         known = {
             "run_key": 100 + number,
             "started_at": started.isoformat(),
@@ -77,6 +81,19 @@ def test_a_week_continues_what_the_weeks_before_it_began(spark):
     assert after.fix_seconds == 2 * 86400
     (only,) = build(spark, [1, 12, 12, 1], **options | {"weeks": [MONDAY]}).collect()
     assert only == after, "a week built alone equals the week built with others"
+
+
+@pytest.mark.parametrize("codes", [[1, *[12] * 38, 1], [12, 1, *[12] * 19, *[1] * 9, *[12] * 9, 1]], ids=len)
+def test_a_long_stretch_is_the_same_whatever_is_built_with_the_week(spark, codes):
+    weeks = [MONDAY + timedelta(days=7 * number) for number in range(6)]
+    options = {"first": datetime(2021, 6, 21, 5, tzinfo=UTC), "step": timedelta(days=1)}
+    together = {row.week_date: row for row in build(spark, codes, weeks=weeks, **options).collect()}
+    apart = {week: build(spark, codes, weeks=[week], **options).collect() for week in together}
+    assert apart == {week: [row] for week, row in together.items()}
+    days = weekly_test_health.LOOKBACK_DAYS
+    assert max(row.fix_seconds for row in together.values()) == days * 86400, (
+        "counted as far as one looks back"
+    )
 
 
 def test_what_never_ran_to_an_end_has_no_row_and_empty_input_none(spark):

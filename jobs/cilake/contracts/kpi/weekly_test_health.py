@@ -46,7 +46,7 @@ TABLE = Table(
     made_by="report_ci_health",
     freshness_hours=36,
     caveats=(
-        "What came before a result is looked for in the 14 days before the week: a stretch that is older seems to begin there.",
+        "What came before a result is looked for in the 14 days before it: a failing stretch that is older counts from its first failure in them.",
         "TestGrid's flip rate is (flaky_count + broken_count - persistent_stretch_count) / result_count.",
     ),
     example_query="select test_name, sum(flaky_count) * 1.0 / sum(result_count) as flake_ratio, sum(result_count) as result_count "

@@ -11,7 +11,7 @@ from cilake.contracts.columns import FAILING, PASSING
 from cilake.contracts.kpi.weekly_test_health import TABLE
 
 LOOKBACK_DAYS = 14
-"""How far before a week its results' predecessors are looked for."""
+"""How far before a result its predecessors are looked for, whatever else is at hand."""
 
 
 def affected_weeks(days: list[date]) -> list[date]:
@@ -26,7 +26,8 @@ def transform(
 ) -> DataFrame:
     """Rows of ``kpi.weekly_test_health`` for these weeks (Mondays).
 
-    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of the last.
+    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of the last; what
+    they hold before that changes nothing.
     """
     ran = results.where(F.col("test_status").isin(*PASSING, *FAILING, "flaky")).select(
         "job_key",
@@ -83,14 +84,27 @@ _EVENTS = {
 def _stretches(sequences: DataFrame) -> DataFrame:
     """Each result with its part in a failing stretch, and when the stretch before it began."""
     of_test = Window.partitionBy("job_key", "test_key").orderBy("started_at", "run_key")
+    lookback = F.expr(f"INTERVAL {LOOKBACK_DAYS} DAYS")
+
+    def failed_before(back: int) -> Column:
+        is_near = F.lag("started_at", back).over(of_test) >= F.col("started_at") - lookback
+        return F.when(is_near, F.lag("failed", back).over(of_test)).alias(f"failed_{back}")
+
     # Whether the three results before it failed; null before the first one, which can neither break nor flip.
     ordered = sequences.select(
-        "*", *[F.lag("failed", back).over(of_test).alias(f"failed_{back}") for back in (1, 2, 3)]
+        "*", F.unix_micros("started_at").alias("started_micros"), *map(failed_before, (1, 2, 3))
     )
     was_failing = F.coalesce("failed_1", F.lit(False))
     goes_on = F.col("failed") & was_failing
     begins = F.col("failed") & ~was_failing
-    until_now = of_test.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    until_now = (
+        Window.partitionBy("job_key", "test_key")
+        .orderBy("started_micros")
+        .rangeBetween(-LOOKBACK_DAYS * 86_400_000_000, Window.currentRow)
+    )
+    # A stretch that began earlier is counted from its first failure in reach.
+    began = F.max(F.when(begins, F.col("started_at"))).over(until_now)
+    first_failed = F.min(F.when(F.col("failed"), F.col("started_at"))).over(until_now)
     return ordered.withColumns(
         {
             "begins": begins,
@@ -98,7 +112,7 @@ def _stretches(sequences: DataFrame) -> DataFrame:
             "breaks": begins & F.col("failed_1").isNotNull(),
             "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
             "is_third": goes_on & F.col("failed_2") & ~F.col("failed_3"),
-            "failing_since": F.last(F.when(begins, F.col("started_at")), ignorenulls=True).over(until_now),
+            "failing_since": F.coalesce(began, first_failed),
         }
     )
 
