@@ -35,7 +35,7 @@ def test_a_run_is_recorded_for_each_table_with_what_it_wrote(catalog):
     counts = {"kpi.daily_job_health": 3}
     assert run_recorded(lambda settings, window: counts, Settings(), WINDOW, **ROLE) == counts
     rows = {row["table_address"]: row for row in recorded(catalog)}
-    assert set(rows) == MADE and len(MADE) == 2
+    assert set(rows) == MADE and len(MADE) > 1
     daily, weekly = rows["kpi.daily_job_health"], rows["kpi.weekly_test_health"]
     assert (daily["written_count"], weekly["written_count"]) == (3, None)
     assert (daily["update_status"], daily["error_type"], daily["slo_hours"]) == ("succeeded", None, 36)
