@@ -43,6 +43,11 @@ def parse_day(text: str) -> date:
         raise ValueError(f"{text!r} is not a day; expected YYYY-MM-DD") from None
 
 
+def mondays(days: list[date]) -> list[date]:
+    """The Mondays of the weeks of these days, in order."""
+    return sorted({day - timedelta(days=day.weekday()) for day in days})
+
+
 def day_start(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime.combine(day, time.min, tzinfo=UTC)

@@ -282,5 +282,4 @@ def test_an_operator_finds_the_way_in_a_browser(operator, stack):
 
 
 def photograph(page, name):
-    page.wait_for_timeout(500)  # what slides in
-    page.screenshot(path=REPO / ".local" / "pictures" / f"{name}.png")
+    page.screenshot(animations="disabled", path=REPO / ".local" / "pictures" / f"{name}.png")

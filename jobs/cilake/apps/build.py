@@ -27,7 +27,7 @@ from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
 from cilake.transforms.kpi import daily_job_health, failing_pairs, weekly_test_health
-from cilake.windows import Window
+from cilake.windows import Window, mondays
 
 PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
@@ -153,7 +153,7 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             spark.table(TESTS.identifier),
             weeks=weeks,
         )
-        own_weeks = failing_pairs.affected_weeks(days)
+        own_weeks = mondays(days)
         of_weeks = F.col("run_date").between(own_weeks[0], own_weeks[-1] + timedelta(days=6))
         pairs = failing_pairs.transform(
             results.where(of_weeks), runs.where(of_weeks), spark.table(TESTS.identifier)

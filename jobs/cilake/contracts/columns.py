@@ -13,6 +13,7 @@ JOB_NAME = Column(
 TEST_NAME = Column(
     "test_name", "string", "Name of the test, exactly as served.", example="[sig-arch] Monitor cluster"
 )
+WEEK_DATE = Column("week_date", "date", "Monday of the week, UTC.", example="2021-06-21")
 RELEASE = Column(
     "release",
     "string",

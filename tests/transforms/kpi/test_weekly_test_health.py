@@ -11,6 +11,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.transforms.kpi import weekly_test_health
+from cilake.windows import mondays
 
 pytestmark = pytest.mark.spark
 
@@ -112,4 +113,8 @@ def test_weeks_that_depend_on_a_day():
         date(2021, 6, 21),
         date(2021, 6, 28),
         date(2021, 7, 5),
+    ]
+    assert mondays([date(2021, 6, 27), date(2021, 7, 1), date(2021, 6, 21)]) == [
+        date(2021, 6, 21),
+        date(2021, 6, 28),
     ]

@@ -1,6 +1,6 @@
 """Which tests fail in the same runs, week by week."""
 
-from cilake.contracts.columns import TEST_KEY, TEST_NAME
+from cilake.contracts.columns import TEST_KEY, TEST_NAME, WEEK_DATE
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(
@@ -9,7 +9,7 @@ TABLE = Table(
     grain="One row per week and pair of tests that failed together in at least three of the week's runs; each pair twice, once from each test.",
     description="Tests that fail together often have one cause: mend it once. Only pairs with a correlation of 0.5 or more are kept.",
     columns=(
-        Column("week_date", "date", "Monday of the week, UTC.", example="2021-06-21"),
+        WEEK_DATE,
         TEST_KEY,
         Column("other_test_key", "bigint", "Key of the test it fails with.", example=22),
         TEST_NAME,

@@ -8,6 +8,7 @@ from cilake.contracts.columns import (
     RELEASE,
     TEST_KEY,
     TEST_NAME,
+    WEEK_DATE,
 )
 from cilake.contracts.model import Column, Table
 
@@ -20,7 +21,7 @@ TABLE = Table(
     columns=(
         JOB_KEY,
         TEST_KEY,
-        Column("week_date", "date", "Monday of the week, UTC.", example="2021-06-21"),
+        WEEK_DATE,
         JOB_NAME,
         TEST_NAME,
         RELEASE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -14,11 +12,6 @@ MOST_FAILURES = 100
 """A run with more failing tests broke as a whole; its pairs would outnumber all others."""
 LEAST_TOGETHER = 3
 LEAST_CORRELATION = 0.5
-
-
-def affected_weeks(days: list[date]) -> list[date]:
-    """The Mondays of the weeks of these days."""
-    return sorted({day - timedelta(days=day.weekday()) for day in days})
 
 
 def transform(results: DataFrame, runs: DataFrame, tests: DataFrame) -> DataFrame:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.columns import FAILING, PASSING
 from cilake.contracts.kpi.weekly_test_health import TABLE
+from cilake.windows import mondays
 
 LOOKBACK_DAYS = 14
 """How far before a result its predecessors are looked for, whatever else is at hand."""
@@ -16,9 +17,8 @@ LOOKBACK_DAYS = 14
 
 def affected_weeks(days: list[date]) -> list[date]:
     """The Mondays of all weeks whose rows depend on results of these days."""
-    mondays = {day - timedelta(days=day.weekday()) for day in days}
     later = range(0, LOOKBACK_DAYS + 1, 7)
-    return sorted({monday + timedelta(days=offset) for monday in mondays for offset in later})
+    return sorted({monday + timedelta(days=offset) for monday in mondays(days) for offset in later})
 
 
 def transform(
