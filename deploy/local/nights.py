@@ -24,11 +24,11 @@ from .errors import StackError
 from .layout import Layout, say
 from .trino_client import ask
 
-INGEST, TRAIN = "ingest_testgrid", "train_test_failure"
+INGEST, TRAIN, MAINTAIN = "ingest_testgrid", "train_test_failure", "maintain_lake"
 FOLLOWING = ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
 CHAIN = (INGEST, *FOLLOWING)
-ALL = (*CHAIN, TRAIN)
-BY_CLOCK = (INGEST, TRAIN)
+ALL = (*CHAIN, TRAIN, MAINTAIN)
+BY_CLOCK = (INGEST, TRAIN, MAINTAIN)
 
 DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 COUNTED = (
@@ -45,6 +45,7 @@ COUNTED = (
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
+UPKEEP_SECONDS = 1800
 NEWS_SECONDS = 20
 POLL_SECONDS = 1.0
 """Between two looks at the runs: each look costs the API server time that the work then lacks."""
@@ -101,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
                 for number in range(arguments.nights or 1)
             ]
+            _maintain(airflow, played[-1].day)
         finally:
             # What follows the clock of the machine must not ask the simulator for the real yesterday.
             for dag_id in BY_CLOCK:
@@ -223,6 +225,12 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     seconds = time.monotonic() - started
     say(f"night {key}: done in {seconds:.0f} s")
     return Night(key, counts, seconds)
+
+
+def _maintain(airflow: Airflow, key: str) -> None:
+    """Leave the tables as a lake has them that is looked after: nights leave many small files."""
+    run_id = airflow.trigger(MAINTAIN, key)
+    _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + UPKEEP_SECONDS, {})
 
 
 def _not_in(known: set[str]) -> Callable[[str], bool]:

@@ -24,6 +24,7 @@ VERBS = {
     ("train", "test_failure"): ("cilake.apps.train", "train_test_failure", "train_test_failure"),
     ("score", "test_failure"): ("cilake.apps.score", "score_test_failure", "score_test_failure"),
     ("measure", "test_failure"): ("cilake.apps.measure", "measure_test_failure", "measure_predictions"),
+    ("maintain", "lake"): ("cilake.apps.maintain", "maintain_lake", "maintain_lake"),
 }
 READING = {
     "tables": "the tables, with their rows and newest change",
@@ -38,6 +39,7 @@ HELP = {
     "train": "train a challenger and promote it if it passes the gate",
     "score": "tonight's predictions",
     "measure": "outcomes and accuracy of past predictions",
+    "maintain": "merge small files, remove old snapshots and files that nothing needs",
 }
 
 

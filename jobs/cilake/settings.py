@@ -41,6 +41,7 @@ class Settings:
     landing_seconds: int = 1800
     landing_concurrency: int = 8
     rejected_ratio: float = 0.1
+    snapshot_days: int = 30
 
     @property
     def dashboard_patterns(self) -> list[str]:

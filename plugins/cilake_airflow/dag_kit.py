@@ -1,4 +1,4 @@
-"""What all DAGs share: the asset of a table, the two schedules, the parameter and the defaults."""
+"""What all DAGs share: the asset of a table, the schedules, the parameter and the defaults."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def each_day() -> CronPartitionTimetable:
     """
     return CronPartitionTimetable(
         "0 0 * * *", timezone="UTC", run_offset=-1, run_immediately=AT_THE_TICK, key_format=KEY_FORMAT
+    )
+
+
+def each_morning() -> CronPartitionTimetable:
+    """The schedule of upkeep: at four UTC, when the night of the day that ended is over."""
+    return CronPartitionTimetable(
+        "0 4 * * *", timezone="UTC", run_offset=-1, run_immediately=AT_THE_TICK, key_format=KEY_FORMAT
     )
 
 
@@ -72,7 +79,7 @@ def dag_defaults(tier: int, *, writes: str, by_clock: bool = False, pool: str = 
 
     Args:
         tier: how urgent it is when the DAG is red.
-        writes: the namespace of its tables, a tag to filter by.
+        writes: the namespace of its tables, a tag to filter by; ``all`` for upkeep, which makes no table.
         by_clock: whether the clock starts it, and not a table.
         pool: where its tasks wait for a slot; work without Spark needs none of Spark's.
 

@@ -39,6 +39,20 @@ def test_training_has_one_day_per_week(timetables):
     assert keys(timetables["train_test_failure"], first, last) == ["2026-03-02", "2026-03-09", "2026-03-16"]
 
 
+@pytest.mark.parametrize("hour", [3, 5])
+def test_upkeep_is_for_the_day_before(timetables, monkeypatch, hour):
+    from airflow.timetables import trigger
+    from airflow.timetables.base import TimeRestriction
+
+    monkeypatch.setattr(trigger, "utcnow", lambda: datetime(2026, 3, 4, hour, tzinfo=UTC))
+    info = timetables["maintain_lake"].next_dagrun_info_v2(
+        last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
+    )
+    coming = 4 if hour < 4 else 5
+    assert info.run_after == datetime(2026, 3, coming, 4, tzinfo=UTC)
+    assert info.partition_key == f"2026-03-0{coming - 1}"
+
+
 @pytest.mark.parametrize("hour", [1, 12, 23])
 def test_the_first_run_is_the_coming_midnight_for_the_day_before(timetables, monkeypatch, hour):
     from airflow.timetables import trigger

@@ -96,14 +96,14 @@ FORKS.set_forkserver_preload(
 )
 
 
-def run_command(words, environment, out, err):
-    """``cilake`` with these words as a process has it: its own variables and files."""
+def run_alone(function, arguments, environment, out, err):
+    """The function as a process has it: its own variables and files; what it returns is the exit code."""
     os.environ.clear()
     os.environ.update(environment)
     for path, number in ((out, 1), (err, 2)):
         with path.open("w") as file:
             os.dup2(file.fileno(), number)
-    sys.exit(cli.main(words))
+    sys.exit(function(*arguments))
 
 
 class Lake:
@@ -126,11 +126,18 @@ class Lake:
     def work(self, verb, address, day, end=None):
         """What the command counted, for a day or for all days before ``end``."""
         words = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
+        return self.run(cli.main, words)
+
+    def run(self, function, *arguments):
+        """What the function prints, as JSON, in a process with the settings of the stack."""
         out, err = self.folder / "out", self.folder / "err"
-        process = FORKS.Process(target=run_command, args=(words, self.environment, out, err))
+        process = FORKS.Process(target=run_alone, args=(function, arguments, self.environment, out, err))
         process.start()
-        process.join(300)
-        assert process.exitcode == 0, (words, process.exitcode, err.read_text())
+        try:
+            process.join(300)
+            assert process.exitcode == 0, (arguments, process.exitcode, err.read_text())
+        finally:
+            process.kill()
         return json.loads(out.read_text())
 
     def set_clock(self, day):

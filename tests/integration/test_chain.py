@@ -3,13 +3,18 @@
 The tests go through one story in the order they are written: each night finds what the ones before left.
 """
 
+import json
 import signal
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.integration.recorded_nights import CHAIN, LATER, LEDGER, NIGHTS, TESTS, end_of, results_until
 
+from cilake.apps.maintain import MERGE_AT, maintain_table, remove_orphans
 from cilake.contracts.registry import tables
+from cilake.lake.catalog import open_catalog
+from cilake.lake.session import spark_session
+from cilake.settings import read_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -96,3 +101,66 @@ def test_a_backfill_of_a_range_gives_each_key_once(played):
         assert doubled == [], table.address
     days = lake.sql("select distinct prediction_date from predictions.test_failure order by 1")
     assert [row["prediction_date"] for row in days] == [day.isoformat() for day in NIGHTS + LATER]
+
+
+def test_upkeep_leaves_few_files_and_every_row(played):
+    lake, _ = played
+    counted = (
+        "select count(*) as n, checksum(row(table_address, command, started_at)) as c from ops.table_updates"
+    )
+    before, records = lake.contents(), lake.sql(counted)
+    assert small_files(lake, "ops.table_updates") >= MERGE_AT
+    counts = lake.work("maintain", "lake", LATER[1])
+    assert counts["merged_files"] >= MERGE_AT
+    assert lake.contents() == before
+    assert lake.sql(counted) == records
+    assert {name: n for name in tables() if (n := small_files(lake, name)) >= MERGE_AT} == {}
+    sunday = LATER[1] + timedelta(days=(6 - LATER[1].weekday()) % 7)
+    assert lake.work("maintain", "lake", sunday) == dict.fromkeys(counts, 0), "nothing is left to do"
+
+
+def small_files(lake, address):
+    """The number of files in the partition that has most, all of them small here."""
+    namespace, name = address.split(".")
+    partitioned = ", partition" if tables()[address].partition_by else ""
+    files = f'select count(*) as n from {namespace}."{name}$files" group by spec_id{partitioned}'
+    return max((int(row["n"]) for row in lake.sql(files)), default=0)
+
+
+def test_upkeep_removes_what_killed_runs_left_and_nothing_that_may_be_in_use(played):
+    lake, _ = played
+    before = lake.contents()
+    at_once, later = lake.run(look_after_a_killed_run)
+    assert at_once == {"counts": {}, "orphans": 0, "left": True, "branch": True}
+    assert later["counts"]["removed_branches"] == 1
+    assert later["counts"]["removed_snapshots"] >= 1
+    assert later["orphans"] == 1
+    assert not later["left"] and not later["branch"]
+    assert lake.contents() == before
+
+
+def look_after_a_killed_run():
+    """Print what upkeep does at once and four days later with a branch and a file nobody will ask for."""
+    settings, kept = read_settings(), tables()["kpi.daily_job_health"]
+    catalog, now = open_catalog(settings), datetime.now(UTC)
+    left = f"{catalog.load_table(kept.address).location()}/data/killed.parquet"
+    found = []
+    with spark_session(settings, app_name="upkeep") as spark:
+        spark.sql(f"ALTER TABLE {kept.identifier} CREATE BRANCH audit_killed")
+        rows = spark.table(kept.identifier).limit(1)
+        rows.writeTo(f"{kept.identifier}.branch_audit_killed").append()
+        files = catalog.load_table(kept.address).io
+        with files.new_output(left).create() as file:
+            file.write(b"half a file")
+        for instant in (now, now + timedelta(days=4)):
+            present = catalog.load_table(kept.address)
+            counts = maintain_table(spark, kept.identifier, present, expires_at=instant, now=instant)
+            found.append(
+                {
+                    "counts": counts,
+                    "orphans": remove_orphans(spark, kept.identifier, now=instant),
+                    "left": files.new_input(left).exists(),
+                    "branch": "audit_killed" in catalog.load_table(kept.address).refs(),
+                }
+            )
+    print(json.dumps(found))

@@ -6,6 +6,7 @@ Pictures of what was seen are in ``.local/pictures``.
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from deploy.local import superset as superset_stack
@@ -35,6 +36,14 @@ def test_every_dashboard_of_the_files_is_there(superset):
     files = (superset_stack.DASHBOARDS / "dashboards").glob("*.yaml")
     slugs = sorted(yaml.safe_load(path.read_text())["slug"] for path in files)
     assert superset.dashboards() == slugs == SLUGS
+
+
+def test_the_report_of_the_login_page_cannot_undo_a_login(superset):
+    """It may be answered after the login: a cookie with it would replace the one of the login."""
+    with httpx.Client(base_url=superset.url) as visitor:
+        assert visitor.get("/login/").status_code == 200
+        answer = visitor.post("/superset/log/", params={"explode": "events"}, data={"events": "[]"})
+    assert (answer.status_code, answer.headers.get("set-cookie")) == (204, None)
 
 
 @pytest.mark.parametrize("slug", SLUGS)

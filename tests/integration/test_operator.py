@@ -20,7 +20,7 @@ from cilake.quality.run import Failure, Report
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-BY_CLOCK = ("ingest_testgrid", "train_test_failure")
+BY_CLOCK = ("ingest_testgrid", "train_test_failure", "maintain_lake")
 CHAIN = ("ingest_testgrid", "refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
 WORK = """#!{python}
 import json, pathlib, sys

@@ -10,6 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cilake.contracts.model import Table
 
+AUDIT_PREFIX = "audit_"
+"""What the names of audit branches begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -62,7 +65,7 @@ def open_branch(spark: SparkSession, table: Table, run_id: str) -> Branch:
 
     One writer per table at a time: a commit to ``main`` in between makes ``publish`` fail, never overwrite.
     """
-    name = "audit_" + re.sub(r"\W", "_", run_id)
+    name = AUDIT_PREFIX + re.sub(r"\W", "_", run_id)
     spark.sql(f"ALTER TABLE {table.identifier} DROP BRANCH IF EXISTS {name}")
     spark.sql(f"ALTER TABLE {table.identifier} CREATE BRANCH {name}")
     return Branch(spark, table, name, snapshot_id(spark, table, name))
