@@ -22,6 +22,11 @@ class AuditError(RuntimeError):
     """A critical expectation failed: nothing was published."""
 
 
+def prepare_audit() -> None:
+    """Start the import that an audit needs: it takes seconds, in which this process waits for Spark anyway."""
+    Thread(target=import_module, args=("great_expectations",), daemon=True).start()
+
+
 def auditor(
     settings: Settings, catalog: Catalog, *, validation_id: str, day: date
 ) -> Callable[[Branch], None]:
@@ -30,8 +35,6 @@ def auditor(
     The report goes to ``ops.validation_results`` and the data docs. The function raises ``AuditError`` when
     a critical expectation failed, after saying rule, observed value and example rows.
     """
-    # Its import takes seconds of this process, which has nothing to do while Spark writes.
-    Thread(target=import_module, args=("great_expectations",), daemon=True).start()
     one_at_a_time = Lock()
 
     def audit(branch: Branch) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.audit import auditor
+from cilake.apps.audit import auditor, prepare_audit
 from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
@@ -97,6 +97,8 @@ def _publish_core(
     }
     touched = [table for table in (TESTS, CI_JOBS) if new_rows[table].head(1)]
     touched += [TEST_RESULTS, CI_RUNS] if run_count else []
+    if touched:
+        prepare_audit()
     before = {table: _count(spark, table) for table in touched}
     # Published runs are replaced; so is what a build killed between its publications left without runs.
     replaces = bool(run_count) and (_has_leftovers(spark) or _any_published(spark, of_changed_runs))

@@ -10,6 +10,7 @@ from datetime import date
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from cilake.apps.audit import prepare_audit
 from cilake.apps.progress import say
 from cilake.contracts.model import Table
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
@@ -56,6 +57,7 @@ def _replace(
         changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
         if not changed:
             return 0
+        prepare_audit()
         scope = days_condition(column, changed)
 
         def write(branch: Branch) -> None:

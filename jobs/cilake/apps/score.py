@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.audit import auditor
+from cilake.apps.audit import auditor, prepare_audit
 from cilake.apps.history import read_history
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE, find_champion, load_artifact
@@ -86,6 +86,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     def write(branch: Branch) -> None:
         branch.append(conform(rows, PREDICTIONS).coalesce(1))
 
+    prepare_audit()
     audit = auditor(settings, catalog, validation_id=run_id, day=day)
     write_audit_publish([open_branch(spark, PREDICTIONS, run_id)], write, audit)
     count = ledger.count()
