@@ -228,7 +228,7 @@ def report_scoring(folder: Path) -> date:
     report(
         "features", seconds, "s", baseline=counting, of="one count per job and test", decisions=len(features)
     )
-    model = train.train(features, validation_start=train.validation_start(features))
+    model = train.train(features)
     chosen: pa.Table = features.slice(len(features) - min(SCORED_ENTITIES, len(features)))
     forecast, _ = timed(lambda: score.predict(model, chosen, with_reasons=False))
     explained, _ = timed(lambda: score.predict(model, chosen))

@@ -180,8 +180,7 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     del features
     if not len(earlier) or not len(later):
         raise NoData(f"the split {split.isoformat()} leaves no decisions on one side")
-    tuning = train.validation_start(earlier)
-    model = train.train(earlier, validation_start=tuning)
+    model = train.train(earlier)
     data, digest = train.to_bytes(model)
     model = train.from_bytes(data, digest)
     watch.lap("train")
@@ -202,10 +201,8 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     watch.lap(f"score_{min(len(later), SCORED_ENTITIES)}_with_reasons")
     figures.update(
         split=split.isoformat(),
-        validation_start=tuning.isoformat(),
         model="boosted" if model.estimator is not None else "baseline",
         tree_count=model.estimator.n_iter_ if model.estimator is not None else 0,
-        scaling=[model.slope, model.intercept],
         model_bytes=len(data),
         training_failure_ratio=model.base_rate,
         active_entity_count=len(pending),

@@ -23,7 +23,7 @@ class AuditError(RuntimeError):
 
 
 def prepare_audit() -> None:
-    """Start the import that an audit needs: it takes seconds, in which this process waits for Spark anyway."""
+    """Start the import that an audit needs: it takes seconds, and this process waits for Spark anyway."""
     Thread(target=import_module, args=("great_expectations",), daemon=True).start()
 
 

@@ -104,8 +104,6 @@ def _baseline(results: DataFrame) -> train.TrainedModel | None:
         return None
     return train.TrainedModel(
         estimator=None,
-        slope=1.0,
-        intercept=0.0,
         base_rate=failed / count,
         uneventful=(),
         feature_names=FEATURES,

@@ -52,7 +52,7 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
     del features
     if not earlier.num_rows or not later.num_rows:
         raise TrainingError(f"the history before {day} is too short to split by time; land more first")
-    model = train.train(earlier, validation_start=train.validation_start(earlier))
+    model = train.train(earlier)
     say(f"trained on {earlier.num_rows:,} decisions before {split:%Y-%m-%d %H:%M}")
     table = _measure(model, later)
     passed, reasons = evaluate.gate(table)

@@ -20,7 +20,6 @@ ROWS_PER_BLOCK = 100_000
 #: A group of features is a reason if it raises the odds of failure at least by this factor.
 REASON_ODDS = 1.25
 MOST_REASONS = 3
-_FAILED = "failed in"
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -113,12 +112,12 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
     """Return for each decision what raises its probability most, in words, strongest first.
 
     A group of features counts by how much the odds fall when the group is replaced by the values of an
-    uneventful test; so a reason is given only if it changed the answer.
+    uneventful test; so a reason is given only if it changed the answer, and only if it tells of failures.
     """
     texts = reason_texts(features)
     if model.estimator is None:
         past = zip(texts["recent"], texts["history"], strict=True)
-        return [[text for text in both if text.startswith(_FAILED)] for both in past]
+        return [[text for text in both if text] for both in past]
     groups = list(texts)
     reasons: list[list[str]] = []
     for start in range(0, len(features), ROWS_PER_BLOCK):
@@ -130,7 +129,8 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
         order = np.argsort(-gains, axis=1, kind="stable")[:, :MOST_REASONS].tolist()
         matters = (gains > np.log(REASON_ODDS)).tolist()
         reasons.extend(
-            [texts[groups[g]][start + i] for g in chosen if matters[i][g]] for i, chosen in enumerate(order)
+            [text for g in chosen if matters[i][g] and (text := texts[groups[g]][start + i])]
+            for i, chosen in enumerate(order)
         )
     return reasons
 
@@ -140,7 +140,7 @@ def _log_odds(model: TrainedModel, matrix: np.ndarray) -> np.ndarray:
         raise ValueError("the baseline has no estimator to ask")
     with threadpool_limits(limits=1):
         raw: np.ndarray = model.estimator.decision_function(matrix)
-    return model.slope * raw + model.intercept
+    return raw
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def _column(features: pa.Table, name: str) -> np.ndarray:
 
 
 def reason_texts(features: pa.Table) -> dict[str, list[str]]:
-    """Return per group of features what its values say, one text per decision."""
+    """Return per group of features which failures its values tell of, one text per decision; empty: none."""
 
     def whole(name: str) -> list[int]:
         values: list[int] = np.nan_to_num(_column(features, name)).astype(np.int64).tolist()
@@ -178,17 +178,15 @@ def reason_texts(features: pa.Table) -> dict[str, list[str]]:
         strict=True,
     ):
         if streak > 5:
-            recent.append(f"{_FAILED} each of the last {streak} runs")
+            recent.append(f"failed in each of the last {streak} runs")
         elif last5:
-            recent.append(f"{_FAILED} {last5} of last {min(total, 5)} runs")
+            recent.append(f"failed in {last5} of last {min(total, 5)} runs")
         elif last20:
-            recent.append(f"{_FAILED} {last20} of last {min(total, 20)} runs")
+            recent.append(f"failed in {last20} of last {min(total, 20)} runs")
         else:
-            recent.append(f"no failure in last {min(total, 20)} runs")
+            recent.append("")
     history = [
-        f"{_FAILED} {failed} of all {total} runs, flip rate {flip} %"
-        if failed
-        else f"no failure in all {total} runs"
+        f"failed in {failed} of all {total} runs, flip rate {flip} %" if failed else ""
         for failed, total, flip in zip(fails, runs, whole("own_flip_rate"), strict=True)
     ]
     elsewhere = [
@@ -200,21 +198,19 @@ def reason_texts(features: pa.Table) -> dict[str, list[str]]:
             strict=True,
         )
     ]
-    percent = np.nan_to_num(_column(features, "job_fail_ratio_last_1") * 100).round(1).tolist()
+    percent = (
+        np.nan_to_num(_column(features, "job_fail_ratio_last_1").astype(np.float64) * 100).round(1).tolist()
+    )
     job = [
         f"{share} % of the job's tests failed in its previous run, {mass} of its last 10 runs broke widely"
+        if share or mass
+        else ""
         for share, mass in zip(percent, whole("job_mass_failure_count_10"), strict=True)
     ]
     return {"recent": recent, "history": history, "elsewhere": elsewhere, "job": job}
 
 
 def _elsewhere_text(failed: int, total: int, failing_jobs: int) -> str:
-    if not total:
-        return (
-            f"now failing in {failing_jobs} other jobs"
-            if failing_jobs
-            else "not run in other jobs in 24 hours"
-        )
-    if failed or failing_jobs:
+    if failed:
         return f"failed {failed} of {total} times in other jobs in 24 hours, now failing in {failing_jobs}"
-    return f"not failing in other jobs: {total} results in 24 hours"
+    return f"now failing in {failing_jobs} other jobs" if failing_jobs else ""
