@@ -38,7 +38,8 @@ def replace_days(
 
     def replace(replacement: Replacement) -> int:
         count = _replace(spark, replacement, audit, run_id)
-        say(f"{count:,} rows of {replacement.table.address} written")
+        address = replacement.table.address
+        say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
 
     with ThreadPoolExecutor(len(replacements)) as beside:

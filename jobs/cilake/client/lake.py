@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -197,7 +198,7 @@ class Lake:
             moment = instant(as_of)
             snapshot = loaded.snapshot_as_of_timestamp(int(moment.timestamp() * 1000))
             if snapshot is None:
-                raise LakeError(f"{address} had no rows yet as of {moment:%Y-%m-%d %H:%M:%S} UTC")
+                raise LakeError(_nothing_yet(address, moment, loaded))
             snapshot_id = snapshot.snapshot_id
         condition = " and ".join(f"({part})" for part in (days, where) if part)
         try:
@@ -214,6 +215,8 @@ class Lake:
                 "with =, <, >, in (…), between, like, is null; join comparisons by and, or, not"
             ) from None
         except (ValueError, TypeError) as error:
+            if unknown := _UNKNOWN_FIELD.search(str(error)):
+                check_columns(table, unknown.groups())
             reason = " ".join(str(error).split())
             raise LakeError(f"cannot read {address} where {condition!r}: {reason}") from None
         return scan
@@ -223,6 +226,21 @@ class Lake:
             return self._catalog.load_table(address)
         except NoSuchTableError:
             raise LakeError(f"{address} is declared but not made yet: `cilake bootstrap` makes it") from None
+
+
+_UNKNOWN_FIELD = re.compile(r"Could not find field with name (\w+)")
+
+
+def _nothing_yet(address: str, moment: datetime, loaded: Table) -> str:
+    text = f"{address} had no rows yet as of {moment:%Y-%m-%d %H:%M:%S} UTC"
+    known = [snapshot.timestamp_ms for snapshot in loaded.snapshots()]
+    if not known:
+        return f"{text}, nor has it now"
+    first = datetime.fromtimestamp(min(known) / 1000, UTC)
+    return (
+        f"{text}: as_of is about when rows were published, not about their days, and the oldest state that "
+        f"is kept was published at {first:%Y-%m-%d %H:%M:%S} UTC; for days use start and end"
+    )
 
 
 def _told(scan: DataScan, progress: bool | None, title: str) -> Iterator[pa.RecordBatch]:

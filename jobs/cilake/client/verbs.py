@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
 def answer(arguments: argparse.Namespace) -> int:
     """The exit code 0 after the answer to one reading verb was printed; errors are raised."""
+    try:
+        _print_answer(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _print_answer(arguments: argparse.Namespace) -> None:
     if arguments.verb == "sql":
-        return _sql(arguments)
+        _sql(arguments)
+        return
     # Only now: what reads tables takes a second to import, which a statement for Trino need not wait for.
     from cilake.client.lake import connect
 
@@ -35,19 +45,14 @@ def answer(arguments: argparse.Namespace) -> int:
             "read": lambda: lake.read(arguments.address, **_options(arguments)),
         }
         frames[arguments.verb]().to_csv(sys.stdout, index=False)
-    return 0
 
 
-def _sql(arguments: argparse.Namespace) -> int:
+def _sql(arguments: argparse.Namespace) -> None:
     from cilake.client.statement import write_csv
 
     settings = find_settings(arguments.settings)
     require(settings, "trino_url")
-    try:
-        write_csv(settings.trino_url, arguments.statement, sys.stdout)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    write_csv(settings.trino_url, arguments.statement, sys.stdout)
 
 
 def _describe(lake: Lake, address: str) -> None:
