@@ -91,9 +91,7 @@ def test_as_of_reads_the_table_as_it_was(lake, catalog):
     append(catalog, ["2021-06-03"])
     assert lake.read(HEALTH.address).shape[0] == 8
     assert lake.read(HEALTH.address, as_of=before).shape[0] == 6
-    with pytest.raises(
-        cilake.LakeError, match="as of 2001-01-01 23:59:59 .* was published at 20"
-    ):
+    with pytest.raises(cilake.LakeError, match="as of 2001-01-01 23:59:59 .* was published at 20"):
         lake.read(HEALTH.address, as_of="2001-01-01")
     with pytest.raises(cilake.LakeError, match="nor has it now"):
         lake.read("core.tests", as_of=before)

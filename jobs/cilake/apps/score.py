@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -52,16 +53,10 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
         return 0
     catalog = open_catalog(settings)
     results, runs = read_history(spark, day)
-    champion = find_champion(catalog, MODEL.name, day)
-    model: train.TrainedModel | None
-    if champion:
-        model = train.from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
-    else:
-        model = _baseline(results)
+    version, model = _champion(catalog, day) or (BASELINE, _baseline(results))
     if model is None:
         say(f"{day}: nothing has run yet")
         return 0
-    version = champion["model_version"] if champion else BASELINE
     snapshot = snapshot_id(spark, TEST_RESULTS)
     decided_at = day_start(day + timedelta(days=1))
     scored = results.groupBy(F.pmod("test_key", F.lit(BUCKETS)).alias("bucket")).applyInArrow(
@@ -92,6 +87,19 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     count = ledger.count()
     say(f"{day}: {count:,} predictions by {version}")
     return count
+
+
+def _champion(catalog: Catalog, day: date) -> tuple[str, train.TrainedModel] | None:
+    """The version that serves on the day and its model; ``None`` when the baseline serves."""
+    champion = find_champion(catalog, MODEL.name, day)
+    if champion is None:
+        return None
+    try:
+        model = train.from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
+    except train.EarlierLayoutError as error:
+        say(f"{champion['model_version']}: {error}; the baseline serves until the next training")
+        return None
+    return champion["model_version"], model
 
 
 def _baseline(results: DataFrame) -> train.TrainedModel | None:
