@@ -26,6 +26,8 @@ ABANDONED_AFTER = timedelta(days=1)
 """How old what an audit branch holds is when no run can be working on it any more."""
 ORPHANED_AFTER = timedelta(days=3)
 """How old a file is when no run can be about to commit it any more."""
+LISTED = "prefix_listing => true"
+"""All files in the table's folder: by its own I/O, as Hadoop has no file system for s3."""
 SUNDAY = 6
 
 
@@ -83,11 +85,10 @@ def maintain_table(
     return done
 
 
-def remove_orphans(spark: SparkSession, identifier: str, *, now: datetime) -> int:
-    """How many files in the table's folder were removed because no snapshot knows them."""
-    # Listing through Hadoop has no file system for s3; the table's own I/O has.
-    arguments = f"older_than => {_literal(now - ORPHANED_AFTER)}", "prefix_listing => true"
-    return len(_call(spark, "remove_orphan_files", identifier, *arguments))
+def remove_orphans(spark: SparkSession, identifier: str, *, now: datetime, files: str = LISTED) -> int:
+    """How many old files were removed because no snapshot knows them; ``files`` says which there are."""
+    older_than = f"older_than => {_literal(now - ORPHANED_AFTER)}"
+    return len(_call(spark, "remove_orphan_files", identifier, older_than, files))
 
 
 def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
