@@ -66,7 +66,7 @@ def maintain_table(
         # A branch nobody wrote to yet is as old as the table's last change, which says nothing.
         is_old = written is not None and _instant(written.timestamp_ms) < now - ABANDONED_AFTER
         if not is_old or written == head:
-            return Counter()
+            return done
         spark.sql(f"ALTER TABLE {identifier} DROP BRANCH IF EXISTS {name}")
         done["removed_branches"] += 1
     if head is None:
