@@ -137,7 +137,7 @@ def _lint(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 
 def _test(arguments: argparse.Namespace, here: layout.Layout) -> int:
-    environments.setup(here)
+    environments.setup(here, *environments.ONLY_TESTED)
     return 0 if checks.run(here, checks.LINT + checks.TESTS) else 1
 
 

@@ -16,13 +16,15 @@ from .errors import StackError
 from .layout import REPO, Layout, say
 
 ENVIRONMENTS = ("jobs", "airflow", "trino", "superset")
+ONLY_TESTED = ("mwaa",)
+"""What tests look at and nothing here runs."""
 _WITH_PROJECT = ("jobs", "airflow")
 
 
-def setup(layout: Layout) -> None:
+def setup(layout: Layout, *more: str) -> None:
     """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
     uv = _uv(layout)
-    for name in ENVIRONMENTS:
+    for name in (*ENVIRONMENTS, *more):
         _environment(layout, uv, name)
     artifacts.ensure(layout)
     say(

@@ -73,12 +73,17 @@ def show_table_page(name: str) -> Response:
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     body = markdown.render(NOT_SHOWN.sub("", text))
     namespace, slash, table = name.removesuffix(".md").partition("/")
+    up = "../" if slash else ""
+    links = [
+        # Airflow's menu shows the page in a frame: this one leads out of it.
+        f'<a href="{addresses.airflow_path("/")}" target="_top">Airflow</a>',
+        f'<a href="{up}{addresses.TABLES_INDEX}">Tables</a>',
+        f'<a href="{up}columns.md">Columns</a>',
+    ]
     if slash:
-        body = (
-            f'<p><a href="../{addresses.TABLES_INDEX}">All tables</a> · '
-            f'<a href="../../data-docs/{namespace}.{table}.html">Last validation</a></p>{body}'
-        )
-    return _html(name.removesuffix(".md").replace("/", "."), body)
+        links.append(f'<a href="../../data-docs/{namespace}.{table}.html">Last validation</a>')
+    title = f"{namespace}.{table}" if slash else text.partition("\n")[0].removeprefix("# ")
+    return _html(title, f"<p>{' · '.join(links)}</p>{body}")
 
 
 def _read(folder: str, name: str, allowed: re.Pattern[str]) -> str | None:

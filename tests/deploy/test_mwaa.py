@@ -1,90 +1,84 @@
-"""The DAGs and the plugin on the older Airflow of MWAA."""
+"""The DAGs and the plugin on the older Airflow of MWAA, installed from requirements/mwaa.txt."""
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from deploy.local import bundle
+from deploy.local.layout import REPO, current
 
-REPO = Path(__file__).resolve().parents[2]
+from cilake.render.mwaa import AIRFLOW_VERSION
+
 DAGS = sorted((REPO / "dags").glob("*.py"))
 PLUGIN = sorted((REPO / "plugins").rglob("*.py"))
-PYTHON_32 = os.environ.get("CILAKE_AIRFLOW_32_PYTHON")
-
-# What we import from Airflow and its providers, looked up in an installation of 3.2.2; the Spark provider
-# is only needed, and imported, by the back end that MWAA does not use.
-KNOWN_IN_32 = {
-    "airflow.api_fastapi.auth.managers.models.resource_details": {"AccessView"},
-    "airflow.api_fastapi.core_api.security": {"requires_access_view"},
-    "airflow.configuration": {"conf"},
-    "airflow.providers.amazon.aws.links.emr": {"EmrServerlessS3LogsLink"},
-    "airflow.plugins_manager": {"AirflowPlugin"},
-    "airflow.providers.amazon.aws.hooks.emr": {"EmrServerlessHook"},
-    "airflow.providers.amazon.aws.utils.waiter_with_logging": {"wait"},
-    "airflow.providers.apache.spark.hooks.spark_submit": {"SparkSubmitHook"},
-    "airflow.sdk": {
-        "Asset",
-        "BaseOperator",
-        "BaseOperatorLink",
-        "Connection",
-        "Context",
-        "CronPartitionTimetable",
-        "DAG",
-        "Param",
-        "PartitionedAssetTimetable",
-    },
-    "airflow.sdk.exceptions": {"AirflowException", "AirflowFailException"},
-    "airflow.sdk.log": {"mask_secret"},
-    "airflow.sdk.types": {"TaskInstanceKey"},
-}
+PYTHON = current().bin("mwaa", "python")
+# Imported, inside a function, by the back end for a cluster of one's own: MWAA's is another.
+NOT_ON_MWAA = "airflow.providers.apache.spark.hooks.spark_submit"
 
 PARSE = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
-from airflow import plugins_manager
 bag = DagBag(sys.argv[1])
 print(json.dumps([sorted(bag.dags), bag.import_errors]))
 """
+LOOK_UP = """
+import importlib, json, sys
+asked = json.loads(sys.argv[1])
+print(json.dumps([[m, n] for m, n in asked if not hasattr(importlib.import_module(m), n)]))
+"""
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(), reason="no environment with the Airflow of MWAA: make test makes one"
+)
 
 
-@pytest.mark.parametrize("path", DAGS + PLUGIN, ids=lambda path: path.stem)
-def test_every_name_imported_from_airflow_is_there(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            assert not [alias.name for alias in node.names if alias.name.partition(".")[0] == "airflow"]
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "airflow":
-            assert {alias.name for alias in node.names} <= KNOWN_IN_32.get(node.module, set()), node.module
-
-
-@pytest.mark.skipif(not PYTHON_32, reason="CILAKE_AIRFLOW_32_PYTHON names no Python with Airflow 3.2")
-def test_the_dags_parse_with_the_plugins_of_mwaa(tmp_path):
-    *_, plugins = bundle.write(tmp_path / "dist")
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CILAKE"))
-    }
+@pytest.fixture(scope="module")
+def mwaa(tmp_path_factory):
+    """A function: what a script prints last, as JSON, on MWAA's Airflow with our ``plugins.zip``."""
+    folder = tmp_path_factory.mktemp("mwaa")
+    *_, plugins = bundle.write(folder / "dist")
+    ours = ("AIRFLOW", "CILAKE", "PYTHON", "JAVA")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
-        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW_HOME": str(folder / "home"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
         "PYTHONPATH": str(plugins),
     }
-    migrated = subprocess.run(
-        [Path(PYTHON_32).with_name("airflow"), "db", "migrate"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert migrated.returncode == 0, migrated.stderr
-    done = subprocess.run(
-        [PYTHON_32, "-c", PARSE, str(REPO / "dags")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert ast.literal_eval(done.stdout.splitlines()[-1]) == [[path.stem for path in DAGS], {}]
+
+    def run(*words):
+        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(PYTHON.with_name("airflow"), "db", "migrate")
+    return lambda script, argument: json.loads(run(PYTHON, "-c", script, argument).splitlines()[-1])
+
+
+def imported_from_airflow():
+    """Every module and name that our files import from Airflow and its providers."""
+    for path in DAGS + PLUGIN:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not [alias.name for alias in node.names if alias.name.partition(".")[0] == "airflow"]
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "airflow":
+                yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_the_environment_has_the_version_that_is_rendered(mwaa):
+    version = mwaa("import json, sys, airflow; print(json.dumps(airflow.__version__ + sys.argv[1]))", "")
+    assert version.startswith(f"{AIRFLOW_VERSION}.")
+
+
+def test_every_name_imported_from_airflow_is_there(mwaa):
+    asked = sorted({pair for pair in imported_from_airflow() if pair[0] != NOT_ON_MWAA})
+    assert len(asked) >= 15
+    assert mwaa(LOOK_UP, json.dumps(asked)) == []
+
+
+def test_the_dags_parse_with_the_plugins_of_mwaa(mwaa):
+    assert mwaa(PARSE, str(REPO / "dags")) == [[path.stem for path in DAGS], {}]

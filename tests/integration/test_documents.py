@@ -8,46 +8,68 @@ import sys
 import pytest
 from deploy.local.layout import REPO
 
+from cilake.contracts.registry import tables
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-PAGES = ["docs/analyst.md", "docs/pulls.md"]
+PAGES = {
+    str(path.relative_to(REPO)): path.read_text()
+    for path in [*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")]
+    if path.parent != REPO / "docs/tables"
+}
+# These start stacks, this very test, or containers.
+NOT_RUN_HERE = {"README.md", "docs/deploy-compose.md"}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_python_blocks_run_as_written(played, tmp_path, page):
+def pages_with(language):
+    """Every page with code in the language, and its blocks."""
+    fenced = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [pytest.param(found, id=page) for page, text in PAGES.items() if (found := fenced.findall(text))]
+
+
+@pytest.fixture
+def run(played, tmp_path):
+    """A function: what words or a line print for a reader, with the lake's settings and an empty folder."""
     lake, _ = played
-    blocks = re.findall(r"^```python\n(.*?)^```", (REPO / page).read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) >= 5
+
+    def run(command):
+        done = subprocess.run(
+            command,
+            shell=isinstance(command, str),
+            env={**os.environ, **lake.stack.settings},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr[-3000:])
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("blocks", pages_with("python"))
+def test_python_blocks_run_as_written(run, tmp_path, blocks):
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks))
-    # As a reader has it: the settings of the lake in the environment, and the folder of somebody else.
-    environment = {**os.environ, **lake.stack.settings}
-    done = subprocess.run(
-        [sys.executable, script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip()
+    run([sys.executable, script])
 
 
-def test_shell_lines_run_as_written(played, tmp_path):
+@pytest.mark.parametrize("blocks", [page for page in pages_with("sh") if page.id not in NOT_RUN_HERE])
+def test_shell_lines_run_as_written(run, tmp_path, blocks):
+    for line in "".join(blocks).strip().splitlines():
+        run(line)
+    assert list(tmp_path.iterdir()), "these lines write files"
+
+
+@pytest.mark.parametrize("blocks", pages_with("sql"))
+def test_questions_run_as_written(played, blocks):
     lake, _ = played
-    (block,) = re.findall(
-        r"^```sh\n(.*?)^```", (REPO / "docs/analyst.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-    environment = {**os.environ, **lake.stack.settings}
-    for line in block.strip().splitlines():
-        done = subprocess.run(
-            line, shell=True, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, (line, done.stderr)
-    assert (tmp_path / "failures.parquet").exists()
-
-
-def test_example_queries_of_the_table_pages_and_the_readme_run(played):
-    from cilake.contracts.registry import tables
-
-    lake, _ = played
-    readme = re.findall(r"^```sql\n(.*?)^```", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    assert len(readme) >= 3
-    for query in [*readme, *(table.example_query for table in tables().values())]:
+    for query in blocks:
         lake.sql(query)
+
+
+def test_example_queries_of_the_table_pages_run(played):
+    lake, _ = played
+    for table in tables().values():
+        lake.sql(table.example_query)

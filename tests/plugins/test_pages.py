@@ -66,10 +66,14 @@ def test_data_docs_are_shown_as_they_are(reader):
 
 
 def test_table_pages_are_rendered(reader):
-    assert '<a href="core/tests.md">core.tests</a>' in reader.get("/tables/README.md").text
+    index = reader.get("/tables/README.md").text
+    assert "<title>Tables</title>" in index
+    assert '<a href="core/tests.md">core.tests</a>' in index
+    assert '<a href="/" target="_top">Airflow</a> · <a href="README.md">Tables</a>' in index
     page = reader.get("/tables/core/tests.md").text
     assert "<title>core.tests</title>" in page
     assert "<h1>Tests</h1>" in page
+    assert '<a href="../README.md">Tables</a>' in page
     assert "../../data-docs/core.tests.html" in page
     for absent in ("Generated", "flowchart", "<script>", "<b>x</b>"):
         assert absent not in page
