@@ -25,7 +25,7 @@ def test_every_result_is_there_once(played):
     assert nights[0]["landed"] == 2 + 3, "two summaries and three tabs"
     assert sum(night["core.test_results"] for night in nights) == sum(lake.statuses().values())
     runs = lake.sql("select count(*) as n, count(distinct build_id) as builds from core.ci_runs")[0]
-    assert int(runs["n"]) == 2 * int(runs["builds"])
+    assert runs["n"] == 2 * runs["builds"]
 
 
 def test_predictions_are_measured_by_the_next_night(played):
@@ -129,7 +129,7 @@ def small_files(lake):
             f"select '{address}' as address, max(n) as n from "
             f'(select count(*) as n from {namespace}."{name}$files" group by spec_id{partitioned})'
         )
-    return {row["address"]: int(row["n"] or 0) for row in lake.sql(" union all ".join(counts))}
+    return {row["address"]: row["n"] or 0 for row in lake.sql(" union all ".join(counts))}
 
 
 def test_upkeep_removes_what_killed_runs_left_and_nothing_that_may_be_in_use(played):
