@@ -8,11 +8,14 @@ TARGETS = help setup up down status sql logs urls clean demo nights test lint re
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
 
-help setup down status test lint requirements docs dist env dashboards-export:
+help setup down status lint requirements docs dist env dashboards-export:
 	$(RUN) $@
 
 up:
 	$(RUN) up --only "$(ONLY)"
+
+test:
+	$(RUN) test $(if $(T),--only="$(T)")
 
 sql:
 	$(RUN) sql

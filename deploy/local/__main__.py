@@ -31,7 +31,7 @@ The stack
 
 Development
   make setup                       environments, jars, Trino and Java, without starting anything
-  make test                        everything that CI runs
+  make test [T="tests/quality …"]  everything that CI runs; T: only these tests, in words of pytest
   make lint                        the linters and type checks only
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
@@ -56,7 +56,6 @@ def main() -> int:
         "down",
         "status",
         "lint",
-        "test",
         "requirements",
         "docs",
         "dist",
@@ -65,6 +64,7 @@ def main() -> int:
     ):
         commands.add_parser(name)
     commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
+    commands.add_parser("test").add_argument("--only", default="", help="words for pytest, a path first")
     commands.add_parser("urls").add_argument("--json", action="store_true")
     commands.add_parser("sql").add_argument("statement", nargs="?", help="default: the variable Q")
     commands.add_parser("clean").add_argument("--all", action="store_true")
@@ -138,7 +138,8 @@ def _lint(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 def _test(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here, *environments.ONLY_TESTED)
-    return 0 if checks.run(here, checks.LINT + checks.TESTS) else 1
+    steps = checks.chosen(arguments.only) if arguments.only else checks.LINT + checks.TESTS
+    return 0 if checks.run(here, steps) else 1
 
 
 def _requirements(arguments: argparse.Namespace, here: layout.Layout) -> int:
