@@ -20,7 +20,8 @@ PLACE = "trino://superset@trino:8080/lake"
 """The address of Trino in the files; CILAKE_SUPERSET_TRINO_URI replaces it on import and not on export."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
-# What only says when and where something was exported; UUIDs are what links assets.
+# What only says when and where something was exported, and what Superset notes when somebody looks at a
+# dashboard; UUIDs are what links assets.
 VOLATILE = {
     "timestamp",
     "last_changed",
@@ -29,6 +30,9 @@ VOLATILE = {
     "impersonate_user_id",
     "datasource",
     "slice_id",
+    "color_scheme_domain",
+    "map_label_colors",
+    "shared_label_colors",
 }
 NUMBERED = {"chartId": 0, "chartsInScope": [], "tabsInScope": []}
 """Entries that hold the numbers of one installation, and what stands for them in the files."""
