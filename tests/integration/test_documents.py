@@ -8,14 +8,10 @@ import sys
 import pytest
 from deploy.local.layout import REPO
 
-from cilake.contracts.registry import tables
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 PAGES = {
-    str(path.relative_to(REPO)): path.read_text()
-    for path in [*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")]
-    if path.parent != REPO / "docs/tables"
+    str(path.relative_to(REPO)): path.read_text() for path in [*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")]
 }
 # These start stacks, this very test, or containers.
 NOT_RUN_HERE = {"README.md", "docs/deploy-compose.md"}
@@ -67,9 +63,3 @@ def test_questions_run_as_written(played, blocks):
     lake, _ = played
     for query in blocks:
         lake.sql(query)
-
-
-def test_example_queries_of_the_table_pages_run(played):
-    lake, _ = played
-    for table in tables().values():
-        lake.sql(table.example_query)
