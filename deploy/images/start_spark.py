@@ -32,9 +32,8 @@ def command(role: str, environment: Mapping[str, str], properties: Path = PROPER
     """The command line of a role; secrets are in the properties file only."""
     programs = Path(environment["SPARK_HOME"]) / "bin"
     if role == "connect":
-        server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-        submit = [str(programs / "spark-submit"), "--properties-file", str(properties)]
-        return [*submit, "--class", server, "spark-internal"]
+        server = templates.DEPLOY / "spark" / "connect_server.py"
+        return [str(programs / "spark-submit"), "--properties-file", str(properties), str(server)]
     package = "org.apache.spark.deploy"
     if role == "master":
         words = [f"{package}.master.Master", "--host", environment["CILAKE_SPARK_MASTER"]]

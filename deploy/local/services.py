@@ -99,7 +99,7 @@ def _s3_ports(settings: Settings) -> dict[int, str]:
 def _spark_command(layout: Layout, settings: Settings) -> list[str]:
     submit = layout.site_packages("jobs") / "pyspark" / "bin" / "spark-submit"
     words = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
-    return [*words, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    return [*words, str(REPO / "deploy" / "spark" / "connect_server.py")]
 
 
 def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:

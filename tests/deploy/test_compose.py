@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from deploy.images import health, start_s3, start_spark
@@ -193,6 +194,7 @@ def test_spark_is_given_what_its_files_ask_for_and_no_secret_is_on_its_command_l
     words = start_spark.command(role, environment)
     assert not [word for word in words if "secret-" in word]
     assert ("spark.sql.catalog.lake.type jdbc\n" in text) is (role == "connect")
+    assert Path(words[-1]).is_file() is (role == "connect")
     keys = [line.split(" ", 1)[0] for line in text.splitlines()]
     assert len(keys) == len(set(keys)), "a property is given twice"
 

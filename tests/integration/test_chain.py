@@ -4,10 +4,13 @@ The tests go through one story in the order they are written: each night finds w
 """
 
 import json
+import os
 import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from deploy.local import processes
+from deploy.local.layout import Layout
 from tests.integration.recorded_nights import CHAIN, LATER, LEDGER, NIGHTS, TESTS, end_of, results_until
 
 from cilake.apps.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
@@ -40,6 +43,14 @@ def test_predictions_are_measured_by_the_next_night(played):
     assert {row["test_name"] for row in broken} == {"[sig-1] test of everything"}
     scorers = lake.sql("select distinct scorer from predictions.accuracy order by 1")
     assert [row["scorer"] for row in scorers] == ["base_rate", "last_value", "model", "shrunken_history"]
+
+
+def test_all_sessions_share_one_daemon_of_python_workers(played):
+    """Spark's own Connect server starts one for each session and keeps it for good (ADR 0010)."""
+    home = played[0].stack.home
+    of_stack = processes.ours(Layout(home, home))
+    daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "pyspark.daemon" in line}
+    assert len(daemons) == 1
 
 
 def test_an_earlier_night_again_changes_nothing(played):

@@ -133,11 +133,8 @@ def _bucket_scorer(
         if not loaded:
             loaded.append(train.from_bytes(artifact, digest))
         pending = pending_decisions(results, decided_at)
-        columns = pending.column_names
-        features = compute_features(
-            pa.concat_tables([results.select(columns).cast(pending.schema), pending]), runs
-        )
-        decisions = features.filter(features["has_failed"].is_null())
+        known = results.select(pending.column_names).cast(pending.schema)
+        decisions = compute_features(pa.concat_tables([known, pending]), runs, only_pending=True)
         return score.predict(loaded[0], decisions).select(SCORED.names)
 
     return score_bucket

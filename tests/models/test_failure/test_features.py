@@ -177,8 +177,7 @@ def test_pending_row_gets_what_the_real_run_gets():
     past = table.filter(pc.less(table["started_at"], at))
     past_runs = runs.filter(pc.less(runs["started_at"], at))
     pending = pending_decisions(past, moment)
-    asked = compute_features(pa.concat_tables([past, pending]), past_runs)
-    asked = asked.filter(pc.is_null(asked["has_failed"]))
+    asked = compute_features(pa.concat_tables([past, pending]), past_runs, only_pending=True)
     real = compute_features(table, runs)
     real = real.filter(pc.equal(real["started_at"], at))
     assert len(real) > 10
@@ -188,6 +187,16 @@ def test_pending_row_gets_what_the_real_run_gets():
         assert [mine[name] for name in spec.FEATURES] == pytest.approx(
             [row[name] for name in spec.FEATURES], nan_ok=True, abs=0, rel=0
         )
+
+
+def test_pending_rows_alone_get_what_they_get_among_all():
+    table, runs = worlds.random_world(6)
+    pending = pending_decisions(table, max(table["started_at"].to_pylist()))
+    together = pa.concat_tables([table, pending])
+    among_all = compute_features(together, runs)
+    among_all = among_all.filter(pc.is_null(among_all["has_failed"]))
+    assert len(among_all) == len(pending) > 10
+    assert same(compute_features(together, runs, only_pending=True), among_all)
 
 
 def test_pending_decisions_are_the_active_entities():

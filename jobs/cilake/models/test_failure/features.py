@@ -53,26 +53,29 @@ FEATURES_SCHEMA = pa.schema(
 )
 
 
-def compute_features(results: pa.Table, runs: pa.Table) -> pa.Table:
+def compute_features(results: pa.Table, runs: pa.Table, *, only_pending: bool = False) -> pa.Table:
     """Return one row per decision: keys, label and features; the rows of a test are together, in order.
 
     ``results`` may hold pending rows (``test_status`` null): they get features as of their
     ``started_at`` and a null label.  Rows of status ``running`` are neither decisions nor history, and an
-    entity's first result is no decision because nothing is known before it.
+    entity's first result is no decision because nothing is known before it.  With ``only_pending`` the final
+    results are history alone: the same rows for the pending ones, for a fraction of the work.
     """
     _require(results, RESULTS_SCHEMA, "results")
     _require(runs, RUNS_SCHEMA, "runs")
     blocks = -(-len(results) // ROWS_PER_BLOCK)
     if blocks <= 1:
-        return _compute(results, runs)
+        return _compute(results, runs, only_pending=only_pending)
     block_of_row = _int64(results, "test_key").astype(np.uint64) * np.uint64(MIX) >> np.uint64(32)
     block_of_row %= np.uint64(blocks)
     rows_of_block = (pa.array(np.flatnonzero(block_of_row == i)) for i in range(blocks))
     results = results.combine_chunks()
-    return pa.concat_tables([_compute(results.take(rows), runs) for rows in rows_of_block])
+    return pa.concat_tables(
+        [_compute(results.take(rows), runs, only_pending=only_pending) for rows in rows_of_block]
+    )
 
 
-def _compute(results: pa.Table, runs: pa.Table) -> pa.Table:
+def _compute(results: pa.Table, runs: pa.Table, *, only_pending: bool) -> pa.Table:
     history, decisions = order_results(
         run_key=_int64(results, "run_key"),
         job_key=_int64(results, "job_key"),
@@ -80,6 +83,7 @@ def _compute(results: pa.Table, runs: pa.Table) -> pa.Table:
         started_us=_microseconds(results),
         code=status_codes(results.column("test_status")),
         fail_ratio_of_run=run_fail_ratio(runs),
+        only_pending=only_pending,
     )
     columns: dict[str, np.ndarray] = {}
     columns.update(own_features(history, decisions))

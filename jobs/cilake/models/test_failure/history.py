@@ -77,8 +77,12 @@ def order_results(
     started_us: np.ndarray,
     code: np.ndarray,
     fail_ratio_of_run: tuple[np.ndarray, np.ndarray],
+    only_pending: bool,
 ) -> tuple[History, Decisions]:
-    """Return the ordered history and the decisions that have at least one earlier result."""
+    """Return the ordered history and the decisions that have at least one earlier result.
+
+    Every final result is a decision and so is every pending row; with ``only_pending`` just the latter.
+    """
     instants, time_rank = factorize(started_us)
     clock = Clock(instants)
     job_keys, job = factorize(job_key)
@@ -101,23 +105,16 @@ def order_results(
         flaky_before=prefix_sum(sorted_code == FLAKY),
     )
 
-    position = np.arange(len(final), dtype=np.int32)
-    new_entity = np.ones(len(final), dtype=bool)
-    new_entity[1:] = sorted_entity[1:] != sorted_entity[:-1]
-    new_instant = new_entity.copy()
-    new_instant[1:] |= sorted_rank[1:] != sorted_rank[:-1]
-    begin = np.maximum.accumulate(np.where(new_entity, position, 0)) if len(final) else position
-    # Results that started at the same instant do not know of each other.
-    end = np.maximum.accumulate(np.where(new_instant, position, 0)) if len(final) else position
-
     pending = np.flatnonzero(code == PENDING)
-    if len(pending):
-        pending = pending[np.argsort(entity[pending] * clock.size + time_rank[pending], kind="stable")]
-        asked = entity[pending] * clock.size + time_rank[pending]
-        pending_begin = np.searchsorted(sorted_entity, entity[pending]).astype(np.int32)
-        pending_end = np.searchsorted(sorted_entity * clock.size + sorted_rank, asked).astype(np.int32)
-        begin, end = np.concatenate([begin, pending_begin]), np.concatenate([end, pending_end])
-    row = np.concatenate([final, pending])
+    pending = pending[np.argsort(entity[pending] * clock.size + time_rank[pending], kind="stable")]
+    begin = np.searchsorted(sorted_entity, entity[pending]).astype(np.int32)
+    asked = entity[pending] * clock.size + time_rank[pending]
+    end = np.searchsorted(sorted_entity * clock.size + sorted_rank, asked).astype(np.int32)
+    row = pending
+    if not only_pending:
+        final_begin, final_end = _places(sorted_entity, sorted_rank)
+        row = np.concatenate([final, pending])
+        begin, end = np.concatenate([final_begin, begin]), np.concatenate([final_end, end])
     kept = end > begin
     row = row[kept]
     decisions = Decisions(
@@ -131,6 +128,19 @@ def order_results(
         time_rank=time_rank[row].astype(np.int32),
     )
     return history, decisions
+
+
+def _places(entity: np.ndarray, time_rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the earlier results of the same entity begin and end, for ordered results."""
+    position = np.arange(len(entity), dtype=np.int32)
+    new_entity = np.ones(len(entity), dtype=bool)
+    new_entity[1:] = entity[1:] != entity[:-1]
+    new_instant = new_entity.copy()
+    new_instant[1:] |= time_rank[1:] != time_rank[:-1]
+    begin = np.maximum.accumulate(np.where(new_entity, position, 0)) if len(entity) else position
+    # Results that started at the same instant do not know of each other.
+    end = np.maximum.accumulate(np.where(new_instant, position, 0)) if len(entity) else position
+    return begin, end
 
 
 def factorize(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
