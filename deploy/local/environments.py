@@ -9,6 +9,7 @@ import sys
 import time
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import artifacts, java
@@ -24,9 +25,18 @@ _WITH_PROJECT = ("jobs", "airflow")
 def setup(layout: Layout, *more: str) -> None:
     """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
     uv = _uv(layout)
-    for name in (*ENVIRONMENTS, *more):
-        _environment(layout, uv, name)
-    artifacts.ensure(layout)
+    first, *others = (*ENVIRONMENTS, *more)
+
+    def install_others() -> None:
+        for name in others:
+            _environment(layout, uv, name)
+
+    # The first environment takes longest, and one of its programs fetches the artifacts.
+    with ThreadPoolExecutor(1) as beside:
+        installed = beside.submit(install_others)
+        _environment(layout, uv, first)
+        artifacts.ensure(layout)
+        installed.result()
     say(
         f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}"
     )
