@@ -13,15 +13,16 @@ from .errors import StackError
 from .layout import Layout
 
 PORTS = {
-    "CILAKE_PORT_POSTGRES": 55432,
-    "CILAKE_PORT_S3": 58333,
-    "CILAKE_PORT_SPARK": 55002,
-    "CILAKE_PORT_TRINO": 58080,
-    "CILAKE_PORT_AIRFLOW": 58088,
-    "CILAKE_PORT_SUPERSET": 58089,
-    "CILAKE_PORT_CIWORLD": 58090,
+    "CILAKE_PORT_POSTGRES": 18432,
+    "CILAKE_PORT_S3": 18333,
+    "CILAKE_PORT_SPARK": 18402,
+    "CILAKE_PORT_TRINO": 18480,
+    "CILAKE_PORT_AIRFLOW": 18488,
+    "CILAKE_PORT_SUPERSET": 18489,
+    "CILAKE_PORT_CIWORLD": 18490,
 }
-"""Every configurable port with its default."""
+"""Every configurable port with its default, below those of outgoing connections (on Linux from 32768 on): one
+of these could hold a port before its service does, and a question to the service would reach itself."""
 
 S3_BLOCK = {
     "s3.port": 0,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 
 
 def answers(url: str, *, timeout: float = 3) -> bytes | None:
-    """The body of a GET, empty for an answer with an error status, nothing when nobody answers."""
+    """The body of a GET, empty for an answer with an error status, nothing when nobody answers in HTTP."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own loopback address
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError:
         return b""
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return None

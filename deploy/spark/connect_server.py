@@ -2,7 +2,7 @@
 
 Spark's own ``SparkConnectServer`` insists on keeping apart what the clients' sessions upload. For that each
 session gets a Python daemon of its own, which stays until the server ends (SPARK-54055), and every class that
-is compiled for a query is looked up through the session's class loader. Our sessions upload nothing (ADR 0010).
+is compiled for a query is looked up through the session's class loader. Ours upload nothing (ADR 0010).
 """
 
 from contextlib import suppress
