@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -44,7 +45,7 @@ class Airflow:
                     self._token = ""
                 elif error.code < 500:
                     raise StackError(f"Airflow refuses {method} {path}: {problem}") from None
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 problem = str(error)
             if time.monotonic() > deadline:
                 raise StackError(f"Airflow does not answer {method} {path}: {problem}; see `make status`")

@@ -10,6 +10,7 @@ import time
 import venv
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from . import artifacts, java
@@ -26,17 +27,12 @@ def setup(layout: Layout, *more: str) -> None:
     """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
     uv = _uv(layout)
     first, *others = (*ENVIRONMENTS, *more)
-
-    def install_others() -> None:
-        for name in others:
-            _environment(layout, uv, name)
-
     # The first environment takes longest, and one of its programs fetches the artifacts.
     with ThreadPoolExecutor(1) as beside:
-        installed = beside.submit(install_others)
+        installed = beside.map(partial(_environment, layout, uv), others)
         _environment(layout, uv, first)
         artifacts.ensure(layout)
-        installed.result()
+        list(installed)  # raises what went wrong there
     say(
         f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.request
@@ -37,7 +38,7 @@ def _ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
                 page = json.load(answer)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise TrinoError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
         if "error" in page:
             kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError

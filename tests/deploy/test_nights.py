@@ -13,6 +13,7 @@ import pytest
 from deploy.local import nights
 from deploy.local.airflow_client import Airflow
 from deploy.local.errors import StackError
+from deploy.local.trino_client import ask
 
 FOLLOWS = {
     "ingest_testgrid": ["refine_ci"],
@@ -29,6 +30,7 @@ class Pretended:
         self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(nights.ALL, True)
         self.failing, self.silent, self.unavailable, self.valid = set(), set(), 0, set()
         self.clock, self.logins, self.trained = None, 0, None
+        self.cut_short = 0
 
     def start(self, dag_id, key, run_id):
         self.runs.setdefault(dag_id, {})[run_id] = {
@@ -105,7 +107,9 @@ def world(tmp_path, monkeypatch):
             )
             text = json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
+            missing = 1 if pretended.cut_short else 0
+            pretended.cut_short -= missing
+            self.send_header("Content-Length", str(len(text) + missing))
             self.end_headers()
             self.wfile.write(text)
 
@@ -192,6 +196,14 @@ def test_a_restart_and_an_expired_token_are_outlasted(world):
     world.valid = set()
     assert world.airflow.dag("refine_ci")["is_paused"]
     assert world.logins == 2
+
+
+def test_an_answer_that_ends_half_way_is_asked_for_again(world):
+    """What a service that is killed while it answers leaves."""
+    world.cut_short = 2
+    assert world.airflow.dag("refine_ci")["is_paused"]
+    world.cut_short = 2
+    assert ask(world.settings["CILAKE_TRINO_URL"], "select 1")[0] == ["latest"]
 
 
 def test_every_dag_is_switched_on(world):
