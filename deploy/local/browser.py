@@ -92,7 +92,7 @@ class Dashboard:
             self.answers[title] = Answer(response.request.post_data or "", response.status, body)
 
     def settle(self) -> None:
-        """Wait until every chart of the page has been scrolled to, asked for and drawn."""
+        """Wait until every chart has been scrolled to, asked for and drawn, and every filter has values."""
         self.page.wait_for_selector(".grid-container")
         # Charts load when they come into view: make everything come into view.
         self.page.set_viewport_size({"width": WIDTH, "height": _TALLEST})
@@ -101,7 +101,7 @@ class Dashboard:
             arg=len(self.titles),
         )
         self._until_answered()
-        self.page.wait_for_function("() => !document.querySelector('.grid-container .loading')")
+        self.page.wait_for_function("() => !document.querySelector('[data-test=loading-indicator]')")
 
     def _until_answered(self) -> None:
         waited = 0
@@ -120,9 +120,31 @@ class Dashboard:
         self.page.set_viewport_size({"width": WIDTH, "height": min(bottom + 20, _TALLEST)})
         self.page.mouse.move(2, 2)
         self.page.evaluate("() => window.scrollTo(0, 0)")
-        self.page.wait_for_timeout(1500)  # charts redraw at the new size with an animation
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path)
+        path.write_bytes(self._picture_at_rest())
+
+    def _picture_at_rest(self) -> bytes:
+        """The picture once two in a row are the same: charts redraw at a new size with an animation."""
+        picture, before, waited = self.page.screenshot(), b"", 0
+        while picture != before and waited < _PATIENCE_MS:
+            self.page.wait_for_timeout(500)
+            waited += 500
+            picture, before = self.page.screenshot(), picture
+        return picture
+
+    def choose(self, name: str, value: str) -> None:
+        """Set the filter of that name to that value, and wait for the charts.
+
+        A filter whose values are still loading has no control yet, so it is found by its name.
+        """
+        heading = self.page.get_by_role("heading", name=name, exact=True)
+        control = self.page.locator(".ant-form-item-row", has=heading).locator(".ant-select")
+        control.click()
+        self.page.locator(".ant-select-item-option", has_text=value).first.click()
+        self.page.keyboard.press("Escape")
+        self.answers.clear()
+        self.page.locator("[data-test='filter-bar__apply-button']").click()
+        self.settle()
 
 
 class Superset:

@@ -264,18 +264,17 @@ def test_an_operator_finds_the_way_in_a_browser(operator, stack):
         photograph(page, "airflow-dags")
 
         assert airflow.open_run("refine_ci", run_id) == {"build_core": "Success"}
-        assert page.get_by_test_id(f"grid-{run_id}-build_core").is_visible()
+        page.get_by_test_id(f"grid-{run_id}-build_core").wait_for()
         links = airflow.open_links("build_core")
         assert sorted(links) == ["Data docs", "Run log", "Superset dashboard", "Table page"]
         photograph(page, "airflow-links")
         page.goto(links["Table page"])
         assert page.locator("h1").inner_text() == "Tables"
         page.get_by_role("link", name="core.test_results").first.click()
-        assert "One row per test" in page.locator("body").inner_text()
+        page.get_by_text("One row per test").first.wait_for()
 
         page.goto(airflow.url)
         docs = airflow.open_menu("Data docs")
-        assert "core.test_results" in docs.locator("body").inner_text()
         docs.get_by_role("link", name="core.test_results").click()
         docs.get_by_text("rules hold").first.wait_for()
         photograph(page, "data-docs")
