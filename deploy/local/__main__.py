@@ -138,8 +138,9 @@ def _lint(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 def _test(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here, *environments.ONLY_TESTED)
-    steps = checks.chosen(arguments.only) if arguments.only else checks.LINT + checks.TESTS
-    return 0 if checks.run(here, steps) else 1
+    if arguments.only:
+        return 0 if checks.run(here, checks.chosen(arguments.only)) else 1
+    return 0 if checks.run(here, checks.LINT + checks.TESTS, checks.INTEGRATION) else 1
 
 
 def _requirements(arguments: argparse.Namespace, here: layout.Layout) -> int:

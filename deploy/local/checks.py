@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from . import java
 from .layout import REPO, Layout, say
@@ -32,9 +39,9 @@ LINT = (
 TESTS = (
     Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration")),
     Step("airflow", "airflow", ("pytest", "-m", "airflow", *_OF_AIRFLOW)),
-    # Its tests share one stack and tell one story, so they keep their order.
-    Step("integration", "jobs", ("pytest", "-m", "integration", *_IN_ORDER, "--durations=12")),
 )
+# Its tests share one stack and tell one story, so they keep their order.
+INTEGRATION = Step("integration", "jobs", ("pytest", "-m", "integration", *_IN_ORDER, "--durations=12"))
 
 
 def chosen(words: str) -> tuple[Step, ...]:
@@ -43,18 +50,23 @@ def chosen(words: str) -> tuple[Step, ...]:
     return (Step("tests", env, ("pytest", *_IN_ORDER, *shlex.split(words))),)
 
 
-def run(layout: Layout, steps: tuple[Step, ...]) -> bool:
-    """Run every step, also after one failed, and print one line for each; true when all passed."""
-    results = []
-    for step in steps:
-        say(f"{step.name}: {' '.join(step.words)}")
-        started = time.monotonic()
-        code = _run(layout, step)
-        results.append((step, code, time.monotonic() - started))
-    failed = sum(code != 0 for _, code, _ in results)
-    for step, code, seconds in results:
+def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bool:
+    """Run every step, also after one failed, and print one line for each; true when all passed.
+
+    ``slow`` runs beside the others, as neither it nor they keep two processors busy; what it prints is held
+    back until they have ended.
+    """
+    with tempfile.NamedTemporaryFile("r", errors="replace") as held, ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(_run, layout, slow, Path(held.name)) if slow else None
+        outcomes = [_run(layout, step) for step in steps]
+        if beside and slow:
+            say(f"{slow.name}: what it printed")
+            _follow(held, beside.done)
+            outcomes.append(beside.result())
+    failed = sum(code != 0 for _, code, _ in outcomes)
+    for step, code, seconds in outcomes:
         print(f"{'ok  ' if code == 0 else 'FAIL'} {step.name} ({seconds:.0f} s)")
-    print(f"checks: {len(results) - failed} passed, {failed} failed", flush=True)
+    print(f"checks: {len(outcomes) - failed} passed, {failed} failed", flush=True)
     return failed == 0
 
 
@@ -69,7 +81,30 @@ def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
     return kept | {"TZ": "UTC", "OMP_NUM_THREADS": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
-def _run(layout: Layout, step: Step) -> int:
+def _run(layout: Layout, step: Step, output: Path | None = None) -> tuple[Step, int, float]:
+    """The step with its exit code and seconds; what it prints goes to a file where one is given."""
+    say(f"{step.name}: {' '.join(step.words)}")
     words = [str(layout.bin(step.env, step.words[0])), *step.words[1:]]
-    variables = environment(layout, step.env)
-    return subprocess.run(words, cwd=REPO, env=variables, stdin=subprocess.DEVNULL, check=False).returncode
+    began = time.monotonic()
+    with output.open("wb") if output else nullcontext() as out:
+        done = subprocess.run(
+            words,
+            cwd=REPO,
+            env=environment(layout, step.env),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out and subprocess.STDOUT,
+            check=False,
+        )
+    return step, done.returncode, time.monotonic() - began
+
+
+def _follow(held: IO[str], is_done: Callable[[], bool]) -> None:
+    """Print what is and will be in the file, until nobody writes to it any more."""
+    while True:
+        ended = is_done()
+        sys.stdout.write(held.read())
+        sys.stdout.flush()
+        if ended:
+            return
+        time.sleep(0.5)
