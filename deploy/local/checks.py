@@ -1,4 +1,4 @@
-"""What CI runs, in order: the linters, then the tests of each environment."""
+"""What CI runs: the linters, then the tests of each environment, and beside them those of the whole stack."""
 
 from __future__ import annotations
 
