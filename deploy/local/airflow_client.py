@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 import urllib.error
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import StackError
+from .errors import NO_ANSWER, StackError
 
 PATIENCE_SECONDS = 120
 """How long an API that does not answer is asked again: a restart of it takes about 15 s."""
@@ -45,8 +44,8 @@ class Airflow:
                     self._token = ""
                 elif error.code < 500:
                     raise StackError(f"Airflow refuses {method} {path}: {problem}") from None
-            except (OSError, http.client.HTTPException) as error:
-                problem = str(error)
+            except NO_ANSWER as error:
+                problem = str(error).strip()
             if time.monotonic() > deadline:
                 raise StackError(f"Airflow does not answer {method} {path}: {problem}; see `make status`")
             time.sleep(1)

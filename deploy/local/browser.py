@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from playwright.sync_api import Error, FrameLocator, Page, Response, sync_playwr
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 6000
 _PATIENCE_MS = 90_000
+_LOOK_MS = 250
 _IS_DRAWN = """canvas => {
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   for (let i = 4; i < pixels.length; i += 4)
@@ -100,14 +101,15 @@ class Dashboard:
             "n => document.querySelectorAll('.chart-container, [data-test=\"chart-container\"]').length >= n",
             arg=len(self.titles),
         )
-        self._until_answered()
+        self._until(lambda: len(self.answers) >= len(self.titles), "a chart was not asked for its data")
         self.page.wait_for_function("() => !document.querySelector('[data-test=loading-indicator]')")
 
-    def _until_answered(self) -> None:
-        waited = 0
-        while len(self.answers) < len(self.titles) and waited < _PATIENCE_MS:
-            self.page.wait_for_timeout(250)
-            waited += 250
+    def _until(self, condition: Callable[[], bool], failure: str) -> None:
+        for _ in range(_PATIENCE_MS // _LOOK_MS):
+            if condition():
+                return
+            self.page.wait_for_timeout(_LOOK_MS)
+        raise TimeoutError(failure)
 
     def drawn_canvases(self) -> tuple[int, int]:
         """How many canvases of charts show more than one colour, and how many there are."""
@@ -125,12 +127,14 @@ class Dashboard:
 
     def _picture_at_rest(self) -> bytes:
         """The picture once two in a row are the same: charts redraw at a new size with an animation."""
-        picture, before, waited = self.page.screenshot(), b"", 0
-        while picture != before and waited < _PATIENCE_MS:
-            self.page.wait_for_timeout(500)
-            waited += 500
-            picture, before = self.page.screenshot(), picture
-        return picture
+        seen = [b""]
+
+        def is_at_rest() -> bool:
+            seen.append(self.page.screenshot())
+            return seen[-1] == seen[-2]
+
+        self._until(is_at_rest, "the dashboard does not come to rest")
+        return seen[-1]
 
     def choose(self, name: str, value: str) -> None:
         """Set the filter of that name to that value, and wait for the charts.

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from . import java
 from .layout import REPO, Layout, say
@@ -59,9 +57,9 @@ def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bo
     with tempfile.NamedTemporaryFile("r", errors="replace") as held, ThreadPoolExecutor(1) as pool:
         beside = pool.submit(_run, layout, slow, Path(held.name)) if slow else None
         outcomes = [_run(layout, step) for step in steps]
-        if beside and slow:
-            say(f"{slow.name}: what it printed")
-            _follow(held, beside.done)
+        if beside:
+            say("what the step beside them printed:")
+            _follow(held, beside)
             outcomes.append(beside.result())
     failed = sum(code != 0 for _, code, _ in outcomes)
     for step, code, seconds in outcomes:
@@ -93,18 +91,15 @@ def _run(layout: Layout, step: Step, output: Path | None = None) -> tuple[Step, 
             env=environment(layout, step.env),
             stdin=subprocess.DEVNULL,
             stdout=out,
-            stderr=out and subprocess.STDOUT,
+            stderr=subprocess.STDOUT if out else None,
             check=False,
         )
     return step, done.returncode, time.monotonic() - began
 
 
-def _follow(held: IO[str], is_done: Callable[[], bool]) -> None:
-    """Print what is and will be in the file, until nobody writes to it any more."""
-    while True:
-        ended = is_done()
-        sys.stdout.write(held.read())
-        sys.stdout.flush()
-        if ended:
-            return
-        time.sleep(0.5)
+def _follow(held: IO[str], running: Future[Any]) -> None:
+    """Print what is and will be in the file, until what writes to it has ended."""
+    ended = False
+    while not ended:
+        ended = running in wait([running], timeout=0.5).done
+        print(held.read(), end="", flush=True)

@@ -1,4 +1,9 @@
-"""The one error of this package: something the person at the keyboard can act on."""
+"""The one error of this package, something the person at the keyboard can act on, and what leads to it."""
+
+import http.client
+
+NO_ANSWER = (OSError, http.client.HTTPException)
+"""What a question over HTTP raises when nobody answers, or somebody who ends half way or speaks otherwise."""
 
 
 class StackError(Exception):

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import configuration, layout, stack, superset
 from .airflow_client import Airflow
-from .errors import StackError
+from .errors import NO_ANSWER, StackError
 from .layout import Layout, say
 from .trino_client import ask
 
@@ -171,8 +171,10 @@ def _set_clock(settings: Mapping[str, str], day: date) -> None:
         raise StackError(
             f"the simulator refuses the clock: {error.read().decode(errors='replace')}"
         ) from None
-    except OSError as error:
-        raise StackError(f"the simulator does not answer: {error}; see `make logs S=ciworld`") from None
+    except NO_ANSWER as error:
+        raise StackError(
+            f"the simulator does not answer: {str(error).strip()}; see `make logs S=ciworld`"
+        ) from None
 
 
 def _until(condition: Callable[[], bool], seconds: float, failure: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import urllib.error
 import urllib.request
+
+from .errors import NO_ANSWER
 
 
 def answers(url: str, *, timeout: float = 3) -> bytes | None:
@@ -15,5 +16,5 @@ def answers(url: str, *, timeout: float = 3) -> bytes | None:
             return body
     except urllib.error.HTTPError:
         return b""
-    except (OSError, http.client.HTTPException):
+    except NO_ANSWER:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 import urllib.request
 from typing import Any
 
-from .errors import StackError
+from .errors import NO_ANSWER, StackError
 
 TRINO_PATIENCE_SECONDS = 60
 
@@ -38,8 +37,10 @@ def _ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
                 page = json.load(answer)
-        except (OSError, http.client.HTTPException) as error:
-            raise TrinoError(f"Trino does not answer: {error}; see `make logs S=trino`") from None
+        except NO_ANSWER as error:
+            raise TrinoError(
+                f"Trino does not answer: {str(error).strip()}; see `make logs S=trino`"
+            ) from None
         if "error" in page:
             kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError
             raise kind(f"Trino refuses a query: {page['error']['message']}")

@@ -2,10 +2,14 @@
 
 import socket
 from contextlib import closing
+from datetime import date
 from itertools import pairwise
 from threading import Thread
 
+import pytest
+from deploy.local import nights
 from deploy.local.configuration import PORTS, S3_BLOCK
+from deploy.local.errors import StackError
 from deploy.local.probe import answers
 
 FIRST_OF_OUTGOING = 32768
@@ -18,16 +22,26 @@ def test_no_default_port_can_be_taken_by_an_outgoing_connection_or_is_given_twic
     assert 1024 <= ports[0] <= ports[-1] < FIRST_OF_OUTGOING
 
 
-def test_an_echo_of_the_question_is_no_answer():
-    """What a connection from a port to that port itself gives, and a program that does not speak HTTP."""
+@pytest.fixture
+def echo():
+    """The address of a port that gives back one question, as a connection from a port to itself does."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
-        def echo() -> None:
+        def answer() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.sendall(connection.recv(65536))
 
-        thread = Thread(target=echo)
+        thread = Thread(target=answer)
         thread.start()
-        assert answers(f"http://127.0.0.1:{server.getsockname()[1]}/health") is None
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
+
+
+def test_an_echo_of_the_question_is_no_answer(echo):
+    assert answers(f"{echo}/health") is None
+
+
+def test_a_simulator_that_does_not_speak_http_is_named_in_one_line(echo):
+    with pytest.raises(StackError, match="the simulator does not answer: .*make logs S=ciworld"):
+        nights._set_clock({"CILAKE_CIWORLD_URL": echo}, date(2026, 3, 1))
