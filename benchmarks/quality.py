@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import resource
 import sys
 import time
@@ -27,11 +28,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cilake.contracts.columns import VERDICT_NAME
 from cilake.models.test_failure import evaluate, labels, score, train
 from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions
 
 SUMMARY_FILE = "summary.json.gz"
 TABLE_SUFFIX = ".json.gz"
+VERDICT = re.compile(VERDICT_NAME)
 GZIP_WINDOW = 31  # zlib's code for "expect a gzip header"
 #: The split that published figures of the OpenShift recordings refer to; used where it splits the data.
 AGREED_SPLIT = datetime(2021, 6, 21, 13, tzinfo=UTC)
@@ -57,7 +60,7 @@ def table_files(root: Path) -> Iterator[Path]:
 
 
 def decode(root: Path) -> tuple[pa.Table, pa.Table]:
-    """Return the results and the runs recorded below the folder, as ``compute_features`` reads them."""
+    """Return the results of tests and the runs below the folder, as ``compute_features`` reads them."""
     jobs: dict[str, int] = {}
     tests: dict[str, int] = {}
     run_of: dict[tuple[int, str], int] = {}
@@ -77,9 +80,10 @@ def decode(root: Path) -> tuple[pa.Table, pa.Table]:
         for build, started_ms in zip(table["changelists"], table["timestamps"], strict=True):
             if run_of.setdefault((job, build), len(run_of)) == len(run_rows):
                 run_rows.append((job, int(started_ms)))
+        is_test = np.array([VERDICT.search(row["name"]) is None for row in table["tests"]], dtype=np.int8)
         run = np.array([run_of[job, build] for build in table["changelists"]], dtype=np.int32)
         test = np.array([tests.setdefault(row["name"], len(tests)) for row in table["tests"]], dtype=np.int32)
-        row, column = (grid * np.array(fresh, dtype=np.int8)).nonzero()
+        row, column = (grid * np.array(fresh, dtype=np.int8) * is_test[:, None]).nonzero()
         cells.append((run[column], test[row], grid[row, column]))
     if not cells:
         raise NoData(f"no TestGrid results below {root} (a dashboard is a folder with {SUMMARY_FILE})")

@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ VOLATILE = {
     "map_label_colors",
     "shared_label_colors",
 }
-NUMBERED = {"chartId": 0, "chartsInScope": [], "tabsInScope": []}
-"""Entries that hold the numbers of one installation, and what stands for them in the files."""
+NUMBERED = {"chartsInScope": [], "tabsInScope": []}
+"""Entries that hold the numbers of one installation and are found again; what the files have instead."""
 
 
 def main() -> int:
@@ -138,6 +139,8 @@ def _export(folder: Path) -> int:
         if kind not in KINDS:
             continue
         asset = yaml.safe_load(content())
+        if kind == "dashboards":
+            number_charts(asset)
         path = folder / _address(kind, name, asset)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(clean(asset), sort_keys=True, allow_unicode=True, width=110)
@@ -156,6 +159,24 @@ def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
         return f"datasets/{asset.get('schema') or 'views'}/{asset['table_name']}.yaml"
     title = asset.get("slice_name") or asset.get("slug") or asset.get("database_name") or Path(name).stem
     return f"{kind}/{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}.yaml"
+
+
+def number_charts(dashboard: dict[str, Any]) -> None:
+    """Number the charts of a dashboard from 1 by their UUIDs, where they stand and where filters name them.
+
+    An installation has numbers of its own; an import translates those of the file by the UUIDs.
+    """
+    charts = [item["meta"] for item in dashboard["position"].values() if _is_chart(item)]
+    numbers = {chart["chartId"]: n for n, chart in enumerate(sorted(charts, key=itemgetter("uuid")), start=1)}
+    for chart in charts:
+        chart["chartId"] = numbers[chart["chartId"]]
+    for chosen in dashboard["metadata"].get("native_filter_configuration", []):
+        excluded = chosen.get("scope", {}).get("excluded", [])
+        excluded[:] = sorted(numbers[number] for number in excluded if number in numbers)
+
+
+def _is_chart(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") == "CHART"
 
 
 def clean(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Superset's configuration, for the embedded stack and the containers; places come from the environment."""
 
+import json
 import os
 
 SECRET_KEY = os.environ["CILAKE_SUPERSET_SECRET_KEY"]
@@ -21,7 +22,36 @@ FILTER_STATE_CACHE_CONFIG = EXPLORE_FORM_DATA_CACHE_CONFIG = {
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
 SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 60
-FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": False, "ALERT_REPORTS": False}
+# Datasets of weeks widen a range of days to whole weeks, and links are plain addresses in downloads.
+FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": True, "ALERT_REPORTS": False}
+DOWNLOADS = ("csv", "xlsx")
+
+
+def answer_format():
+    """Return ``plain`` when the request under way is for a file, and ``html`` when it is for a page."""
+    from flask import has_request_context, request
+
+    if not has_request_context():
+        return "html"
+    question = request.get_json(silent=True) or json.loads(request.form.get("form_data") or "{}")
+    wanted = request.args.get("format") or question.get("result_format")
+    return "plain" if wanted in DOWNLOADS else "html"
+
+
+def link(url, text, form):
+    """Return the SQL of a link to the address in the column ``url``, shown as ``text``.
+
+    Both are SQL expressions. In a page the link is an anchor; anything but a plain address gives its text.
+    In a file it is the address. Charts call it with ``cache_key_wrapper(answer_format())``, so that Superset
+    keeps the answers for pages and for files apart.
+    """
+    if form == "plain":
+        return f"coalesce({url}, {text})"
+    anchor = f"""'<a href="' || {url} || '" target="_blank" rel="noopener">' || {text} || '</a>'"""
+    return f"""case when regexp_like({url}, '^https?://[^"<>\\s]+$') then {anchor} else {text} end"""
+
+
+JINJA_CONTEXT_ADDONS = {"answer_format": answer_format, "link": link}
 
 # Nothing is fetched from or told to anybody else: no telemetry pixel, no map tiles, no fonts.
 TALISMAN_ENABLED = True

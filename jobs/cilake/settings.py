@@ -42,6 +42,7 @@ class Settings:
     landing_concurrency: int = 8
     rejected_ratio: float = 0.1
     snapshot_days: int = 30
+    run_url: str = ""
 
     @property
     def dashboard_patterns(self) -> list[str]:

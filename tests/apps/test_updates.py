@@ -4,11 +4,13 @@ from datetime import date
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from tests.builders import make_row
 
 from cilake.apps import updates
 from cilake.apps.updates import run_recorded
 from cilake.contracts import registry
 from cilake.lake.catalog import create_tables
+from cilake.landing.writer import append_rows
 from cilake.settings import Settings
 from cilake.windows import Window
 
@@ -40,7 +42,21 @@ def test_a_run_is_recorded_for_each_table_with_what_it_wrote(catalog):
     assert (daily["written_count"], weekly["written_count"]) == (3, None)
     assert (daily["update_status"], daily["error_type"], daily["slo_hours"]) == ("succeeded", None, 36)
     assert daily["partition_date"] == WINDOW.start
+    assert (daily["newest_date"], daily["run_url"]) == (None, None), "nothing is in the table"
     assert daily["finished_at"] >= daily["started_at"] and daily["run_seconds"] >= 0
+
+
+def test_the_record_names_the_newest_day_of_the_table_and_the_page_of_the_run(catalog):
+    days = ["2021-06-19", "2021-06-23", "2021-06-20"]
+    append_rows(
+        catalog, "kpi.daily_job_health", [make_row("kpi.daily_job_health", run_date=day) for day in days]
+    )
+    page = "https://airflow.example/dags/report_ci_health/runs/manual__1"
+    run_recorded(lambda settings, window: {}, Settings(run_url=page), WINDOW, **ROLE)
+    rows = {row["table_address"]: row for row in recorded(catalog)}
+    assert rows["kpi.daily_job_health"]["newest_date"] == date(2021, 6, 23)
+    assert rows["kpi.weekly_test_health"]["newest_date"] is None
+    assert {row["run_url"] for row in rows.values()} == {page}
 
 
 def test_a_failure_is_recorded_and_raised(catalog):

@@ -28,7 +28,7 @@ BAD: dict[str, dict[str, Sample]] = {
         "from_release_needs_upgrade": [{"from_release": "4.7", "is_upgrade": False}],
     },
     "core.ci_runs": {
-        "counts_add_up": [{"test_count": 1, "passed_count": 1, "failed_count": 1}],
+        "counts_add_up": [{"test_count": 1, "passed_count": 1, "failed_count": 1}, {"result_count": 0}],
         "started_at_plausible": [{"started_at": "2013-12-31T23:59:59Z"}],
         "started_at_mostly_plausible": [
             {"started_at": "2021-06-24T00:00:00Z", "known_at": "2021-06-22T00:00:00Z"}
@@ -36,7 +36,7 @@ BAD: dict[str, dict[str, Sample]] = {
         "run_date_is_start_day": [{"started_at": "2021-06-21T23:59:59Z", "run_date": "2021-06-22"}],
         "build_id_not_blank": [{"build_id": ""}],
         "build_unique": [{"run_key": 1, "build_id": "7"}, {"run_key": 2, "build_id": "7"}],
-        "most_runs_have_results": [{"test_count": 0}, {"test_count": 0}, {"test_count": 1}],
+        "most_runs_have_results": [{"result_count": 0}, {"result_count": 0}, {"result_count": 2}],
     },
     "core.tests": {
         "test_name_not_blank": [{"test_name": " "}],
@@ -62,6 +62,7 @@ BAD: dict[str, dict[str, Sample]] = {
             {"passed_count": 1, "failed_count": 1, "pass_ratio": None},
         ],
         "failing_tests_have_failures": [{"failing_test_count": 1, "failed_count": 0}],
+        "failing_tests_match_their_keys": [{"failing_test_count": 1, "failed_count": 1}],
         "job_name_not_blank": [{"job_name": ""}],
         "few_jobs_are_down": [{"pass_ratio": 0.0}, {"pass_ratio": 1.0}],
     },
@@ -71,6 +72,14 @@ BAD: dict[str, dict[str, Sample]] = {
         "stretches_have_failures": [{"stretch_count": 2}],
         "breaks_begin_stretches": [{"broken_count": 2}],
         "last_failure_known": [{"last_failed_at": None}],
+        "break_known": [
+            {"broke_at": None},
+            {"good_before_count": 0},
+            {"failed_since_count": 9},
+            {"last_good_at": "2021-06-22T00:00:00Z"},
+            {"broken_count": 0},
+        ],
+        "failing_needs_failures": [{"failed_count": 0, "is_failing": True}],
         "fix_time_needs_fix": [{"fixed_count": 0, "fix_seconds": 1.0}],
         "week_begins_on_monday": [{"week_date": "2021-06-22"}],
         "names_not_blank": [{"job_name": " "}, {"test_name": ""}],

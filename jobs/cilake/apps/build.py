@@ -80,7 +80,7 @@ def _publish_core(
     runs: DataFrame,
 ) -> dict[str, int]:
     run_count, result_count, first, last = runs.agg(
-        F.count("*"), F.coalesce(F.sum("test_count"), F.lit(0)), F.min("run_date"), F.max("run_date")
+        F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0)), F.min("run_date"), F.max("run_date")
     ).collect()[0]
     say(f"{run_count:,} new or corrected runs with {result_count:,} results")
     runs.createOrReplaceTempView("changed_runs")
@@ -118,7 +118,8 @@ def _publish_core(
 
 
 def _has_leftovers(spark: SparkSession) -> bool:
-    expected = spark.table(CI_RUNS.identifier).agg(F.coalesce(F.sum("test_count"), F.lit(0))).collect()[0][0]
+    total = F.coalesce(F.sum("result_count"), F.lit(0))
+    expected = spark.table(CI_RUNS.identifier).agg(total).collect()[0][0]
     return int(expected) != _count(spark, TEST_RESULTS)
 
 
@@ -141,7 +142,8 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0, FAILING_PAIRS.address: 0}
         run_id = f"kpi_{window.start}"
         audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
-        results, jobs = spark.table(TEST_RESULTS.identifier), spark.table(CI_JOBS.identifier)
+        all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
+        results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
         scope = days_condition("run_date", days)
         daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
         weeks = weekly_test_health.affected_weeks(days)
@@ -152,14 +154,12 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             results.where(reach),
             runs.where(reach),
             jobs,
-            spark.table(TESTS.identifier),
+            all_tests,
             weeks=weeks,
         )
         own_weeks = mondays(days)
         of_weeks = F.col("run_date").between(own_weeks[0], own_weeks[-1] + timedelta(days=6))
-        pairs = failing_pairs.transform(
-            results.where(of_weeks), runs.where(of_weeks), spark.table(TESTS.identifier)
-        )
+        pairs = failing_pairs.transform(results.where(of_weeks), runs.where(of_weeks), all_tests)
         answers = [
             Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
             Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),

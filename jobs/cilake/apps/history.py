@@ -9,6 +9,8 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.transforms.core.tests import leave_out_verdicts
 from cilake.windows import day_start
 
 HISTORY_DAYS = 120
@@ -17,7 +19,7 @@ RUN_COLUMNS = ("run_key", "job_key", "started_at", "test_count", "failed_count")
 
 
 def read_history(spark: SparkSession, day: date) -> tuple[DataFrame, DataFrame]:
-    """Results and runs as of the end of ``day``: started by then and brought by landings for days up to it.
+    """Return results of tests and runs as of the end of ``day``: started and landed for days up to it.
 
     Training and scoring look back the same number of days, so a feature means the same in both.
     """
@@ -30,4 +32,5 @@ def read_history(spark: SparkSession, day: date) -> tuple[DataFrame, DataFrame]:
         .where(in_reach)
         .join(F.broadcast(runs.select("run_key")), "run_key", "left_semi")
     )
-    return results.select(*RESULT_COLUMNS), runs.select(*RUN_COLUMNS)
+    of_tests = leave_out_verdicts(results, spark.table(TESTS.identifier))
+    return of_tests.select(*RESULT_COLUMNS), runs.select(*RUN_COLUMNS)

@@ -16,6 +16,7 @@ from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days
 from cilake.apps.summaries import summaries
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
@@ -24,6 +25,7 @@ from cilake.lake.session import spark_session
 from cilake.models.test_failure import evaluate
 from cilake.models.test_failure.spec import MODEL
 from cilake.settings import Settings
+from cilake.transforms.core.tests import leave_out_verdicts
 from cilake.transforms.predictions import outcomes
 from cilake.windows import Window
 
@@ -45,7 +47,8 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         if not days:
             say("no prediction to measure yet")
             return {OUTCOMES.address: 0, ACCURACY.address: 0}
-        results = spark.table(TEST_RESULTS.identifier).where(F.col("run_date") > F.lit(min(days)))
+        later = spark.table(TEST_RESULTS.identifier).where(F.col("run_date") > F.lit(min(days)))
+        results = leave_out_verdicts(later, spark.table(TESTS.identifier))
         run_id = f"measure_{window.start}"
         audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
         replace = partial(replace_days, spark, audit=audit, run_id=run_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from cilake.contracts.ops.table_updates import TABLE as TABLE_UPDATES
 from cilake.contracts.registry import tables
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import newest_date, open_catalog
 from cilake.landing.writer import append_rows
 from cilake.settings import Settings
 from cilake.windows import Window
@@ -26,6 +26,7 @@ def run_recorded(
         "command": command,
         "partition_date": window.start,
         "started_at": started_at,
+        "run_url": settings.run_url or None,
     }
     try:
         counts = work(settings, window)
@@ -46,6 +47,7 @@ def _record_failure(settings: Settings, head: dict[str, Any], error: BaseExcepti
 
 def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) -> None:
     finished_at = datetime.now(UTC)
+    catalog = open_catalog(settings)
     rows: list[dict[str, object]] = [
         head
         | {
@@ -53,9 +55,10 @@ def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) ->
             "finished_at": finished_at,
             "run_seconds": (finished_at - head["started_at"]).total_seconds(),
             "written_count": counts.get(table.address),
+            "newest_date": newest_date(catalog, table),
             "slo_hours": table.freshness_hours,
         }
         for table in tables().values()
         if table.made_by == head["made_by"]
     ]
-    append_rows(open_catalog(settings), TABLE_UPDATES.address, rows)
+    append_rows(catalog, TABLE_UPDATES.address, rows)

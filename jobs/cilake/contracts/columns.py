@@ -80,7 +80,11 @@ TEST_STATUSES: dict[int, str] = {
 """TestGrid's cell codes and our readable values; 0 means not run and makes no row."""
 
 PASSING = ("passed", "passed_with_errors", "passed_with_skips", "build_passed")
+RUNNING = "running"
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
+
+VERDICT_NAME = r"(^|\.)(Overall|Pod)$"
+"""The names of rows that TestGrid adds to the tests of a run: the verdict of the whole run or of its pod."""
 
 
 def payload_columns(*, source: str, endpoint: str, describes: str, example: str) -> tuple[Column, ...]:

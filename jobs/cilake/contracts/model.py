@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Type = Literal["bigint", "int", "double", "string", "boolean", "timestamp", "date", "binary", "array<string>"]
+Type = Literal["bigint", "int", "double", "string", "boolean", "timestamp", "date", "binary", "array<bigint>"]
 WriteMode = Literal["append", "replace_partition", "merge", "ledger"]
 Sensitivity = Literal["public", "internal"]
 
@@ -124,6 +124,13 @@ class Table:
     def column_names(self) -> list[str]:
         """The columns' names, in order."""
         return [column.name for column in self.columns]
+
+    @property
+    def day_column(self) -> str | None:
+        """The date that the table's days are about: that of its partitions, else of its key; or ``None``."""
+        candidates = [*map(partition_column, self.partition_by), *self.primary_key]
+        types = {column.name: column.type for column in self.columns}
+        return next((name for name in candidates if types[name] == "date"), None)
 
     def column(self, name: str) -> Column:
         """The column of that name; raises ``KeyError`` when there is none."""

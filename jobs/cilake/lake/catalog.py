@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pyarrow as pa
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -21,6 +24,7 @@ from pyiceberg.types import (
     StringType,
     TimestamptzType,
 )
+from pyiceberg.utils.datetime import days_to_date
 
 from cilake.contracts.model import Table, partition_column
 from cilake.contracts.registry import tables
@@ -46,7 +50,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
     "binary": pa.binary(),
-    "array<string>": pa.list_(pa.string()),
+    "array<bigint>": pa.list_(pa.int64()),
 }
 _TRANSFORMS: dict[str, Transform] = {"months": MonthTransform(), "days": DayTransform()}  # type: ignore[type-arg]
 
@@ -136,12 +140,23 @@ def _add_columns(catalog: Catalog, table: Table) -> None:
                 update.move_first(column.name)
 
 
+def newest_date(catalog: Catalog, table: Table) -> date | None:
+    """Return the newest day in the table, from the bounds of its files; ``None`` without days or rows."""
+    if table.day_column is None:
+        return None
+    loaded = catalog.load_table(table.address)
+    field = loaded.schema().find_field(table.day_column)
+    bounds = [task.file.upper_bounds.get(field.field_id) for task in loaded.scan().plan_files()]
+    known = [int(from_bytes(DateType(), bound)) for bound in bounds if bound is not None]
+    return days_to_date(max(known)) if known else None
+
+
 def iceberg_schema(table: Table) -> Schema:
     """The Iceberg schema of a contract, with the columns' descriptions as comments."""
     fields = []
     for position, column in enumerate(table.columns, start=1):
-        if column.type == "array<string>":
-            kind: IcebergType = ListType(1000 + position, StringType(), element_required=True)
+        if column.type == "array<bigint>":
+            kind: IcebergType = ListType(1000 + position, LongType(), element_required=True)
         else:
             kind = _TYPES[column.type]
         fields.append(

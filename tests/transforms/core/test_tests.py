@@ -17,6 +17,16 @@ def test_names_are_kept_exactly_and_once(spark):
     assert sorted(row.test_name for row in found.collect()) == [" a", "A", "a"]
 
 
+def test_verdict_rows_are_marked_and_left_out(spark):
+    rows = ["Overall", "e2e-aws.Overall", "Pod", "e2e-aws.Pod", "Overall health", "[sig] Pod", "overall"]
+    found = tests.transform(
+        decode(spark, make_table({name: [1] for name in rows})), make_frame(spark, TABLE, [])
+    )
+    assert {row.test_name for row in found.collect() if row.is_verdict} == set(rows[:4])
+    kept = tests.leave_out_verdicts(found.select("test_key"), found)
+    assert kept.count() == 3
+
+
 def test_running_twice_adds_nothing(spark):
     decoded = decode(spark, make_table({"a": [1]}))
     published = tests.transform(decoded, make_frame(spark, TABLE, []))

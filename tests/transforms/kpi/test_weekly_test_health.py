@@ -73,6 +73,29 @@ def test_stretches_fixes_and_the_last_failure(spark):
     assert row.last_failed_run_url == "https://ci.example/8"
 
 
+def test_the_newest_break_with_what_was_good_before_it(spark):
+    (row,) = build(spark, [12, *[1] * 5, 13, 12, 12, 1, 1, 12, 12, 12]).collect()
+    assert (row.broke_run_url, row.last_good_run_url) == ("https://ci.example/11", "https://ci.example/10")
+    assert (row.good_before_count, row.failed_since_count, row.is_failing) == (2, 3, True)
+    assert row.broke_at - row.last_good_at == timedelta(hours=6)
+
+
+def test_a_test_that_never_broke_has_no_break(spark):
+    for codes, is_failing in (([12, 12], True), ([1, 13], False), ([12, 1], False)):
+        (row,) = build(spark, codes).collect()
+        assert (row.broke_at, row.good_before_count, row.failed_since_count) == (None, None, None)
+        assert row.is_failing is is_failing
+
+
+def test_what_was_good_before_a_break_is_counted_as_far_as_one_looks_back(spark):
+    options = {"first": datetime(2021, 6, 1, 5, tzinfo=UTC), "step": timedelta(days=1)}
+    (row,) = build(spark, [1] * 22 + [12], **options).collect()
+    assert row.good_before_count == weekly_test_health.LOOKBACK_DAYS
+    weeks = [MONDAY - timedelta(days=7), MONDAY]
+    together = {row.week_date: row for row in build(spark, [1] * 22 + [12], weeks=weeks, **options).collect()}
+    assert together[MONDAY] == row
+
+
 def test_a_week_continues_what_the_weeks_before_it_began(spark):
     two_weeks = [MONDAY - timedelta(days=7), MONDAY]
     options = {"weeks": two_weeks, "first": datetime(2021, 6, 19, tzinfo=UTC), "step": timedelta(days=1)}

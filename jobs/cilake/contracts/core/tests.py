@@ -1,7 +1,7 @@
 """Tests by name."""
 
 from cilake.contracts.columns import TEST_KEY, TEST_NAME
-from cilake.contracts.model import Table
+from cilake.contracts.model import Column, Table
 
 TABLE = Table(
     address="core.tests",
@@ -12,12 +12,21 @@ TABLE = Table(
     columns=(
         TEST_KEY,
         TEST_NAME,
+        Column(
+            "is_verdict",
+            "boolean",
+            "The row is no test: TestGrid made it to show the verdict of a whole run or of its pod.",
+            example=False,
+        ),
     ),
     primary_key=("test_key",),
     write_mode="merge",
     inputs=("raw.testgrid__tables",),
     made_by="refine_ci",
     freshness_hours=36,
-    caveats=("`Overall` and names ending in `.Pod` are made by TestGrid, not by a test suite.",),
-    example_query="select test_name from core.tests where test_name like '%etcd%' limit 20",
+    caveats=(
+        "`Overall`, `Pod` and names ending in `.Overall` or `.Pod` are verdicts that TestGrid adds, not tests: "
+        "counts of tests, ratios and predictions leave them out; in queries of your own, so does `not is_verdict`.",
+    ),
+    example_query="select test_name from core.tests where not is_verdict and test_name like '%etcd%' limit 20",
 )

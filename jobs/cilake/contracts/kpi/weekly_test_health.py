@@ -36,6 +36,13 @@ TABLE = Table(
         Column("long_stretch_count", "bigint", "Failing stretches that reached their second failure.", unit="stretches", example=1),
         Column("persistent_stretch_count", "bigint", "Failing stretches, begun after another result, that reached their third failure: those are no flips.", unit="stretches", example=0),
         Column("fix_seconds", "double", "Time from the first failure to the first result that is none, over all stretches that ended.", unit="seconds", example=86400.0),
+        Column("broke_at", "timestamp", "When the run of the week's newest break started, UTC: a failure after a result that was none; null when nothing broke.", nullable=True, example="2021-06-21T09:00:00Z"),
+        Column("broke_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+        Column("good_before_count", "bigint", "Results in a row right before that break that were no failures.", nullable=True, unit="results", example=12),
+        Column("last_good_at", "timestamp", "When the run before that break started, UTC.", nullable=True, example="2021-06-21T05:00:00Z"),
+        Column("last_good_run_url", "string", "Page of the run before that break.", nullable=True, example="https://ci.example/run/0"),
+        Column("failed_since_count", "bigint", "Failures of the week from that break on.", nullable=True, unit="results", example=2),
+        Column("is_failing", "boolean", "The week's last result is a failure.", example=True),
         Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when it never failed.", nullable=True, example="2021-06-21T13:00:00Z"),
         LAST_FAILED_RUN_URL,
     ),
@@ -48,7 +55,8 @@ TABLE = Table(
     freshness_hours=36,
     caveats=(
         "What came before a result is looked for in the 14 days before it: a failing stretch that is older counts from its first failure in them.",
-        "TestGrid's flip rate is (flaky_count + broken_count - persistent_stretch_count) / result_count.",
+        "The flip rate, as TestGrid defines it, is (flaky_count + broken_count - persistent_stretch_count) / result_count.",
+        "The newest week may still be under way: compare it with whole weeks by ratios, not by counts.",
     ),
     example_query="select test_name, sum(flaky_count) * 1.0 / sum(result_count) as flake_ratio, sum(result_count) as result_count "
     "from kpi.weekly_test_health group by 1 having sum(flaky_count) > 0 order by 2 desc limit 20",

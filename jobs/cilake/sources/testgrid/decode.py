@@ -16,8 +16,8 @@ EXTRA = (
 DECODED = pa.schema([*RUNS, *EXTRA])
 SPARK_SCHEMA = (
     "job_key bigint, job_name string, run_key bigint, build_id string, started_at timestamp, "
-    "result_code int, run_url string, test_count bigint, passed_count bigint, failed_count bigint, "
-    "flaky_count bigint, running_count bigint, content_hash string, "
+    "result_code int, run_url string, result_count bigint, test_count bigint, passed_count bigint, "
+    "failed_count bigint, flaky_count bigint, running_count bigint, content_hash string, "
     "test_keys array<bigint>, codes array<int>, messages array<string>, test_names array<string>, "
     "known_at timestamp, landed_date date, origin string"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES
+from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES, VERDICT_NAME
 
 # They differ in every reply, whatever the grid does.
 VOLATILE = ("status", "phase-timer", "cached")
 HASH_SEED = 42  # Spark's: xxhash64(name) in SQL gives the same keys
 OVERALL = "Overall"
+_VERDICT = re.compile(VERDICT_NAME)
 CI_SYSTEM = "prow"
 
 _PASSING = np.array([code in {c for c, s in TEST_STATUSES.items() if s in PASSING} for code in range(16)])
@@ -42,6 +44,7 @@ RUNS = pa.schema(
         ("started_at", pa.timestamp("us", tz="UTC")),
         ("result_code", pa.int32()),
         ("run_url", pa.string()),
+        ("result_count", pa.int64()),
         ("test_count", pa.int64()),
         ("passed_count", pa.int64()),
         ("failed_count", pa.int64()),
@@ -190,8 +193,11 @@ def read_runs(grid: Grid) -> pa.RecordBatch:
     def lists(values: pa.Array) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets), values)
 
-    def count(mask: np.ndarray) -> np.ndarray:
-        return np.bincount(by_column[mask], minlength=columns).astype(np.int64)
+    is_test = np.fromiter((_VERDICT.search(name) is None for name in grid.tests), bool, len(grid.tests))
+    of_test = is_test[by_row]
+
+    def count_tests(mask: np.ndarray) -> np.ndarray:
+        return np.bincount(by_column[of_test & mask], minlength=columns).astype(np.int64)
 
     job_key = hash_name(f"{CI_SYSTEM}\x1f{grid.job_name}")
     run_keys = [hash_name(f"{CI_SYSTEM}\x1f{grid.job_name}\x1f{build}") for build in grid.builds]
@@ -209,11 +215,12 @@ def read_runs(grid: Grid) -> pa.RecordBatch:
             [grid.run_url.replace("<changelist>", build) if grid.run_url else None for build in grid.builds],
             pa.string(),
         ),
-        "test_count": pa.array(np.diff(offsets).astype(np.int64)),
-        "passed_count": pa.array(count(_PASSING[codes])),
-        "failed_count": pa.array(count(_FAILING[codes])),
-        "flaky_count": pa.array(count(codes == _FLAKY)),
-        "running_count": pa.array(count(codes == _RUNNING)),
+        "result_count": pa.array(np.diff(offsets).astype(np.int64)),
+        "test_count": pa.array(count_tests(of_test)),
+        "passed_count": pa.array(count_tests(_PASSING[codes])),
+        "failed_count": pa.array(count_tests(_FAILING[codes])),
+        "flaky_count": pa.array(count_tests(codes == _FLAKY)),
+        "running_count": pa.array(count_tests(codes == _RUNNING)),
         "content_hash": pa.array(_hash_columns(grid.started_ms, cell_keys, codes, messages, offsets)),
         "test_keys": lists(pa.array(cell_keys)),
         "codes": lists(pa.array(codes.astype(np.int32))),

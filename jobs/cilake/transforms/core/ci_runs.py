@@ -67,6 +67,7 @@ def transform(changed: DataFrame) -> DataFrame:
         "started_at",
         F.to_date("started_at").alias("run_date"),
         status_of(F.col("result_code")).alias("result"),
+        "result_count",
         "test_count",
         "passed_count",
         "failed_count",

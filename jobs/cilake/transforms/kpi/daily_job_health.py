@@ -5,16 +5,17 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from cilake.contracts.columns import FAILING, PASSING
+from cilake.contracts.columns import FAILING, PASSING, RUNNING
 from cilake.contracts.kpi.daily_job_health import TABLE
 
 
 def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame:
-    """Rows of ``kpi.daily_job_health`` for the days the given runs and results cover."""
+    """Return the rows of ``kpi.daily_job_health`` for the days of the given runs and results of tests."""
     by_day = runs.groupBy("job_key", "run_date").agg(
         F.count("*").alias("run_count"),
         F.count_if(F.col("result").isin(*PASSING)).alias("run_passed_count"),
         F.count_if(F.col("result").isin(*FAILING)).alias("run_failed_count"),
+        F.count_if(F.col("result") == RUNNING).alias("run_running_count"),
         *[
             F.sum(name).alias(name)
             for name in ("passed_count", "failed_count", "flaky_count", "running_count")
@@ -24,7 +25,7 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
     failing = (
         results.where(F.col("test_status").isin(*FAILING))
         .groupBy("job_key", "run_date")
-        .agg(F.countDistinct("test_key").alias("failing_test_count"))
+        .agg(F.array_sort(F.collect_set("test_key")).alias("failing_test_keys"))
     )
     ran = F.col("passed_count") + F.col("failed_count") + F.col("flaky_count")
     return (
@@ -32,6 +33,7 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
         .join(failing, ["job_key", "run_date"], "left")
         .withColumn("other_count", F.col("test_count") - ran - F.col("running_count"))
         .withColumn("pass_ratio", F.when(ran > 0, F.col("passed_count") / ran))
-        .withColumn("failing_test_count", F.coalesce("failing_test_count", F.lit(0)).cast("bigint"))
+        .withColumn("failing_test_keys", F.coalesce("failing_test_keys", F.array().cast("array<bigint>")))
+        .withColumn("failing_test_count", F.size("failing_test_keys").cast("bigint"))
         .select(TABLE.column_names)
     )

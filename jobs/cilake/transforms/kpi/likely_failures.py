@@ -45,7 +45,7 @@ def transform(
     )
     return (
         likely.join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
-        .join(tests, "test_key")
+        .join(tests.where("not is_verdict").select("test_key", "test_name"), "test_key")
         .join(failures, [*entity, "prediction_date"], "left")
         .select(TABLE.column_names)
     )

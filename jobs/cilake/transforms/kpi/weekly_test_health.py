@@ -24,10 +24,10 @@ def affected_weeks(days: list[date]) -> list[date]:
 def transform(
     results: DataFrame, runs: DataFrame, jobs: DataFrame, tests: DataFrame, *, weeks: list[date]
 ) -> DataFrame:
-    """Rows of ``kpi.weekly_test_health`` for these weeks (Mondays).
+    """Return the rows of ``kpi.weekly_test_health`` for these weeks (Mondays).
 
-    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of the last; what
-    they hold before that changes nothing.
+    ``results`` (of tests only) and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of
+    the last; what they hold before that changes nothing.
     """
     ran = results.where(F.col("test_status").isin(*PASSING, *FAILING, "flaky")).select(
         "job_key",
@@ -52,24 +52,43 @@ def transform(
     # Most tests only pass: just the others have an order worth looking at.
     eventful = ran.where("failed").select("job_key", "test_key").distinct()
     sequences = ran.join(F.broadcast(eventful), ["job_key", "test_key"])
-    stretches = _stretches(sequences).where(of_weeks).groupBy("job_key", "test_key", "week_date")
+    of_week = Window.partitionBy("job_key", "test_key", "week_date")
+    stretches = (
+        _stretches(sequences)
+        .where(of_weeks)
+        .withColumn("newest_break", F.max(F.when(F.col("breaks"), F.col("position"))).over(of_week))
+        .groupBy("job_key", "test_key", "week_date")
+    )
+    since_break = F.col("failed") & (F.col("position") >= F.col("newest_break"))
     events = stretches.agg(
         *[F.count_if(flag).alias(name) for name, flag in _EVENTS.items()],
         F.sum(F.when(F.col("ends"), _seconds("started_at", "failing_since"))).alias("fix_seconds"),
         F.max(F.when(F.col("failed"), F.struct("started_at", "run_key"))).alias("last_failed"),
+        F.max(
+            F.when(F.col("breaks"), F.struct("started_at", "run_key", "good_before_count", "last_good"))
+        ).alias("broke"),
+        F.when(F.max("newest_break").isNotNull(), F.count_if(since_break)).alias("failed_since_count"),
+        F.max_by("failed", F.struct("started_at", "run_key")).alias("is_failing"),
     )
-    pages = runs.select(
-        F.col("run_key").alias("failed_run_key"), F.col("run_url").alias("last_failed_run_url")
-    )
-    return (
+    described = (
         counts.join(events, ["job_key", "test_key", "week_date"], "left")
         .fillna(0, [*_EVENTS, "fix_seconds"])
-        .withColumn("last_failed_at", F.col("last_failed.started_at"))
-        .join(F.broadcast(pages), F.col("last_failed.run_key") == F.col("failed_run_key"), "left")
+        .withColumns(
+            {
+                "is_failing": F.coalesce("is_failing", F.lit(False)),
+                "broke_at": F.col("broke.started_at"),
+                "good_before_count": F.col("broke.good_before_count"),
+                "last_good_at": F.col("broke.last_good.started_at"),
+                "last_failed_at": F.col("last_failed.started_at"),
+            }
+        )
         .join(F.broadcast(jobs.select("job_key", "job_name", "release", "platform")), "job_key")
-        .join(F.broadcast(tests), "test_key")
-        .select(TABLE.column_names)
+        .join(F.broadcast(tests.select("test_key", "test_name")), "test_key")
     )
+    for name, run_key in _PAGES.items():
+        page = runs.select(F.col("run_key").alias(f"{name}_key"), F.col("run_url").alias(name))
+        described = described.join(F.broadcast(page), F.col(run_key) == F.col(f"{name}_key"), "left")
+    return described.select(TABLE.column_names)
 
 
 _EVENTS = {
@@ -78,6 +97,12 @@ _EVENTS = {
     "stretch_count": "begins",
     "long_stretch_count": "is_second",
     "persistent_stretch_count": "is_third",
+}
+
+_PAGES = {
+    "broke_run_url": "broke.run_key",
+    "last_good_run_url": "broke.last_good.run_key",
+    "last_failed_run_url": "last_failed.run_key",
 }
 
 
@@ -92,7 +117,11 @@ def _stretches(sequences: DataFrame) -> DataFrame:
 
     # Whether the three results before it failed; null before the first one, which can neither break nor flip.
     ordered = sequences.select(
-        "*", F.unix_micros("started_at").alias("started_micros"), *map(failed_before, (1, 2, 3))
+        "*",
+        F.unix_micros("started_at").alias("started_micros"),
+        F.row_number().over(of_test).alias("position"),
+        F.lag(F.struct("started_at", "run_key")).over(of_test).alias("last_good"),
+        *map(failed_before, (1, 2, 3)),
     )
     was_failing = F.coalesce("failed_1", F.lit(False))
     goes_on = F.col("failed") & was_failing
@@ -102,6 +131,14 @@ def _stretches(sequences: DataFrame) -> DataFrame:
         .orderBy("started_micros")
         .rangeBetween(-LOOKBACK_DAYS * 86_400_000_000, Window.currentRow)
     )
+    before = (
+        Window.partitionBy("job_key", "test_key")
+        .orderBy("started_micros")
+        .rangeBetween(-LOOKBACK_DAYS * 86_400_000_000, -1)
+    )
+    # The results right before a failure that were none begin after the failure before it, or in reach.
+    last_failure = F.max(F.when(F.col("failed"), F.col("position"))).over(before)
+    before_reach = F.coalesce(F.min("position").over(before), F.col("position")) - 1
     # A stretch that began earlier is counted from its first failure in reach.
     began = F.max(F.when(begins, F.col("started_at"))).over(until_now)
     first_failed = F.min(F.when(F.col("failed"), F.col("started_at"))).over(until_now)
@@ -113,6 +150,9 @@ def _stretches(sequences: DataFrame) -> DataFrame:
             "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
             "is_third": goes_on & F.col("failed_2") & ~F.col("failed_3"),
             "failing_since": F.coalesce(began, first_failed),
+            "good_before_count": (
+                F.col("position") - 1 - F.greatest(F.coalesce(last_failure, F.lit(0)), before_reach)
+            ).cast("bigint"),
         }
     )
 
