@@ -19,6 +19,7 @@ from pyiceberg.expressions import And, parser
 from pyiceberg.table import DataScan, Table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import ProgrammingError
 
 from cilake.client.condition import parse_condition, refuse_condition
 from cilake.client.frames import answer_frame, table_frame
@@ -60,7 +61,10 @@ class Lake:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._catalog: Catalog = open_catalog(settings)
+        try:
+            self._catalog: Catalog = open_catalog(settings)
+        except ProgrammingError:  # the catalog's own tables are missing, and a reader may not create them
+            raise LakeError("the lake has no tables yet: run `cilake bootstrap`") from None
 
     def tables(self) -> pd.DataFrame:
         """One row per table: address, title, grain, rows, newest change (UTC) and who makes it."""

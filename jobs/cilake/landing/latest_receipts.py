@@ -7,7 +7,8 @@ from datetime import date
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, In
+from pyiceberg.expressions import And, EqualTo, In, Reference
+from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.latest_receipts import TABLE
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
@@ -23,8 +24,12 @@ def replace_latest_receipts(
     """
     if not receipts or fill_latest_receipts(catalog):
         return
-    scopes = {str(receipt["scope"]) for receipt in receipts}
-    earlier = And(EqualTo("source", source), EqualTo("partition_date", day.isoformat()), In("scope", scopes))
+    scopes = {literal(str(receipt["scope"])) for receipt in receipts}
+    earlier = And(
+        EqualTo(term=Reference("source"), value=literal(source)),
+        EqualTo(term=Reference("partition_date"), value=literal(day)),
+        In(term=Reference("scope"), values=scopes),
+    )
     latest = catalog.load_table(TABLE.address)
     rows = _rows(receipts)
     # An overwrite warns when no file can hold earlier receipts, which is so for every new day.
