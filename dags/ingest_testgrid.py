@@ -6,7 +6,7 @@ what is new or changed, exactly as received.
 **Inputs**: the TestGrid API (setting `CILAKE_TESTGRID_URL`, dashboards `CILAKE_TESTGRID_DASHBOARDS`).
 
 **Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; one receipt per dashboard and day in
-`ops.receipts`; what could not be read in `ops.quarantine`.
+`ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read in `ops.quarantine`.
 
 **Triage**: a red task that says *refused* or *timed out* means that the source is down: clear it later,
 nothing is lost and nothing is stored twice. *Too many rejected* means that the format changed: read
@@ -16,6 +16,7 @@ backfill (it reprocesses what is derived, too).
 
 from airflow.sdk import DAG
 
+from cilake.contracts.ops.latest_receipts import TABLE as LATEST_RECEIPTS
 from cilake.contracts.ops.quarantine import TABLE as QUARANTINE
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.raw.testgrid__summaries import TABLE as SUMMARIES
@@ -32,5 +33,11 @@ with DAG(
     CilakeJobOperator(
         task_id="land_testgrid",
         verb=["land", "testgrid"],
-        outlets=[asset_of(SUMMARIES), asset_of(TABLES), asset_of(RECEIPTS), asset_of(QUARANTINE)],
+        outlets=[
+            asset_of(SUMMARIES),
+            asset_of(TABLES),
+            asset_of(RECEIPTS),
+            asset_of(LATEST_RECEIPTS),
+            asset_of(QUARANTINE),
+        ],
     )

@@ -53,6 +53,7 @@ DEFAULTS = {
 _SECRETS = (
     "CILAKE_POSTGRES_PASSWORD",
     "CILAKE_CATALOG_PASSWORD",
+    "CILAKE_CATALOG_READER_PASSWORD",
     "CILAKE_AIRFLOW_DB_PASSWORD",
     "CILAKE_AIRFLOW_PASSWORD",
     "CILAKE_AIRFLOW_JWT_SECRET",
@@ -69,6 +70,23 @@ _SECRETS = (
     "SPARK_CONNECT_AUTHENTICATE_TOKEN",
 )
 
+CATALOG_READER = "iceberg_reader"
+"""The user of the catalog's database that can only read; `postgres/reader.sql` makes it."""
+
+_READING = {
+    "CILAKE_CATALOG_URI": "CILAKE_CATALOG_URI",
+    "CILAKE_CATALOG_PASSWORD": "CILAKE_CATALOG_READER_PASSWORD",
+    "CILAKE_WAREHOUSE": "CILAKE_WAREHOUSE",
+    "CILAKE_S3_ENDPOINT": "CILAKE_S3_ENDPOINT",
+    "CILAKE_S3_REGION": "CILAKE_S3_REGION",
+    "CILAKE_S3_ACCESS_KEY": "CILAKE_S3_READER_ACCESS_KEY",
+    "CILAKE_S3_SECRET_KEY": "CILAKE_S3_READER_SECRET_KEY",
+    "CILAKE_TRINO_URL": "CILAKE_TRINO_URL",
+    "CILAKE_SUPERSET_URL": "CILAKE_SUPERSET_URL",
+    "CILAKE_AIRFLOW_URL": "CILAKE_AIRFLOW_URL",
+}
+"""What a reader is told, each with the setting of the stack that it comes from."""
+
 
 def write_private(path: Path, text: str) -> None:
     """Leave a file of mode 600 with this text, never half-written and never readable by others in between."""
@@ -84,7 +102,12 @@ def read(layout: Layout) -> dict[str, str]:
     """The settings as last written, or nothing before the first `up`."""
     if not layout.settings_file.exists():
         return {}
-    lines = layout.settings_file.read_text().splitlines()
+    return parse(layout.settings_file.read_text())
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the settings that a file of settings holds."""
+    lines = text.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
@@ -118,8 +141,19 @@ def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[st
     text += "".join(f"{name}={value}\n" for name, value in settings.items())
     if not layout.settings_file.exists() or layout.settings_file.read_text() != text:
         write_private(layout.settings_file, text)
+    reader = reader_text(settings)
+    if not layout.reader_file.exists() or layout.reader_file.read_text() != reader:
+        write_private(layout.reader_file, reader)
     write_private(layout.airflow_passwords, json.dumps({"admin": settings["CILAKE_AIRFLOW_PASSWORD"]}))
     return settings
+
+
+def reader_text(settings: Mapping[str, str]) -> str:
+    """Return the text of `reader.env`: where the lake is and logins that only read."""
+    told = {name: settings[source] for name, source in _READING.items()}
+    told["CILAKE_CATALOG_USER"] = CATALOG_READER
+    text = "# Written by `make up` to be handed out: these logins read the tables and write nothing.\n"
+    return text + "".join(f"{name}={value}\n" for name, value in told.items())
 
 
 def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:

@@ -62,6 +62,11 @@ class Layout:
         return self.home / "settings.env"
 
     @property
+    def reader_file(self) -> Path:
+        """What reading the tables needs and nothing else, to be handed out."""
+        return self.home / "reader.env"
+
+    @property
     def airflow_home(self) -> Path:
         """Airflow's own folder."""
         return self.home / "airflow"

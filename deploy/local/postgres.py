@@ -15,6 +15,7 @@ from typing import Any
 from deploy import templates
 
 from . import processes
+from .configuration import CATALOG_READER
 from .errors import StackError
 from .layout import Layout, say
 
@@ -168,12 +169,18 @@ def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
 
 
 def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
-    """Leave every database in place with its owner; passwords travel on standard input only."""
+    """Leave every database in place with its owner, and the user who only reads the catalog.
+
+    Passwords travel in the environment only.
+    """
     known = set(_psql(layout, settings, "select datname from pg_database").split())
     for name, password in _DATABASES.items():
         if name not in known:
             variables = {"CILAKE_DATABASE": name, "CILAKE_DATABASE_PASSWORD": settings[password]}
             _psql(layout, settings, templates.read("postgres/database.sql"), variables)
+    if CATALOG_READER not in _psql(layout, settings, "select rolname from pg_roles").split():
+        variables = {"CILAKE_DATABASE_PASSWORD": settings["CILAKE_CATALOG_READER_PASSWORD"]}
+        _psql(layout, settings, templates.read("postgres/reader.sql"), variables)
 
 
 def _psql(

@@ -45,7 +45,16 @@ class Scratch:
     @property
     def settings(self) -> Mapping[str, str]:
         """The settings of the stack, secrets included, as `make up` wrote them."""
-        return configuration.require(Layout(self.home, self.home))
+        return configuration.require(self._layout)
+
+    @property
+    def reader_file(self) -> Path:
+        """The file with which the tables can be read and not written."""
+        return self._layout.reader_file
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout(self.home, self.home)
 
 
 @contextmanager

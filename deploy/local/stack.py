@@ -266,18 +266,19 @@ def status(layout: Layout) -> bool:
 def urls(layout: Layout, *, as_json: bool) -> None:
     """Print every service's address, its user and the file that holds the password."""
     settings = configuration.require(layout)
-    secrets = str(layout.settings_file)
+    secrets, reader = str(layout.settings_file), str(layout.reader_file)
     rows = [
         ("Superset", settings["CILAKE_SUPERSET_URL"], "admin", f"{secrets} (CILAKE_SUPERSET_PASSWORD)"),
         ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
-        ("PostgreSQL", settings["CILAKE_CATALOG_URI"], "iceberg", f"{secrets} (CILAKE_CATALOG_PASSWORD)"),
+        ("reader.env", layout.reader_file.as_uri(), "", f"{reader} (reads the tables only: hand it out)"),
         (
-            "S3",
-            settings["CILAKE_S3_ENDPOINT"],
-            "CILAKE_S3_READER_ACCESS_KEY",
-            f"{secrets} (CILAKE_S3_READER_SECRET_KEY)",
+            "PostgreSQL",
+            settings["CILAKE_CATALOG_URI"],
+            configuration.CATALOG_READER,
+            f"{reader} (CILAKE_CATALOG_PASSWORD)",
         ),
+        ("S3", settings["CILAKE_S3_ENDPOINT"], "CILAKE_S3_ACCESS_KEY", f"{reader} (CILAKE_S3_SECRET_KEY)"),
         (
             "Spark Connect",
             settings["CILAKE_SPARK_REMOTE"],
@@ -327,7 +328,8 @@ def clean(layout: Layout, *, everything: bool) -> None:
         shutil.rmtree(postgres.outside(layout), ignore_errors=True)
     for folder in (layout.data, layout.log, layout.run, layout.airflow_home, layout.data_docs):
         shutil.rmtree(folder, ignore_errors=True)
-    layout.settings_file.unlink(missing_ok=True)
+    for file in (layout.settings_file, layout.reader_file):
+        file.unlink(missing_ok=True)
     if everything:
         for folder in (layout.envs, layout.lib, layout.trino, layout.shared / "java-spark"):
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,4 +2,5 @@
 create role iceberg_reader login password :'password';
 grant connect on database iceberg to iceberg_reader;
 \connect iceberg
+grant select on all tables in schema public to iceberg_reader;
 alter default privileges for role iceberg in schema public grant select on tables to iceberg_reader;

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cilake.client.examples import EXAMPLES
 from cilake.settings import SettingsError, read_settings
 from cilake.windows import parse_window
 
@@ -130,9 +131,19 @@ def _add_render(verbs: Any) -> None:
 
 
 def _add_reading(verbs: Any) -> None:
-    commands = {verb: verbs.add_parser(verb, help=text, description=text) for verb, text in READING.items()}
+    commands = {}
+    for verb, text in READING.items():
+        commands[verb] = verbs.add_parser(
+            verb,
+            help=text,
+            description=text,
+            epilog=EXAMPLES[verb],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
     for command in commands.values():
-        command.add_argument("--settings", metavar="FILE", help="settings of the lake (default: found)")
+        command.add_argument(
+            "--settings", metavar="FILE", help="reader.env of the lake (default: the checkout's)"
+        )
     for verb in ("describe", "read", "export"):
         commands[verb].add_argument("address", help="a table, such as core.test_results")
     commands["sql"].add_argument("statement", help="one statement in Trino's SQL")
@@ -142,9 +153,9 @@ def _add_reading(verbs: Any) -> None:
         command.add_argument("--start", metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="first day left out")
         command.add_argument("--columns", metavar="A,B", help="only these columns")
-        command.add_argument("--where", default="", help="a condition, such as \"test_status = 'failed'\"")
+        command.add_argument("--where", default="", metavar="CONDITION", help="a condition, see below")
         command.add_argument("--as-of", metavar="WHEN", help="the table as it was on a day or at an instant")
-        command.add_argument("--limit", type=int, help="at most so many rows")
+        command.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CATALOG_READER = "iceberg_reader"
+"""The user of the catalog's database that can only read; ``deploy/postgres/reader.sql`` makes it."""
+
 
 class SettingsError(ValueError):
     """A setting that is missing or cannot be used; the message names it and the way out."""
@@ -84,11 +87,12 @@ def require(settings: Settings, *names: str) -> None:
         )
 
 
-def find_settings(path: str | Path | None = None) -> Settings:
-    """The settings of the lake to connect to.
+def find_settings(path: str | Path | None = None, *, named_by: str = "connect('…/reader.env')") -> Settings:
+    """Return the settings with which to read a lake.
 
-    In this order: the file ``path``; ``CILAKE_CATALOG_URI`` or ``CILAKE_CATALOG`` and its companions in the
-    environment; the file ``settings.env`` in ``CILAKE_HOME`` or in ``.local`` of this folder or one above it.
+    In this order: those in the file ``path``; ``CILAKE_CATALOG_URI`` or ``CILAKE_CATALOG`` and its companions
+    in the environment; the first of the files ``reader.env`` and ``settings.env`` in ``CILAKE_HOME`` or in
+    ``.local`` of this folder or one above it. ``named_by`` is how the caller's users name a file.
 
     Raises:
         SettingsError: when there is none of these; the message says what to do.
@@ -102,12 +106,13 @@ def find_settings(path: str | Path | None = None) -> Settings:
     homes = [Path(os.environ["CILAKE_HOME"])] if os.environ.get("CILAKE_HOME") else []
     homes += [folder / ".local" for folder in (here, *here.parents)]
     for home in homes:
-        if (home / "settings.env").exists():
-            return _read(home / "settings.env")
+        for name in ("reader.env", "settings.env"):
+            if (home / name).exists():
+                return _read(home / name)
     raise SettingsError(
-        "no lake to connect to: run in the checkout after `make up`, name its settings file with "
-        "connect('…/settings.env'), or set CILAKE_CATALOG_URI, CILAKE_CATALOG_USER, CILAKE_CATALOG_PASSWORD, "
-        "CILAKE_S3_ENDPOINT, CILAKE_S3_ACCESS_KEY, CILAKE_S3_SECRET_KEY and CILAKE_TRINO_URL"
+        f"no lake to connect to: run in the checkout after `make up`, name a settings file with {named_by}, "
+        "or set CILAKE_CATALOG_URI, CILAKE_CATALOG_USER, CILAKE_CATALOG_PASSWORD, CILAKE_S3_ENDPOINT, "
+        "CILAKE_S3_ACCESS_KEY, CILAKE_S3_SECRET_KEY and CILAKE_TRINO_URL"
     )
 
 
@@ -116,10 +121,17 @@ def _read(path: Path) -> Settings:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise SettingsError(f"cannot read the settings in {path}: {error.strerror}") from None
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    given = {name: value for name, value in pairs}
-    # Whoever looks for a lake wants to read it: the key that cannot write is enough.
+    given = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return read_settings(given | _read_only(given))
+
+
+def _read_only(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the logins that only read, in place of those that write: enough to read a lake."""
+    replaced = {}
+    if given.get("CILAKE_CATALOG_READER_PASSWORD"):
+        replaced["CILAKE_CATALOG_USER"] = CATALOG_READER
+        replaced["CILAKE_CATALOG_PASSWORD"] = given["CILAKE_CATALOG_READER_PASSWORD"]
     for name in ("ACCESS_KEY", "SECRET_KEY"):
         if reader := given.get(f"CILAKE_S3_READER_{name}"):
-            given[f"CILAKE_S3_{name}"] = reader
-    return read_settings(given)
+            replaced[f"CILAKE_S3_{name}"] = reader
+    return replaced

@@ -1,9 +1,12 @@
 """Reading the lake: pandas, Polars and Arrow, pruned and as of a time, on a catalog of files."""
 
+import inspect
 import os
+import re
 import sys
 import time
-from datetime import UTC, date, datetime
+import typing
+from datetime import UTC, datetime
 
 import pandas as pd
 import polars as pl
@@ -64,7 +67,7 @@ def test_read_returns_the_asked_form_days_and_columns(lake):
     options = {"start": "2021-06-01", "end": "2021-06-02", "columns": ["job_key", "run_date"]}
     frame = lake.read(HEALTH.address, **options)
     assert isinstance(frame, pd.DataFrame) and list(frame.columns) == ["job_key", "run_date"]
-    assert set(frame["run_date"]) == {date(2021, 6, 1)} and sorted(frame["job_key"]) == [1, 2]
+    assert set(frame["run_date"]) == {pd.Timestamp("2021-06-01")} and sorted(frame["job_key"]) == [1, 2]
     assert isinstance(lake.read(HEALTH.address, form="polars", **options), pl.DataFrame)
     arrow = lake.read(HEALTH.address, form="arrow")
     assert arrow.num_rows == 6 and arrow.schema.names == HEALTH.column_names
@@ -78,10 +81,8 @@ def test_only_partitions_in_the_range_are_opened(lake):
 def test_a_condition_and_a_limit(lake):
     assert lake.read(HEALTH.address, where="job_name = 'job 2' and run_count > 0").shape[0] == 3
     assert lake.read(HEALTH.address, limit=2).shape[0] == 2
-    with pytest.raises(cilake.LakeError, match="cannot read the condition .* is null"):
-        lake.read(HEALTH.address, where="job_name is")
-    with pytest.raises(cilake.LakeError, match=r"no column 'jb_name' \(nearest: job_name"):
-        lake.read(HEALTH.address, where="jb_name = 'x'")
+    with pytest.raises(cilake.LakeError, match="`limit` is at least 1"):
+        lake.read(HEALTH.address, limit=0)
 
 
 def test_as_of_reads_the_table_as_it_was(lake, catalog):
@@ -102,6 +103,36 @@ def test_an_empty_table_reads_as_an_empty_frame_with_its_columns(lake):
     assert lake.read("core.tests").empty
 
 
+def test_days_and_instants_can_be_compared_and_resampled_also_when_there_are_no_rows(lake):
+    frame = lake.read(HEALTH.address)
+    assert list(frame[frame.run_date >= "2021-06-02"]["job_key"]) == [1, 2]
+    assert frame.resample("W", on="run_date")["run_count"].count().sum() == 6
+    kinds = lake.read("core.test_results").dtypes.astype(str)
+    assert (kinds["run_date"], kinds["started_at"], kinds["run_key"]) == (
+        "datetime64[s]",
+        "datetime64[us, UTC]",
+        "int64",
+    )
+    assert lake.read(HEALTH.address, start=frame.run_date.max()).shape[0] == 2
+
+
+def test_what_may_be_asked_is_spelled_out():
+    asked = ["start", "end", "columns", "where", "as_of", "limit"]
+    read, export = (list(inspect.signature(of).parameters) for of in (cilake.Lake.read, cilake.Lake.export))
+    assert read == ["self", "address", *asked, "form", "progress"]
+    assert export == ["self", "address", "path", *asked, "progress"]
+    for overload in typing.get_overloads(cilake.Lake.read):
+        assert list(inspect.signature(overload).parameters) == read
+
+
+def test_without_polars_the_error_names_the_extra(lake, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(cilake.LakeError, match=r"pip install 'cilake\[polars\]'"):
+        lake.read(HEALTH.address, form="polars")
+    with pytest.raises(cilake.LakeError, match="no form 'xml': choose pandas, polars or arrow"):
+        lake.read(HEALTH.address, form="xml")
+
+
 def test_export_writes_the_whole_file_or_none(lake, tmp_path):
     target = tmp_path / "health.parquet"
     assert lake.export(HEALTH.address, target, start="2021-06-01") == 4
@@ -110,6 +141,11 @@ def test_export_writes_the_whole_file_or_none(lake, tmp_path):
     assert (tmp_path / "health.csv").read_text().splitlines()[0] == '"job_key"'
     with pytest.raises(cilake.LakeError, match="ends in .parquet or .csv"):
         lake.export(HEALTH.address, tmp_path / "health.xlsx")
+    with pytest.raises(cilake.LakeError, match="there is no folder"):
+        lake.export(HEALTH.address, tmp_path / "none" / "health.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(cilake.LakeError, match=r"folder.csv: it is a folder"):
+        lake.export(HEALTH.address, tmp_path / "folder.csv")
     assert sorted(path.name for path in tmp_path.glob("*health*")) == ["health.csv", "health.parquet"]
 
 
@@ -148,6 +184,63 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
     assert "wrote 6 rows" in capsys.readouterr().err
     assert cli.main(["describe", "kpi.daily_job_helth"]) == 1
     assert "nearest: kpi.daily_job_health" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["describe", "zzz"], "no table 'zzz': `cilake tables` lists them all"),
+        (["read", HEALTH.address, "--columns", "x"], f"`cilake describe {HEALTH.address}` lists them"),
+        (["read", "core.tests", "--start", "2021-06-01"], "leave --start and --end out"),
+        (["read", HEALTH.address, "--start", "2021-06-01T12:00"], "--start takes whole days"),
+        (["read", HEALTH.address, "--end", "x"], "--end takes a day, YYYY-MM-DD"),
+        (
+            ["read", HEALTH.address, "--start", "2021-06-02", "--end", "2021-06-01"],
+            "empty range 2021-06-02 to 2021-06-01: --end is exclusive",
+        ),
+        (["read", HEALTH.address, "--as-of", "x"], "'x' is neither a day nor an instant: --as-of takes"),
+        (["read", HEALTH.address, "--as-of", "2001-01-01"], "--as-of is about when rows were published"),
+        (["read", HEALTH.address, "--limit", "-1"], "-1 is not a number of rows: --limit is at least 1"),
+        (["read", HEALTH.address, "--where", "x is"], "`cilake read --help` lists all forms"),
+        (["export", HEALTH.address, "none/x.csv"], "cannot write none/x.csv: there is no folder none"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_of_the_command_line_name_its_own_options(catalog, monkeypatch, capsys, words, hint):
+    monkeypatch.setenv("CILAKE_CATALOG_URI", "postgresql://unused")
+    assert cli.main(words) == 1
+    out, err = capsys.readouterr()
+    assert hint in err and out == ""
+    assert len(err.splitlines()) == 1
+    assert not re.search(r"lake\.(read|tables|describe)\(|`start`|`end`|as_of", err)
+
+
+@pytest.mark.parametrize("verb", cli.READING)
+def test_the_help_of_every_reading_verb_has_an_example(capsys, verb):
+    with pytest.raises(SystemExit):
+        cli.main([verb, "--help"])
+    assert re.search(rf"^  cilake {verb}", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_without_a_lake_the_command_line_names_its_own_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CILAKE_CATALOG_URI", "CILAKE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.main(["tables"]) == 1
+    assert "name a settings file with --settings …/reader.env" in capsys.readouterr().err
+
+
+def test_readers_prefer_the_file_that_cannot_write(tmp_path, monkeypatch):
+    monkeypatch.delenv("CILAKE_CATALOG_URI", raising=False)
+    monkeypatch.setenv("CILAKE_HOME", str(tmp_path))
+    (tmp_path / "settings.env").write_text(
+        "CILAKE_CATALOG_USER=iceberg\nCILAKE_CATALOG_PASSWORD=w\nCILAKE_CATALOG_READER_PASSWORD=r\n"
+    )
+    found = find_settings()
+    assert (found.catalog_user, found.catalog_password) == ("iceberg_reader", "r")
+    (tmp_path / "reader.env").write_text("CILAKE_CATALOG_USER=somebody\nCILAKE_CATALOG_PASSWORD=own\n")
+    found = find_settings()
+    assert (found.catalog_user, found.catalog_password) == ("somebody", "own")
 
 
 def test_readers_take_the_key_that_cannot_write(tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from deploy.local import configuration
 from deploy.local.layout import REPO
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -23,16 +24,25 @@ def pages_with(language):
     return [pytest.param(found, id=page) for page, text in PAGES.items() if (found := fenced.findall(text))]
 
 
+# These say what a reader can do, with the file that the stack writes for readers.
+FOR_READERS = {"docs/analyst.md", "docs/pulls.md"}
+OF_SPARK = ("CILAKE_SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN")
+
+
 @pytest.fixture
-def run(played, tmp_path):
+def run(played, tmp_path, request):
     """A function: what words or a line print for a reader, with the lake's settings and an empty folder."""
-    lake, _ = played
+    stack = played[0].stack
+    settings = stack.settings
+    if request.node.callspec.id in FOR_READERS:
+        given = configuration.parse(stack.reader_file.read_text())
+        settings = given | {name: settings[name] for name in OF_SPARK}
 
     def run(command):
         done = subprocess.run(
             command,
             shell=isinstance(command, str),
-            env={**os.environ, **lake.stack.settings},
+            env={**os.environ, **settings},
             cwd=tmp_path,
             capture_output=True,
             text=True,

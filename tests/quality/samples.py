@@ -134,6 +134,11 @@ BAD: dict[str, dict[str, Sample]] = {
         "failures_within_decisions": [{"failure_count": 2, "decision_count": 1}],
         "precision_needs_failures": [{"failure_count": 1, "average_precision": None}],
     },
+    "ops.latest_receipts": {
+        "parts_add_up": [{"expected_count": 2, "landed_count": 1}],
+        "nothing_missing": [{"expected_count": 2, "landed_count": 1, "missing_count": 1}],
+        "few_rejected": [{"expected_count": 2, "landed_count": 1, "rejected_count": 1}],
+    },
     "ops.receipts": {
         "parts_add_up": [{"expected_count": 2, "landed_count": 1}],
         "nothing_missing": [{"expected_count": 2, "landed_count": 1, "missing_count": 1}],

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from cilake.apps.progress import say
 from cilake.lake.catalog import create_tables, open_catalog
+from cilake.landing.latest_receipts import fill_latest_receipts
 from cilake.settings import Settings
 
 
 def bootstrap(settings: Settings) -> dict[str, int]:
-    """The number of tables created; existing ones are left as they are."""
-    created = create_tables(open_catalog(settings))
+    """Create the tables that do not exist; return their number. Existing ones are left as they are.
+
+    A lake that is older than ``ops.latest_receipts`` has this table filled from its receipts.
+    """
+    catalog = open_catalog(settings)
+    created = create_tables(catalog)
     for address in created:
         say(f"created {address}")
+    if filled := fill_latest_receipts(catalog):
+        say(f"ops.latest_receipts: filled with {filled:,} rows from ops.receipts")
     return {"created": len(created)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -15,13 +15,25 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import AlwaysTrue, parser
+from pyiceberg.expressions import And, parser
 from pyiceberg.table import DataScan, Table
-from pyparsing import ParseException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import ProgrammingError
 
-from cilake.client.query import LakeError, check_columns, day_column, day_filter, find_table, instant
+from cilake.client.condition import parse_condition, refuse_condition
+from cilake.client.frames import answer_frame, table_frame
+from cilake.client.query import (
+    Day,
+    Instant,
+    LakeError,
+    check_columns,
+    check_limit,
+    day_column,
+    day_filter,
+    find_table,
+    instant,
+)
 from cilake.client.statement import ask
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
@@ -49,7 +61,10 @@ class Lake:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._catalog: Catalog = open_catalog(settings)
+        try:
+            self._catalog: Catalog = open_catalog(settings)
+        except ProgrammingError:  # the catalog's own tables are missing, and a reader may not create them
+            raise LakeError("the lake has no tables yet: run `cilake bootstrap`") from None
 
     def tables(self) -> pd.DataFrame:
         """One row per table: address, title, grain, rows, newest change (UTC) and who makes it."""
@@ -105,48 +120,113 @@ class Lake:
         return columns
 
     @overload
-    def read(self, address: str, *, form: Literal["pandas"] = ..., **options: Any) -> pd.DataFrame: ...
+    def read(
+        self,
+        address: str,
+        *,
+        start: Day | None = ...,
+        end: Day | None = ...,
+        columns: Sequence[str] | None = ...,
+        where: str = ...,
+        as_of: Instant | None = ...,
+        limit: int | None = ...,
+        form: Literal["pandas"] = ...,
+        progress: bool | None = ...,
+    ) -> pd.DataFrame: ...
     @overload
-    def read(self, address: str, *, form: Literal["polars"], **options: Any) -> pl.DataFrame: ...
+    def read(
+        self,
+        address: str,
+        *,
+        start: Day | None = ...,
+        end: Day | None = ...,
+        columns: Sequence[str] | None = ...,
+        where: str = ...,
+        as_of: Instant | None = ...,
+        limit: int | None = ...,
+        form: Literal["polars"],
+        progress: bool | None = ...,
+    ) -> pl.DataFrame: ...
     @overload
-    def read(self, address: str, *, form: Literal["arrow"], **options: Any) -> pa.Table: ...
-    def read(self, address: str, *, form: Form = "pandas", **options: Any) -> Any:
-        """The rows of a table, as ``pandas`` (default), ``polars`` or ``arrow``.
+    def read(
+        self,
+        address: str,
+        *,
+        start: Day | None = ...,
+        end: Day | None = ...,
+        columns: Sequence[str] | None = ...,
+        where: str = ...,
+        as_of: Instant | None = ...,
+        limit: int | None = ...,
+        form: Literal["arrow"],
+        progress: bool | None = ...,
+    ) -> pa.Table: ...
+    def read(
+        self,
+        address: str,
+        *,
+        start: Day | None = None,
+        end: Day | None = None,
+        columns: Sequence[str] | None = None,
+        where: str = "",
+        as_of: Instant | None = None,
+        limit: int | None = None,
+        form: Form = "pandas",
+        progress: bool | None = None,
+    ) -> Any:
+        """Return rows of a table as ``pandas`` (default), ``polars`` or ``arrow``.
+
+        In pandas, days are ``datetime64[s]``, instants are UTC, and what may be null keeps its integers and
+        booleans (``Int64``, ``boolean``).
 
         Args:
             address: such as ``core.test_results``.
+            start: the first day; only the partitions of the asked days are read.
+            end: the first day left out.
+            columns: read only these.
+            where: a condition on columns: ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``between … and …``,
+                ``in (…)``, ``not in (…)``, ``like 'beginning%'``, ``not like``, ``is null``, ``is not null``,
+                ``is nan``, ``is not nan``, joined by ``and``, ``or``, ``not`` and parentheses. Text, days and
+                instants are quoted: ``run_date >= '2026-02-20'``,
+                ``started_at < '2026-02-20T12:00:00+00:00'``.
+            as_of: a day or an instant: the table as it was then.
+            limit: at most so many rows.
             form: what to return.
-            options: ``start`` and ``end`` (days; ``end`` is left out) so that only their partitions are read;
-                ``columns`` to read only those; ``where``, a condition on columns such as
-                ``"test_status = 'failed'"``; ``as_of``, a day or an instant, for the table as it was then;
-                ``limit``, at most so many rows; ``progress``, a bar on standard error (default: on a terminal
-                only).
+            progress: show a bar on standard error (default: on a terminal only).
 
         Raises:
-            LakeError: for an unknown table, column, form or condition, or a time before the first rows.
+            LakeError: for an unknown table, column, form or condition, a day that is none, an empty range, or
+                a time before the first rows.
 
         """
         if form not in ("pandas", "polars", "arrow"):
             raise LakeError(f"no form {form!r}: choose pandas, polars or arrow")
-        rows = self._read(address, **options)
-        if form == "arrow":
-            return rows
-        if form == "polars":
-            import polars as pl
+        frame = _polars().from_arrow if form == "polars" else table_frame
+        scan = self._scan(address, start, end, columns, where, as_of, limit)
+        schema = scan.projection().as_arrow()
+        batches = [batch.cast(schema) for batch in _told(scan, progress, f"reading {address}")]
+        rows = pa.Table.from_batches(batches, schema=schema)
+        return rows if form == "arrow" else frame(rows)
 
-            return pl.from_arrow(rows)
-        return rows.to_pandas()
+    def export(
+        self,
+        address: str,
+        path: str | Path,
+        *,
+        start: Day | None = None,
+        end: Day | None = None,
+        columns: Sequence[str] | None = None,
+        where: str = "",
+        as_of: Instant | None = None,
+        limit: int | None = None,
+        progress: bool | None = None,
+    ) -> int:
+        """Write rows to the file ``path``, Parquet or CSV by its ending, batch by batch; return how many.
 
-    def export(self, address: str, path: str | Path, **options: Any) -> int:
-        """How many rows were written to the file ``path``, Parquet or CSV by its ending, batch by batch.
-
-        ``options`` are those of :meth:`read`. The file appears when it is complete.
+        The other arguments are those of :meth:`read`. The file appears when it is complete.
         """
-        target = Path(path)
-        if target.suffix not in EXPORTS:
-            raise LakeError(f"cannot write {target.name}: name a file that ends in {' or '.join(EXPORTS)}")
-        progress = options.pop("progress", None)
-        scan = self._scan(address, **options)
+        target = _check_target(Path(path))
+        scan = self._scan(address, start, end, columns, where, as_of, limit)
         partial = target.with_name(f".{target.name}.partial")
         count = 0
         schema = scan.projection().as_arrow()
@@ -162,7 +242,10 @@ class Lake:
         return count
 
     def sql(self, statement: str) -> pd.DataFrame:
-        """The answer of Trino to one statement; tables are named as here, ``core.test_results``.
+        """Return the answer of Trino to one statement; tables are named as here, ``core.test_results``.
+
+        Columns are typed by Trino's types: days and instants as in :meth:`read`, integers and booleans as
+        types that may hold nulls, decimals as floats.
 
         Raises:
             LakeError: with Trino's message, when it refuses the statement or does not answer.
@@ -170,77 +253,77 @@ class Lake:
         """
         require(self._settings, "trino_url")
         with ask(self._settings.trino_url, statement) as (columns, pages):
-            return pd.DataFrame([row for page in pages for row in page], columns=columns)
-
-    def _read(self, address: str, *, progress: bool | None = None, **options: Any) -> pa.Table:
-        scan = self._scan(address, **options)
-        schema = scan.projection().as_arrow()
-        batches = list(_told(scan, progress, f"reading {address}"))
-        return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema=schema)
+            return answer_frame(columns, [row for page in pages for row in page])
 
     def _scan(
         self,
         address: str,
-        *,
-        start: str | date | None = None,
-        end: str | date | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
         columns: Sequence[str] | None = None,
         where: str = "",
-        as_of: str | date | datetime | None = None,
+        as_of: Instant | None = None,
         limit: int | None = None,
     ) -> DataScan:
         table = find_table(address)
         wanted = check_columns(table, columns)
+        most = check_limit(limit)
         days = day_filter(table, start, end)
+        condition = parse_condition(table, where)
+        moment = None if as_of is None else instant(as_of)
         loaded = self._load(address)
         snapshot_id = None
-        if as_of is not None:
-            moment = instant(as_of)
+        if moment is not None:
             snapshot = loaded.snapshot_as_of_timestamp(int(moment.timestamp() * 1000))
             if snapshot is None:
-                raise LakeError(_nothing_yet(address, moment, loaded))
+                raise _nothing_yet(address, moment, loaded)
             snapshot_id = snapshot.snapshot_id
-        condition = " and ".join(f"({part})" for part in (days, where) if part)
         try:
             scan = loaded.scan(
-                row_filter=parser.parse(condition) if condition else AlwaysTrue(),
+                row_filter=And(parser.parse(days), condition) if days else condition,
                 selected_fields=wanted,
                 snapshot_id=snapshot_id,
-                limit=limit,
+                limit=most,
             )
-            scan.plan_files()  # a condition that cannot be read says so here
-        except ParseException as error:
-            raise LakeError(
-                f"cannot read the condition {condition!r} from character {error.column} on: compare columns "
-                "with =, <, >, in (…), between, like, is null; join comparisons by and, or, not"
-            ) from None
+            scan.plan_files()  # a condition that does not fit the table says so here
         except (ValueError, TypeError) as error:
-            if unknown := _UNKNOWN_FIELD.search(str(error)):
-                check_columns(table, unknown.groups())
-            reason = " ".join(str(error).split())
-            raise LakeError(f"cannot read {address} where {condition!r}: {reason}") from None
+            raise refuse_condition(where, error) from None
         return scan
 
     def _load(self, address: str) -> Table:
         try:
             return self._catalog.load_table(address)
         except NoSuchTableError:
-            raise LakeError(f"{address} is declared but not made yet: `cilake bootstrap` makes it") from None
+            raise LakeError(f"{address} does not exist yet: run `cilake bootstrap`") from None
 
 
-_UNKNOWN_FIELD = re.compile(r"Could not find field with name (\w+)")
+def _polars() -> Any:
+    try:
+        import polars
+    except ImportError:
+        raise LakeError("polars is not installed: pip install 'cilake[polars]'") from None
+    return polars
 
 
-def _nothing_yet(address: str, moment: datetime, loaded: Table) -> str:
+def _check_target(target: Path) -> Path:
+    """Return the file to write, which must have a known ending and a folder that can be written."""
+    if target.suffix not in EXPORTS:
+        raise LakeError(f"cannot write {target.name}: name a file that ends in {' or '.join(EXPORTS)}")
+    if not target.parent.is_dir():
+        raise LakeError(f"cannot write {target}: there is no folder {target.parent}")
+    if target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise LakeError(f"cannot write {target}: it is a folder, or in one that you may not write")
+    return target
+
+
+def _nothing_yet(address: str, moment: datetime, loaded: Table) -> LakeError:
     text = f"{address} had no rows yet as of {moment:%Y-%m-%d %H:%M:%S} UTC"
     known = [snapshot.timestamp_ms for snapshot in loaded.snapshots()]
     if not known:
-        return f"{text}, nor has it now"
+        return LakeError(f"{text}, nor has it now")
     first = datetime.fromtimestamp(min(known) / 1000, UTC)
-    return (
-        f"{text}: as_of is about when rows were published, not about their days, and the oldest state that "
-        f"is kept was published at {first:%Y-%m-%d %H:%M:%S} UTC; for days use start and end"
-    )
+    oldest = f"the oldest state that is kept was published at {first:%Y-%m-%d %H:%M:%S} UTC"
+    return LakeError(f"{text} ({oldest})", "published")
 
 
 def _told(scan: DataScan, progress: bool | None, title: str) -> Iterator[pa.RecordBatch]:

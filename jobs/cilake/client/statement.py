@@ -19,8 +19,8 @@ PATIENCE_SECONDS = 30
 
 
 @contextmanager
-def ask(trino_url: str, statement: str) -> Iterator[tuple[list[str], Iterator[list[list[Any]]]]]:
-    """The column names and the rows of the answer, page by page.
+def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
+    """The columns of the answer, each with its name and type in Trino, and its rows, page by page.
 
     A server that is starting or has lost its catalog's connections is asked again for half a minute.
 
@@ -42,7 +42,7 @@ def ask(trino_url: str, statement: str) -> Iterator[tuple[list[str], Iterator[li
         ) as connection:
             cursor = _execute(connection, statement.strip().rstrip(";"))
             yield (
-                [column[0] for column in cursor.description or []],
+                [(column[0], column[1]) for column in cursor.description or []],
                 iter(lambda: cursor.fetchmany(PAGE_ROWS), []),
             )
     except trino.exceptions.TrinoQueryError as error:
@@ -55,7 +55,7 @@ def write_csv(trino_url: str, statement: str, target: TextIO) -> None:
     """Nothing: the answer is in ``target`` as CSV with a header, and nothing else."""
     with ask(trino_url, statement) as (columns, pages):
         writer = csv.writer(target, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow([name for name, _ in columns])
         for page in pages:
             writer.writerows([_plain(value) for value in row] for row in page)
         target.flush()

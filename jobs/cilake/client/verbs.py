@@ -8,7 +8,24 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cilake.settings import find_settings, require
+from cilake.settings import Settings, find_settings, require
+
+HINTS = {
+    "tables": "`cilake tables` lists them all",
+    "columns": "`cilake describe {address}` lists them",
+    "no_days": "leave --start and --end out",
+    "day": "--{argument} takes a day, YYYY-MM-DD",
+    "whole_days": "--{argument} takes whole days; compare instants in --where",
+    "empty_range": "--end is exclusive",
+    "as_of": "--as-of takes YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS+HH:MM (UTC without a zone)",
+    "published": "--as-of is about when rows were published; for their days use --start and --end",
+    "limit": "--limit is at least 1",
+    "where": "compare columns with =, <, >, in (…), between, like, is null; join them by and, or, not; "
+    "`cilake read --help` lists all forms",
+    "values": "write days as '2026-02-20', instants as '2026-02-20T12:00:00+00:00'; `cilake read --help` "
+    "says more",
+}
+"""What helps, by the keys of the library's hints, in the words of the command line."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +34,19 @@ if TYPE_CHECKING:
 
 
 def answer(arguments: argparse.Namespace) -> int:
-    """The exit code 0 after the answer to one reading verb was printed; errors are raised."""
+    """Print the answer to one reading verb and return the exit code 0.
+
+    Raises:
+        LakeError: in the words of the command line.
+
+    """
+    from cilake.client.query import LakeError
+
     try:
         _print_answer(arguments)
         sys.stdout.flush()
+    except LakeError as error:
+        raise LakeError(error.worded(HINTS)) from None
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -33,7 +59,7 @@ def _print_answer(arguments: argparse.Namespace) -> None:
     # Only now: what reads tables takes a second to import, which a statement for Trino need not wait for.
     from cilake.client.lake import connect
 
-    lake = connect(arguments.settings)
+    lake = connect(_settings(arguments))
     if arguments.verb == "describe":
         _describe(lake, arguments.address)
     elif arguments.verb == "export":
@@ -47,10 +73,14 @@ def _print_answer(arguments: argparse.Namespace) -> None:
         frames[arguments.verb]().to_csv(sys.stdout, index=False)
 
 
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return find_settings(arguments.settings, named_by="--settings …/reader.env")
+
+
 def _sql(arguments: argparse.Namespace) -> None:
     from cilake.client.statement import write_csv
 
-    settings = find_settings(arguments.settings)
+    settings = _settings(arguments)
     require(settings, "trino_url")
     write_csv(settings.trino_url, arguments.statement, sys.stdout)
 
@@ -66,7 +96,7 @@ def _describe(lake: Lake, address: str) -> None:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    columns = arguments.columns.split(",") if arguments.columns else None
+    columns = [name.strip() for name in arguments.columns.split(",")] if arguments.columns else None
     return {
         "start": arguments.start,
         "end": arguments.end,

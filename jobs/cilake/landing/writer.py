@@ -13,6 +13,7 @@ from pyiceberg.catalog import Catalog
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import arrow_schema
 from cilake.landing.envelope import STATES, Envelope, Known
+from cilake.landing.latest_receipts import replace_latest_receipts
 
 QUARANTINED_BYTES = 8 * 1024 * 1024
 
@@ -86,8 +87,11 @@ def append_quarantine(catalog: Catalog, envelopes: Iterable[Envelope], *, day: d
 def append_receipts(
     catalog: Catalog, counts: Mapping[str, Counter[str]], *, source: str, day: date, landing_id: str
 ) -> int:
-    """How many receipts were written: one per scope, from the number of its payloads by state."""
-    rows = [
+    """Append one receipt per scope from the number of its payloads by state; return how many.
+
+    They also replace the earlier ones of their scopes and day in ``ops.latest_receipts``.
+    """
+    rows: list[dict[str, object]] = [
         {
             "source": source,
             "scope": scope,
@@ -100,7 +104,9 @@ def append_receipts(
         }
         for scope, count in sorted(counts.items())
     ]
-    return _append(catalog, "ops.receipts", rows)
+    count = _append(catalog, "ops.receipts", rows)
+    replace_latest_receipts(catalog, rows, source=source, day=day)
+    return count
 
 
 def append_rows(catalog: Catalog, address: str, rows: list[dict[str, object]]) -> int:

@@ -25,6 +25,9 @@ TABLE = Table(
     write_mode="append",
     made_by="ingest_testgrid",
     freshness_hours=36,
-    caveats=("expected = landed + unchanged + rejected + missing, always.",),
+    caveats=(
+        "expected = landed + unchanged + rejected + missing, always.",
+        "A day that was landed again has a receipt of each landing: for sums take ops.latest_receipts.",
+    ),
     example_query="select * from ops.receipts where missing_count + rejected_count > 0 order by landed_at desc",
 )  # fmt: skip

@@ -1,0 +1,55 @@
+"""The newest receipt of every part of a source and day, kept next to all receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, EqualTo, In, Reference
+from pyiceberg.expressions.literals import literal
+
+from cilake.contracts.ops.latest_receipts import TABLE
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
+from cilake.lake.catalog import arrow_schema
+
+
+def replace_latest_receipts(
+    catalog: Catalog, receipts: Sequence[Mapping[str, object]], *, source: str, day: date
+) -> None:
+    """Put the receipts, the newest of their scopes for this day, in place of earlier ones in one commit.
+
+    A table that was never written is filled from all receipts instead, of which these are the last.
+    """
+    if not receipts or fill_latest_receipts(catalog):
+        return
+    scopes = {literal(str(receipt["scope"])) for receipt in receipts}
+    earlier = And(
+        EqualTo(term=Reference("source"), value=literal(source)),
+        EqualTo(term=Reference("partition_date"), value=literal(day)),
+        In(term=Reference("scope"), values=scopes),
+    )
+    latest = catalog.load_table(TABLE.address)
+    rows = _rows(receipts)
+    # An overwrite warns when no file can hold earlier receipts, which is so for every new day.
+    if any(True for _ in latest.scan(row_filter=earlier).plan_files()):
+        latest.overwrite(rows, overwrite_filter=earlier)
+    else:
+        latest.append(rows)
+
+
+def fill_latest_receipts(catalog: Catalog) -> int:
+    """Fill a table that was never written from all receipts; return the number of its rows, else 0."""
+    latest = catalog.load_table(TABLE.address)
+    if latest.current_snapshot() is not None:
+        return 0
+    receipts = catalog.load_table(RECEIPTS.address).scan().to_arrow().sort_by("landed_at").to_pylist()
+    newest = {tuple(receipt[name] for name in TABLE.primary_key): receipt for receipt in receipts}
+    if newest:
+        latest.append(_rows(list(newest.values())))
+    return len(newest)
+
+
+def _rows(receipts: Sequence[Mapping[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(list(receipts), schema=arrow_schema(TABLE))
