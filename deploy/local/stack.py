@@ -268,7 +268,18 @@ def urls(layout: Layout, *, as_json: bool) -> None:
     settings = configuration.require(layout)
     secrets = str(layout.settings_file)
     rows = [
-        ("Superset", settings["CILAKE_SUPERSET_URL"], "admin", f"{secrets} (CILAKE_SUPERSET_PASSWORD)"),
+        (
+            "Superset",
+            settings["CILAKE_SUPERSET_URL"],
+            "viewer",
+            f"{secrets} (CILAKE_SUPERSET_VIEWER_PASSWORD)",
+        ),
+        (
+            "Superset admin",
+            settings["CILAKE_SUPERSET_URL"],
+            "admin",
+            f"{secrets} (CILAKE_SUPERSET_PASSWORD)",
+        ),
         ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
         ("PostgreSQL", settings["CILAKE_CATALOG_URI"], "iceberg", f"{secrets} (CILAKE_CATALOG_PASSWORD)"),
