@@ -6,6 +6,7 @@ Runs in the jobs environment (Playwright) with the Chromium of the machine.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import Error, FrameLocator, Page, Response, sync_playwright
+from playwright.sync_api import APIResponse, Error, FrameLocator, Page, Response, sync_playwright
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 6000
@@ -151,22 +152,34 @@ class Dashboard:
         self.settle()
 
 
-class Superset:
-    """Superset with its admin logged in."""
+_PASSWORDS = {"admin": "CILAKE_SUPERSET_PASSWORD", "viewer": "CILAKE_SUPERSET_VIEWER_PASSWORD"}
 
-    def __init__(self, page: Page, settings: Mapping[str, str]) -> None:
+
+class Superset:
+    """Superset with a user logged in, by default its admin."""
+
+    def __init__(
+        self, page: Page, settings: Mapping[str, str], user: str = "admin", password: str | None = None
+    ) -> None:
         self.page = page
         self.url = settings["CILAKE_SUPERSET_URL"]
         page.goto(f"{self.url}/login/")
-        page.locator("#username").fill("admin")
-        page.locator("input[type=password]").fill(settings["CILAKE_SUPERSET_PASSWORD"])
+        page.locator("#username").fill(user)
+        page.locator("input[type=password]").fill(password or settings[_PASSWORDS[user]])
         page.locator("button[type=submit]").click()
-        page.wait_for_url("**/superset/welcome/**")
+        # The start page, or Superset's own where the start page was not imported.
+        page.wait_for_url(re.compile(r"/superset/(dashboard|welcome)/"))
 
     def get(self, path: str) -> dict[str, Any]:
         """The answer of Superset's own API."""
         found: dict[str, Any] = self.page.request.get(f"{self.url}/api/v1/{path}").json()
         return found
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> APIResponse:
+        """Change something through Superset's own API; return its response."""
+        headers = {"X-CSRFToken": self.get("security/csrf_token/")["result"], "Referer": self.url}
+        url = f"{self.url}/api/v1/{path}"
+        return self.page.request.fetch(url, method=method, data=dict(body or {}), headers=headers)
 
     def dashboards(self) -> list[str]:
         """The slugs of all dashboards, sorted."""

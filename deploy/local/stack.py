@@ -268,7 +268,18 @@ def urls(layout: Layout, *, as_json: bool) -> None:
     settings = configuration.require(layout)
     secrets, reader = str(layout.settings_file), str(layout.reader_file)
     rows = [
-        ("Superset", settings["CILAKE_SUPERSET_URL"], "admin", f"{secrets} (CILAKE_SUPERSET_PASSWORD)"),
+        (
+            "Superset",
+            settings["CILAKE_SUPERSET_URL"],
+            "viewer",
+            f"{secrets} (CILAKE_SUPERSET_VIEWER_PASSWORD)",
+        ),
+        (
+            "Superset admin",
+            settings["CILAKE_SUPERSET_URL"],
+            "admin",
+            f"{secrets} (CILAKE_SUPERSET_PASSWORD)",
+        ),
         ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
         ("reader.env", layout.reader_file.as_uri(), "", f"{reader} (reads the tables only: hand it out)"),

@@ -1,4 +1,4 @@
-"""Superset in the embedded stack: its command, its database and the import of the dashboards."""
+"""Superset in the embedded stack: its command, its database and users, and the import of the dashboards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from deploy.superset.guide_queries import GUIDES
 
 from . import configuration
 from .errors import StackError
@@ -15,6 +17,7 @@ Settings = Mapping[str, str]
 
 SOURCES = REPO / "deploy" / "superset"
 DASHBOARDS = REPO / "dashboards"
+_ADDRESSES = ("CILAKE_PORT_TRINO", "CILAKE_AIRFLOW_URL")
 
 
 def command(layout: Layout, settings: Settings) -> list[str]:
@@ -38,17 +41,22 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def prepare(layout: Layout, settings: Settings) -> None:
-    """Leave Superset's database, roles and admin in place; quick when its requirements did not change."""
-    _once(layout, settings, "prepare", [REPO / "requirements" / "superset.txt", SOURCES / "assets.py"])
+    """Leave Superset's database, roles and users in place; quick when its requirements did not change."""
+    inputs = [REPO / "requirements" / "superset.txt", SOURCES / "assets.py", SOURCES / "viewer_role.py"]
+    _once(layout, settings, "prepare", inputs)
 
 
-def import_dashboards(layout: Layout, settings: Settings) -> None:
-    """Leave the dashboards as the files say; nothing is done while they do not change. Trino must be up."""
+def import_dashboards(layout: Layout, settings: Settings, guides: Path = REPO) -> None:
+    """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
+
+    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not change.
+    """
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
         record = str(layout.data / "superset-assets.txt")
-        inputs = [*files, SOURCES / "assets.py"]
-        _once(layout, settings, "import", inputs, str(DASHBOARDS), "--record", record)
+        inputs = [*files, *(guides / name for name in GUIDES), *sorted(SOURCES.glob("*.py"))]
+        words = [str(DASHBOARDS), "--guides", str(guides), "--record", record]
+        _once(layout, settings, "import", inputs, *words)
 
 
 def export_dashboards(layout: Layout, settings: Settings, folder: Path = DASHBOARDS) -> None:
@@ -68,9 +76,9 @@ def _stamp(layout: Layout, verb: str) -> Path:
 
 
 def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *words: str) -> None:
-    digest = hashlib.sha256(str(settings["CILAKE_PORT_TRINO"]).encode())
+    digest = hashlib.sha256(" ".join(settings[name] for name in _ADDRESSES).encode())
     for path in inputs:
-        digest.update(str(path.relative_to(REPO)).encode() + path.read_bytes())
+        digest.update(str(path).encode() + path.read_bytes())
     stamp = _stamp(layout, verb)
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return

@@ -1,8 +1,9 @@
-"""Superset from the command line: its database and admin, and the dashboards as files.
+"""Superset from the command line: its database and users, and the dashboards as files.
 
-Runs in the Superset environment. ``prepare`` brings the metadata database up to date and makes the admin,
-``import`` replaces all assets by the files of a folder (Trino must be up), ``export`` writes them back to it,
-sorted and without what differs from one installation to the next.
+Runs in the Superset environment. ``prepare`` brings the metadata database up to date and makes the users,
+``import`` replaces all assets by the files of a folder, and the saved queries by those of the guides (Trino
+must be up), ``export`` writes the assets back to the folder, sorted and without what differs from one
+installation to the next.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import guide_queries
+import saved_queries
+import viewer_role
 import yaml
 
-PLACE = "trino://superset@trino:8080/lake"
-"""The address of Trino in the files; CILAKE_SUPERSET_TRINO_URI replaces it on import and not on export."""
+PLACES = {
+    "CILAKE_SUPERSET_TRINO_URI": "trino://superset@trino:8080/lake",
+    "CILAKE_AIRFLOW_URL": "http://airflow:8080",
+}
+"""The addresses in the files, by the variable whose value stands for them in an installation."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
 # What only says when and where something was exported, and what Superset notes when somebody looks at a
@@ -43,11 +51,14 @@ def main() -> int:
     """The exit code: 0 when done, 1 with one line when not."""
     parser = argparse.ArgumentParser(prog="assets.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("prepare", help="database, roles and the admin")
+    verbs.add_parser("prepare", help="database, roles and users")
     for verb, text in (("import", "assets from the folder"), ("export", "assets into the folder")):
         verbs.add_parser(verb, help=text).add_argument("folder", type=Path)
     verbs.choices["import"].add_argument(
         "--record", type=Path, help="remembers what was imported, so that what left the files is removed"
+    )
+    verbs.choices["import"].add_argument(
+        "--guides", type=Path, default=guide_queries.REPO, help="the folder with README.md and docs"
     )
     arguments = parser.parse_args()
 
@@ -58,7 +69,8 @@ def main() -> int:
         if arguments.verb == "prepare":
             _prepare(app)
         elif arguments.verb == "import":
-            print(f"imported {_import(arguments.folder, arguments.record)} assets")
+            queries = guide_queries.read_queries(arguments.guides)
+            print(f"imported {_import(arguments.folder, arguments.record, queries)} assets")
         else:
             print(f"exported {_export(arguments.folder)} assets")
     return 0
@@ -72,45 +84,74 @@ def _prepare(app: Any) -> None:
     flask_migrate.upgrade(directory=str(Path(superset.__file__).parent / "migrations"))
     app.appbuilder.add_permissions(update_perms=True)
     security_manager.sync_role_definitions()
+    _ensure_user("admin", security_manager.find_role("Admin"), "CILAKE_SUPERSET_PASSWORD")
+    _ensure_user("viewer", viewer_role.ensure_role(), "CILAKE_SUPERSET_VIEWER_PASSWORD")
+
+
+def _ensure_user(name: str, role: Any, variable: str) -> None:
+    """Make the user with the role and the password of the environment; other roles that it has stay."""
+    from superset.extensions import db, security_manager
+
     # The password comes from the environment: on a command line every user of the machine could read it.
-    password = os.environ["CILAKE_SUPERSET_PASSWORD"]
-    admin = security_manager.find_user("admin")
-    if admin is None:
-        admin = security_manager.add_user(
-            "admin",
-            "cilake",
-            "admin",
-            "admin@localhost",
-            security_manager.find_role("Admin"),
-            password=password,
-        )
+    password = os.environ[variable]
+    user = security_manager.find_user(name)
+    if user is None:
+        user = security_manager.add_user(name, "cilake", name, f"{name}@localhost", role, password=password)
     else:
-        security_manager.reset_password(admin.id, password)
-    if not admin:
-        sys.exit("the admin of Superset could not be made: its reason is above")
+        security_manager.reset_password(user.id, password)
+        if role not in user.roles:
+            user.roles.append(role)
+            db.session.commit()
+    if not user:
+        sys.exit(f"the user {name} of Superset could not be made: its reason is above")
 
 
-def _import(folder: Path, record: Path | None) -> int:
+def _import(folder: Path, record: Path | None, queries: list[guide_queries.GuideQuery]) -> int:
     from flask import g
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.extensions import security_manager
 
     contents = {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        path.relative_to(folder).as_posix(): with_addresses(path.read_text(encoding="utf-8"), os.environ)
         for path in sorted(folder.rglob("*.yaml"))
     }
-    address = os.environ["CILAKE_SUPERSET_TRINO_URI"]
-    for name in contents:
-        if name.startswith("databases/"):
-            contents[name] = contents[name].replace(PLACE, address)
     g.user = security_manager.find_user("admin")
     ImportAssetsCommand(contents).run()
+    databases = [yaml.safe_load(contents[name])["uuid"] for name in contents if name.startswith("databases/")]
+    viewer_role.open_databases(databases)
+    print(f"saved queries of the guides: {saved_queries.replace_copies(queries, databases[0])}")
     if record:
         present = {yaml.safe_load(text).get("uuid") for text in contents.values()} - {None}
         known = set(record.read_text().split()) if record.exists() else set()
         _remove(known - present)
         record.write_text("\n".join(sorted(present)))
     return len(contents) - 1
+
+
+def with_addresses(text: str, environment: Mapping[str, str]) -> str:
+    """Return the text with the addresses of this installation.
+
+    A link to what it does not have becomes plain text; any other address stays as in the files.
+    """
+    for variable, place in PLACES.items():
+        address = environment.get(variable, "").rstrip("/")
+        if not address:
+            text = re.sub(rf"\[([^\]]*)\]\({re.escape(place)}[^)]*\)", r"\1", text)
+        text = text.replace(place, address or place)
+    return text
+
+
+def without_addresses(value: Any, environment: Mapping[str, str]) -> Any:
+    """Return the asset with the addresses of the files instead of those of this installation."""
+    if isinstance(value, dict):
+        return {key: without_addresses(item, environment) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_addresses(item, environment) for item in value]
+    if isinstance(value, str):
+        for variable, place in PLACES.items():
+            if address := environment.get(variable, "").rstrip("/"):
+                value = value.replace(address, place)
+    return value
 
 
 def _remove(uuids: set[str]) -> None:
@@ -132,7 +173,6 @@ def _export(folder: Path) -> int:
     from superset.extensions import security_manager
 
     g.user = security_manager.find_user("admin")
-    address = os.environ["CILAKE_SUPERSET_TRINO_URI"]
     written = set()
     for name, content in ExportAssetsCommand().run():
         kind = name.split("/")[0]
@@ -143,8 +183,9 @@ def _export(folder: Path) -> int:
             number_charts(asset)
         path = folder / _address(kind, name, asset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(clean(asset), sort_keys=True, allow_unicode=True, width=110)
-        path.write_text(text.replace(address, PLACE), encoding="utf-8")
+        tidy = clean(without_addresses(asset, os.environ))
+        text = yaml.safe_dump(tidy, sort_keys=True, allow_unicode=True, width=110)
+        path.write_text(text, encoding="utf-8")
         written.add(path)
     for kind in KINDS:
         for path in (folder / kind).rglob("*.yaml"):
@@ -183,10 +224,22 @@ def clean(value: Any) -> Any:
     """The asset without empty and volatile entries, so that an export without a change changes no file."""
     if isinstance(value, dict):
         kept = {key: NUMBERED.get(key, clean(item)) for key, item in value.items() if key not in VOLATILE}
+        if isinstance(kept.get("code"), str):
+            kept["code"] = _Markdown(kept["code"])
         return {key: item for key, item in kept.items() if item is not None}
     if isinstance(value, list):
         return [clean(item) for item in value]
     return value
+
+
+class _Markdown(str):
+    """Text of several lines, written line by line."""
+
+
+yaml.SafeDumper.add_representer(
+    _Markdown,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"),
+)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ GUEST_TOKEN_JWT_SECRET = os.environ["CILAKE_SUPERSET_GUEST_SECRET"]
 SQLALCHEMY_DATABASE_URI = os.environ["CILAKE_SUPERSET_DATABASE_URI"]
 
 APP_NAME = "cilake"
+FAB_INDEX_VIEW = "start_page.StartView"
 WTF_CSRF_ENABLED = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = os.environ.get("CILAKE_SUPERSET_HTTPS") == "1"
@@ -73,11 +74,15 @@ TALISMAN_CONFIG = {
 
 
 def FLASK_APP_MUTATOR(app):
-    """Let pass what the login page reports of its own opening, when nobody is logged in yet.
+    """Give new users the saved queries, and let pass what the login page reports of its own opening.
 
     A refusal would set a visitor's cookie, and a login that is under way at that instant would be lost.
     """
+    import saved_queries
     from flask import request, session
+
+    with app.app_context():
+        saved_queries.give_to_new_users()
 
     @app.before_request
     def accept_events_of_visitors():

@@ -52,6 +52,9 @@ def test_urls_name_the_file_that_holds_the_password(stack):
     password_file = Path(rows["Airflow"]["password_file"])
     assert password_file.stat().st_mode & 0o077 == 0
     assert json.loads(password_file.read_text())["admin"]
+    users = {row["user"]: row for row in rows.values() if row["service"].startswith("Superset")}
+    assert set(users) == {"viewer", "admin"}
+    assert "(CILAKE_SUPERSET_VIEWER_PASSWORD)" in users["viewer"]["password_file"]
 
 
 def test_no_secret_is_on_a_command_line(stack):

@@ -1,0 +1,120 @@
+"""What Superset is given, judged without a Superset: queries of the guides, start page, addresses."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+import pytest
+import yaml
+from deploy.local.layout import REPO
+from deploy.superset import guide_queries
+
+DASHBOARDS = {
+    found["slug"]: found
+    for found in (
+        yaml.safe_load(path.read_text()) for path in (REPO / "dashboards/dashboards").glob("*.yaml")
+    )
+}
+CHARTS = {yaml.safe_load(path.read_text())["uuid"] for path in (REPO / "dashboards/charts").glob("*.yaml")}
+
+
+@pytest.fixture
+def assets(monkeypatch):
+    """The module as Superset's Python finds it: by its own folder."""
+    monkeypatch.syspath_prepend(str(REPO / "deploy" / "superset"))
+    return importlib.import_module("assets")
+
+
+def test_every_sql_block_of_the_guides_is_a_query_with_a_label():
+    queries = guide_queries.read_queries()
+    blocks = sum((REPO / guide).read_text().count("```sql\n") for guide in guide_queries.GUIDES)
+    assert len(queries) == blocks > 4
+    assert all(10 < len(query.label) < 120 and query.sql.startswith(("select", "with")) for query in queries)
+
+
+def test_the_label_is_the_last_sentence_above_the_block():
+    text = "# Head\n\nOne. Which\njob is worst:\n\n```sql\nselect 1\n\nfrom a\n```\n\n"
+    text += "Why?\n\n```sql\nselect 2\n```\n"
+    found = [(query.label, query.sql) for query in guide_queries.parse("page.md", text)]
+    assert found == [("Which job is worst", "select 1\n\nfrom a"), ("Why?", "select 2")]
+
+
+def test_a_block_without_a_sentence_is_refused_with_its_line():
+    with pytest.raises(ValueError, match=r"page\.md, line 3: .*write its question"):
+        guide_queries.parse("page.md", "# Head\n\n```sql\nselect 1\n```\n")
+
+
+def test_two_blocks_under_one_sentence_are_refused(tmp_path):
+    (tmp_path / "docs").mkdir()
+    for guide in guide_queries.GUIDES:
+        (tmp_path / guide).write_text("Why?\n\n```sql\nselect 1\n```\n")
+    with pytest.raises(ValueError, match="a second SQL block under 'Why\\?'"):
+        guide_queries.read_queries(tmp_path)
+
+
+def test_the_image_of_superset_holds_the_guides():
+    image = (
+        (REPO / "deploy/images/Dockerfile").read_text().partition(" AS superset\n")[2].partition("\nFROM ")[0]
+    )
+    copied = set(re.findall(r"^COPY (\S+) \1$", image, re.MULTILINE))
+    assert {*guide_queries.GUIDES, "dashboards", "deploy/superset"} <= copied
+
+
+def test_the_start_page_leads_to_every_other_dashboard():
+    text = " ".join(part["meta"]["code"] for part in of_type("start", "MARKDOWN"))
+    linked = set(re.findall(r"\]\(/superset/dashboard/([\w-]+)/\)", text))
+    assert linked == set(DASHBOARDS) - {"start"}
+    assert "](/sqllab/)" in text and "](/savedqueryview/list/)" in text
+
+
+@pytest.mark.parametrize("slug", sorted(DASHBOARDS))
+def test_dashboards_are_published_and_show_charts_of_the_files(slug):
+    # Without a chart nobody but its owner sees a dashboard in Superset.
+    charts = {part["meta"]["uuid"] for part in of_type(slug, "CHART")}
+    assert charts and charts <= CHARTS
+    assert DASHBOARDS[slug]["published"] is True
+
+
+def of_type(slug, kind):
+    parts = DASHBOARDS[slug]["position"].values()
+    return [part for part in parts if isinstance(part, dict) and part["type"] == kind]
+
+
+def test_addresses_are_put_in_and_taken_out_again(assets):
+    here = {
+        "CILAKE_AIRFLOW_URL": "http://127.0.0.1:18488/",
+        "CILAKE_SUPERSET_TRINO_URI": "trino://a@b:1/lake",
+    }
+    text = (
+        "- '[all tables](http://airflow:8080/cilake/tables/README.md) '\n- trino://superset@trino:8080/lake\n"
+    )
+    put_in = assets.with_addresses(text, here)
+    assert "(http://127.0.0.1:18488/cilake/tables/README.md)" in put_in and "trino://a@b:1/lake" in put_in
+    assert assets.without_addresses(yaml.safe_load(put_in), here) == yaml.safe_load(text)
+
+
+def test_links_to_an_airflow_that_is_not_known_are_text(assets):
+    start = (REPO / "dashboards/dashboards/start.yaml").read_text()
+    assert "](http://airflow:8080/cilake/tables/" in start
+    left_out = assets.with_addresses(start, {})
+    assert "airflow:8080" not in left_out and "All tables, " in left_out
+
+
+def test_markdown_is_written_line_by_line(assets):
+    asset = {"meta": {"code": "one\n\n| two |\n"}}
+    assert yaml.safe_dump(assets.clean(asset)) == "meta:\n  code: |\n    one\n\n    | two |\n"
+
+
+def test_the_viewer_may_write_only_what_is_its_own():
+    viewer_role = importlib.import_module("deploy.superset.viewer_role")
+    writable = {view for view, names in viewer_role.PERMISSIONS.items() if "can_write" in names}
+    assert writable == {
+        "DashboardFilterStateRestApi",
+        "DashboardPermalinkRestApi",
+        "ExploreFormDataRestApi",
+        "ExplorePermalinkRestApi",
+        "SavedQuery",
+        "SqlLabPermalinkRestApi",
+    }
+    assert not {"Security", "List Users", "List Roles", "User", "Role"} & set(viewer_role.PERMISSIONS)
