@@ -8,10 +8,11 @@ from difflib import get_close_matches
 
 from cilake.contracts.model import Table, partition_column
 from cilake.contracts.registry import tables
+from cilake.errors import CilakeError
 from cilake.windows import parse_day
 
 
-class LakeError(LookupError):
+class LakeError(CilakeError, LookupError):
     """A question that the lake cannot answer; the message says which ones it can."""
 
     def __str__(self) -> str:
@@ -78,10 +79,17 @@ def day_filter(table: Table, start: str | date | None, end: str | date | None) -
 def instant(as_of: str | date | datetime) -> datetime:
     """The instant that ``as_of`` names: itself, or the end of a day, UTC."""
     if isinstance(as_of, str):
-        as_of = datetime.fromisoformat(as_of) if len(as_of) > len("2021-06-21") else parse_day(as_of)
+        as_of = _time(as_of) if len(as_of) > len("2021-06-21") else parse_day(as_of)
     if isinstance(as_of, datetime):
         return as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
     return datetime.combine(as_of + timedelta(days=1), time.min, tzinfo=UTC) - timedelta(milliseconds=1)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise LakeError(f"{text!r} is no time: expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS") from None
 
 
 def _day(day: str | date | None) -> date | None:

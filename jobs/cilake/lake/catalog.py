@@ -24,6 +24,7 @@ from pyiceberg.types import (
 
 from cilake.contracts.model import Table, partition_column
 from cilake.contracts.registry import tables
+from cilake.errors import PermanentError
 from cilake.lake.profiles import CATALOG, pyiceberg_catalog
 from cilake.settings import Settings
 
@@ -68,7 +69,7 @@ RAW_PROPERTIES = {
 }
 
 
-class SchemaError(RuntimeError):
+class SchemaError(PermanentError, RuntimeError):
     """A table in the lake that cannot be made to look as its contract says."""
 
 
