@@ -1,4 +1,4 @@
-"""A landing that fails is one line with the place, the setting and the way out; its exit code says whether to retry."""
+"""A landing that fails is one line with place, setting and way out; its exit code says whether to retry."""
 
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -117,8 +117,8 @@ def test_what_was_not_obtained_is_counted_with_its_reason(run, service):
     replies["/a/table"] = (503, b"")
     assert run(url, "a") == (
         1,
-        f"cilake: 1 of 2 payloads could not be fetched: TestGrid at {url} (CILAKE_TESTGRID_URL) answers HTTP 503; "
-        "see ops.receipts, then run again",
+        f"cilake: 1 of 2 payloads could not be fetched: TestGrid at {url} (CILAKE_TESTGRID_URL) "
+        "answers HTTP 503; see ops.receipts, then run again",
     )
 
 
@@ -144,8 +144,8 @@ def test_a_dashboard_that_is_unknown_needs_no_second_try(run, service):
     replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": "a"}]}))
     assert run(url, "z*") == (
         2,
-        f"cilake: no dashboard matches 'z*' (CILAKE_TESTGRID_DASHBOARDS): TestGrid at {url} (CILAKE_TESTGRID_URL) "
-        "lists 1 dashboards; correct the pattern",
+        f"cilake: no dashboard matches 'z*' (CILAKE_TESTGRID_DASHBOARDS): TestGrid at {url} "
+        "(CILAKE_TESTGRID_URL) lists 1 dashboards; correct the pattern",
     )
     assert run(url, "nosuch") == (
         2,

@@ -51,7 +51,8 @@ def test_a_missing_connection_is_named():
 
     from cilake_airflow.backends.connection import read_connection
 
-    with pytest.raises(AirflowFailException, match="connection cilake_absent does not exist: add it, its extra has a"):
+    message = "connection cilake_absent does not exist: add it, its extra has a"
+    with pytest.raises(AirflowFailException, match=message):
         read_connection("cilake_absent", ["a"])
 
 

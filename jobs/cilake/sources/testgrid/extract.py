@@ -54,8 +54,8 @@ def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
             listing = _read_listing(client)
         if not (matches := fnmatch.filter(listing, pattern)):
             raise DashboardError(
-                f"no dashboard matches {pattern!r} (CILAKE_TESTGRID_DASHBOARDS): {name_service(client)} lists "
-                f"{len(listing)} dashboards; correct the pattern"
+                f"no dashboard matches {pattern!r} (CILAKE_TESTGRID_DASHBOARDS): {name_service(client)} "
+                f"lists {len(listing)} dashboards; correct the pattern"
             )
         names.update(dict.fromkeys(matches))
     return list(names)
@@ -70,14 +70,15 @@ def _read_listing(client: Client) -> list[str]:
         ) from error
     if reply.status != 200:
         raise SourceError(
-            f"{name_service(client)} answers HTTP {reply.status} to {LISTING}: check the address, or name the "
-            "dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS)"
+            f"{name_service(client)} answers HTTP {reply.status} to {LISTING}: check the address, or name "
+            "the dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS)"
         )
     try:
         return sorted(entry["name"] for entry in parse_object(reply.body).get("dashboards", []))
     except (UnreadableError, KeyError, TypeError) as error:
         raise SourceError(
-            f"{name_service(client)} answers {LISTING} with no list of dashboards ({error}): check the address"
+            f"{name_service(client)} answers {LISTING} with no list of dashboards ({error}): "
+            "check the address"
         ) from error
 
 
