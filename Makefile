@@ -1,9 +1,10 @@
 # Every target is a command of deploy/local; `make help` says what each does.
 PYTHON ?= python3
 override Q := $(value Q)
-export Q
+override ARGS := $(value ARGS)
+export Q ARGS
 RUN = @$(PYTHON) -m deploy.local
-TARGETS = help setup up down status sql logs urls clean demo nights test lint requirements quality bench docs dist env dashboards-export dashboards-bench
+TARGETS = help setup up down status sql airflow logs urls clean demo nights test lint requirements quality bench docs dist env dashboards-export dashboards-bench
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
@@ -17,8 +18,8 @@ up:
 test:
 	$(RUN) test $(if $(T),--only="$(T)")
 
-sql:
-	$(RUN) sql
+sql airflow:
+	$(RUN) $@
 
 logs:
 	$(RUN) logs "$(S)" $(if $(F),--follow)

@@ -1,4 +1,4 @@
-"""What Airflow loads from this folder: links under our tasks, our pages and their menu entries.
+"""What Airflow loads from this folder: links under our tasks, our pages, their menu entries, days in run ids.
 
 The package ``cilake_airflow`` beside this file is ordinary code that DAG files import; ``.airflowignore``
 keeps the plugin manager from executing its modules one by one.
@@ -12,10 +12,11 @@ from airflow.plugins_manager import AirflowPlugin
 
 from cilake_airflow import addresses
 from cilake_airflow.links import PLUGIN_LINKS
+from cilake_airflow.run_ids import show_days_in_run_ids
 
 
 class CilakePlugin(AirflowPlugin):
-    """The plugin of the lake; nothing in it runs by itself."""
+    """The plugin of the lake."""
 
     name = "cilake"
     operator_extra_links = list(PLUGIN_LINKS)  # noqa: RUF012  (Airflow's interface)
@@ -36,6 +37,11 @@ class CilakePlugin(AirflowPlugin):
             "url_route": "tables",
         },
     ]
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Complete the ids of the runs that this process makes."""
+        show_days_in_run_ids()
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:

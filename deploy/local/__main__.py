@@ -25,6 +25,7 @@ The stack
   make status                      every service with its state, health and the memory of all
   make urls [JSON=1]               addresses, users and the files that hold the passwords
   make sql Q="select …"            ask Trino; CSV with a header on stdout
+  make airflow ARGS="backfill …"   a command of Airflow on this stack; ARGS="--help" lists them
   make logs S=trino [F=1]          the end of a service's log; F=1 follows it
   make down                        stop everything; no process is left
   make clean [ALL=1]               stop and remove data, logs and secrets; ALL=1 the environments too
@@ -67,6 +68,7 @@ def main() -> int:
     commands.add_parser("test").add_argument("--only", default="", help="words for pytest, a path first")
     commands.add_parser("urls").add_argument("--json", action="store_true")
     commands.add_parser("sql").add_argument("statement", nargs="?", help="default: the variable Q")
+    commands.add_parser("airflow")
     commands.add_parser("clean").add_argument("--all", action="store_true")
     logs = commands.add_parser("logs")
     logs.add_argument("service")
@@ -124,6 +126,10 @@ def _logs(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 def _sql(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return stack.sql(here, arguments.statement or os.environ.get("Q", ""))
+
+
+def _airflow(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    return stack.airflow(here, os.environ.get("ARGS", ""))
 
 
 def _clean(arguments: argparse.Namespace, here: layout.Layout) -> int:
@@ -200,6 +206,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "urls": _urls,
     "logs": _logs,
     "sql": _sql,
+    "airflow": _airflow,
     "clean": _clean,
     "lint": _lint,
     "test": _test,

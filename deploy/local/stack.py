@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -330,6 +331,25 @@ def sql(layout: Layout, statement: str) -> int:
     settings = configuration.require(layout)
     words: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
     return subprocess.run(words, env={**os.environ, **settings}, check=False).returncode
+
+
+def airflow(layout: Layout, arguments: str) -> int:
+    """Run one command of Airflow with the stack's settings and database; return its exit status.
+
+    `arguments` are split as a shell does, and no shell sees them.
+    """
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise StackError(f"cannot read ARGS: {error}") from None
+    if not words:
+        raise StackError('no command of Airflow: make airflow ARGS="dags list", or ARGS="--help"')
+    settings = configuration.require(layout)
+    if supervision.states(layout).get("postgres", {}).get("statename") not in _UP:
+        raise StackError("the stack is not running: `make up` starts it")
+    command: list[str | Path] = [layout.bin("airflow", "airflow"), *words]
+    environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
+    return subprocess.run(command, env=environment, check=False, cwd=layout.airflow_home).returncode
 
 
 def clean(layout: Layout, *, everything: bool) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cilake.client.examples import EXAMPLES
-from cilake.settings import SettingsError, read_settings
+from cilake.errors import CilakeError
+from cilake.settings import read_settings
 from cilake.windows import parse_window
 
 # Verb and address to the function that does it and the DAG that the tables it makes name; imported only
@@ -43,9 +44,18 @@ HELP = {
     "maintain": "merge small files, remove old snapshots and files that nothing needs",
 }
 
+EXIT_CODES = """exit codes:
+  0  done
+  1  failed: another try may succeed, such as after an outage of a source
+  2  a setting, a day, an argument or the data is wrong: another try fails, too, until it is corrected
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0 when the work is done, 1 with one line on standard error when it is not."""
+    """Run the command line and return its exit code, which is explained in ``EXIT_CODES``.
+
+    What a person can mend is one line on standard error; a fault of the program keeps its traceback.
+    """
     arguments = _parser().parse_args(argv)
     try:
         if arguments.verb in READING:
@@ -53,9 +63,9 @@ def main(argv: list[str] | None = None) -> int:
 
             return answer(arguments)
         counts = _run(arguments)
-    except (SettingsError, ValueError, LookupError, RuntimeError) as error:
-        sys.stderr.write(f"cilake: {type(error).__name__}: {error}\n")
-        return 1
+    except CilakeError as error:
+        sys.stderr.write(f"cilake: {'; '.join([str(error), *getattr(error, '__notes__', [])])}\n")
+        return error.exit_code
     print(json.dumps(counts, default=str))
     return 0
 
@@ -94,7 +104,10 @@ def _render_aws(arguments: argparse.Namespace) -> object:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cilake", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="cilake",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_reading(verbs)

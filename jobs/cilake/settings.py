@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from cilake.errors import PermanentError
 
 CATALOG_READER = "iceberg_reader"
 """The user of the catalog's database that can only read; ``deploy/postgres/reader.sql`` makes it."""
 
 
-class SettingsError(ValueError):
+class SettingsError(PermanentError, ValueError):
     """A setting that is missing or cannot be used; the message names it and the way out."""
 
 
@@ -84,6 +87,27 @@ def require(settings: Settings, *names: str) -> None:
     if missing := [f"CILAKE_{name.upper()}" for name in names if not getattr(settings, name)]:
         raise SettingsError(
             f"missing settings: {', '.join(missing)} (the embedded stack writes them on `make up`)"
+        )
+
+
+def require_address(settings: Settings, name: str) -> None:
+    """Check that the named setting is the address of a web service.
+
+    Raises:
+        SettingsError: naming the setting and the form that is expected.
+
+    """
+    text = getattr(settings, name)
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_address &= text.isprintable() and " " not in text
+    except ValueError:  # brackets without an address in them, a port that is none
+        is_address = False
+    if not is_address:
+        raise SettingsError(
+            f"CILAKE_{name.upper()}={text!r} is no address of a service: expected http://HOST:PORT or "
+            "https://HOST"
         )
 
 

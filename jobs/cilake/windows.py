@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from cilake.errors import PermanentError
+
+
+class DayError(PermanentError, ValueError):
+    """What is no day, an empty range, or a day that has not begun."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -16,7 +22,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
-            raise ValueError(f"the window must end after it starts: {self.start} to {self.end}")
+            raise DayError(f"the window must end after it starts: {self.start} to {self.end}")
 
     @property
     def days(self) -> Iterator[date]:
@@ -28,7 +34,7 @@ def parse_window(start: str, end: str | None = None) -> Window:
     """The window from ISO days; without ``end``, the one day ``start``.
 
     Raises:
-        ValueError: when a day is malformed or the window is empty.
+        DayError: when a day is malformed or the window is empty.
 
     """
     first = parse_day(start)
@@ -36,11 +42,11 @@ def parse_window(start: str, end: str | None = None) -> Window:
 
 
 def parse_day(text: str) -> date:
-    """The day an ISO date such as ``2021-06-21`` names; raises ``ValueError`` otherwise."""
+    """The day an ISO date such as ``2021-06-21`` names; raises ``DayError`` otherwise."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a day; expected YYYY-MM-DD") from None
+        raise DayError(f"{text!r} is not a day; expected YYYY-MM-DD") from None
 
 
 def mondays(days: list[date]) -> list[date]:

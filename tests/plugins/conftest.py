@@ -12,6 +12,8 @@ import tests.airflow_session  # noqa: F401  (before Airflow is imported)
 
 if importlib.util.find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
+else:
+    import airflow.settings  # noqa: F401  (sets up logging: in a test it would undo caplog)
 
 _FAKE = """#!{python}
 import json, os, subprocess, sys, time
@@ -24,6 +26,11 @@ os.rename(record + ".part", record)
 print("reading 3 tables", file=sys.stderr, flush=True)
 if verb == "hang":
     time.sleep(300)
+if verb == "refuse":
+    print("cilake: 2026-03-09 has not begun", file=sys.stderr)
+    sys.exit(2)
+if verb == "crash":
+    raise IndexError("a fault of the program")
 if verb == "fail":
     print("cilake: the table is gone", file=sys.stderr)
     sys.exit(3)

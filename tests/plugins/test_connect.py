@@ -61,11 +61,37 @@ def test_no_json_is_a_failure(work):
         backend().run(job("mute"))
 
 
+def test_what_the_work_says_last_is_an_error_in_the_log(work, caplog):
+    from cilake_airflow.backends.job import WorkError
+
+    with caplog.at_level("INFO"), pytest.raises(WorkError):
+        backend().run(job("fail"))
+    levels = {record.getMessage(): record.levelname for record in caplog.records}
+    assert levels["reading 3 tables"] == "INFO"
+    assert levels["cilake: the table is gone"] == "ERROR"
+
+
+def test_what_another_try_does_not_mend_is_told_apart(work):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="^cilake: 2026-03-09 has not begun$"):
+        backend().run(job("refuse"))
+
+
+def test_a_fault_of_the_program_is_tried_again_and_shown(work, caplog):
+    from cilake_airflow.backends.job import WorkError
+
+    with pytest.raises(WorkError, match=r"exit code 1(.|\n)*IndexError: a fault of the program"):
+        backend().run(job("crash"))
+    assert caplog.records[-1].levelname == "ERROR"
+    assert "IndexError: a fault of the program" in caplog.records[-1].getMessage()
+
+
 def test_missing_executable(monkeypatch):
-    from airflow.sdk.exceptions import AirflowException
+    from airflow.sdk.exceptions import AirflowFailException
 
     monkeypatch.setenv("CILAKE_JOBS_BIN", "/nowhere/cilake")
-    with pytest.raises(AirflowException, match="CILAKE_JOBS_BIN"):
+    with pytest.raises(AirflowFailException, match="CILAKE_JOBS_BIN"):
         backend().run(job("build"))
 
 

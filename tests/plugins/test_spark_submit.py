@@ -46,10 +46,20 @@ def test_no_secret_on_the_command_line_of_a_cluster(monkeypatch):
     assert "very-secret" not in " ".join(command)
 
 
-def test_an_incomplete_connection_is_named(monkeypatch):
-    from airflow.sdk.exceptions import AirflowException
+def test_a_missing_connection_is_named():
+    from airflow.sdk.exceptions import AirflowFailException
 
-    with pytest.raises(AirflowException, match="cilake_spark: extra lacks application, py_files"):
+    from cilake_airflow.backends.connection import read_connection
+
+    message = "connection cilake_absent does not exist: add it, its extra has a"
+    with pytest.raises(AirflowFailException, match=message):
+        read_connection("cilake_absent", ["a"])
+
+
+def test_an_incomplete_connection_is_named(monkeypatch):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="cilake_spark: extra lacks application, py_files"):
         hook(monkeypatch)
 
 

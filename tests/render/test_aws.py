@@ -89,7 +89,7 @@ def test_the_command_says_so_in_one_line(tmp_path, capsys):
         "lake",
     ]
     assert main(words) == 1
-    assert capsys.readouterr().err.startswith("cilake: SettingsError: --account '1'")
+    assert capsys.readouterr().err.startswith("cilake: --account '1'")
 
 
 @BOTH

@@ -14,22 +14,23 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 
 from cilake.apps.progress import say
+from cilake.errors import CilakeError, SourceError
 from cilake.lake.catalog import open_catalog
 from cilake.landing.envelope import STATES, Envelope
 from cilake.landing.writer import append_payloads, append_quarantine, append_receipts, read_known
-from cilake.settings import Settings, SettingsError
+from cilake.settings import Settings, SettingsError, require_address
 from cilake.sources.testgrid.client import Client
-from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
+from cilake.sources.testgrid.extract import DashboardError, extract_dashboards, find_dashboards, name_service
 from cilake.sources.testgrid.parse import collector_paused
 from cilake.sources.testgrid.source import SOURCE
-from cilake.windows import Window, day_start
+from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
 AHEAD = 4  # replies per connection that may wait to be stored
 
 
-class LandingError(RuntimeError):
+class LandingError(CilakeError, RuntimeError):
     """A landing that lost too much to be believed; what could be landed is kept."""
 
 
@@ -40,31 +41,70 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     where it was: what is stored already counts as unchanged. A dashboard's receipt follows its payloads.
 
     Raises:
+        SettingsError: when the address or the dashboards of the source are missing or malformed.
+        SourceError: when the source did not answer at all.
+        DashboardError: when the source does not know a dashboard.
+        DayError: when a day has not begun.
         LandingError: when a payload could not be fetched or too many are unreadable or gone.
 
     """
+    require_address(settings, "testgrid_url")
     if not settings.dashboard_patterns:
         raise SettingsError("CILAKE_TESTGRID_DASHBOARDS names no dashboard")
     total: Counter[str] = Counter()
+    losses = _Losses()
     with collector_paused():
         for day in window.days:
-            total += _land_day(settings, day)
+            total += _land_day(settings, day, losses)
     counts = {state: total[state] for state in (*STATES, "bytes")}
-    seen = sum(total[state] for state in STATES)
-    if total["failed"]:
-        raise LandingError(
-            f"{total['failed']} of {seen} payloads could not be fetched; see ops.receipts, then run again"
-        )
-    for state, table in (("rejected", "ops.quarantine"), ("missing", "ops.receipts")):
-        if total[state] > settings.rejected_ratio * seen:
-            raise LandingError(
-                f"{total[state]} of {seen} payloads are {state}, more than "
-                f"{settings.rejected_ratio:.0%}; see {table}"
-            )
+    losses.check(settings, counts)
     return counts
 
 
-def _land_day(settings: Settings, day: date) -> Counter[str]:
+@dataclass
+class _Losses:
+    """What was not obtained, and from where: reasons of what may come yet, dashboards that are not there."""
+
+    source: str = ""
+    failures: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def note(self, envelope: Envelope) -> None:
+        """Keep what an envelope of state ``missing`` says about the source."""
+        # The service itself says that a listed tab has no table; anything else may come yet.
+        if envelope.http_status != NOT_FOUND:
+            self.failures.append(envelope.reason)
+        elif envelope.endpoint == "summary":
+            self.unknown.append(envelope.scope)
+
+    def check(self, settings: Settings, counts: dict[str, int]) -> None:
+        """Raise the error that describes these losses, if they are too many to believe the landing."""
+        seen = sum(counts[state] for state in STATES)
+        if self.failures and len(self.failures) == seen:
+            raise SourceError(
+                f"{self.source} {self.failures[-1]}; check the address, or run again when it is back"
+            )
+        if self.failures:
+            raise LandingError(
+                f"{len(self.failures)} of {seen} payloads could not be fetched: {self.source} "
+                f"{self.failures[-1]}; see ops.receipts, then run again"
+            )
+        is_lossy = {state: counts[state] > settings.rejected_ratio * seen for state in STATES}
+        if is_lossy["missing"] and (
+            named := [name for name in settings.dashboard_patterns if name in self.unknown]
+        ):
+            raise DashboardError(
+                f"{self.source} has no dashboard {', '.join(named)}: correct CILAKE_TESTGRID_DASHBOARDS"
+            )
+        for state, table in (("rejected", "ops.quarantine"), ("missing", "ops.receipts")):
+            if is_lossy[state]:
+                raise LandingError(
+                    f"{counts[state]} of {seen} payloads are {state}, more than "
+                    f"{settings.rejected_ratio:.0%}; see {table}"
+                )
+
+
+def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     catalog = open_catalog(settings)
     total: Counter[str] = Counter()
     landing_id = f"{SOURCE.name}-{day}"
@@ -76,6 +116,7 @@ def _land_day(settings: Settings, day: date) -> Counter[str]:
         limit_bytes=SOURCE.payload_limit_bytes,
         concurrency=settings.landing_concurrency,
     )
+    losses.source = name_service(client)
     batch = _Batch(catalog, day, landing_id)
     try:
         dashboards = find_dashboards(client, settings.dashboard_patterns)
@@ -90,6 +131,8 @@ def _land_day(settings: Settings, day: date) -> Counter[str]:
                     batch.envelopes.append(envelope)
                     batch.payload_bytes += len(envelope.payload)
                     count += _count(envelope)
+                    if envelope.state == "missing":
+                        losses.note(envelope)
                     if batch.payload_bytes > BATCH_BYTES:
                         _wait(stored)
                         stored = writer.submit(batch.store)
@@ -127,11 +170,11 @@ class _Batch:
 
 
 def _require_begun(day: date, envelope: Envelope) -> None:
-    """Nothing, when the day has begun by the source's clock; before, no answer can be about that day."""
-    if envelope.served_at < day_start(day):
-        raise LandingError(
+    """Check that the day has begun by the source's clock: before, no answer can be about that day."""
+    if envelope.http_status is not None and envelope.served_at < day_start(day):
+        raise DayError(
             f"{day} has not begun: the source's clock says {envelope.served_at:%Y-%m-%d %H:%M} UTC; "
-            "nothing was landed"
+            "nothing was landed; run it when the day is over"
         )
 
 
@@ -147,9 +190,6 @@ def _count(envelope: Envelope) -> Counter[str]:
         count["bytes"] = len(envelope.payload)
     if envelope.state in ("missing", "rejected"):
         say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
-    # The service itself says that a listed tab has no table; anything else may come yet.
-    if envelope.state == "missing" and envelope.http_status != NOT_FOUND:
-        count["failed"] = 1
     return count
 
 

@@ -16,6 +16,7 @@ from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE, find_champion, load_artifact
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.errors import PermanentError
 from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
 from cilake.lake.schema import conform
@@ -35,6 +36,10 @@ SPARK_SCHEMA = (
     "abstain_reason string, "
     "shrunken_probability double, base_rate_probability double, last_value_probability double"
 )
+
+
+class ScoringError(PermanentError):
+    """A promoted version that cannot serve."""
 
 
 def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
@@ -94,11 +99,17 @@ def _champion(catalog: Catalog, day: date) -> tuple[str, train.TrainedModel] | N
     champion = find_champion(catalog, MODEL.name, day)
     if champion is None:
         return None
+    artifact = load_artifact(catalog, champion)
     try:
-        model = train.from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
+        model = train.from_bytes(artifact, champion["artifact_sha256"])
     except train.EarlierLayoutError as error:
         say(f"{champion['model_version']}: {error}; the baseline serves until the next training")
         return None
+    except ValueError as error:
+        raise ScoringError(
+            f"{champion['model_version']} cannot be used: {error}; train the day before again "
+            "(`cilake train test_failure --start DAY`), then score again"
+        ) from error
     return champion["model_version"], model
 
 

@@ -13,6 +13,7 @@ from cilake.apps.progress import say
 from cilake.apps.registry import register
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
+from cilake.errors import PermanentError
 from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import snapshot_id
 from cilake.lake.session import spark_session
@@ -27,7 +28,7 @@ EVALUATED = timedelta(days=7)
 """How long a model serves before the next training: the span it has to prove itself on."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(PermanentError, RuntimeError):
     """There is not enough history to train on."""
 
 

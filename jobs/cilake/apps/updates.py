@@ -38,11 +38,13 @@ def run_recorded(
 
 
 def _record_failure(settings: Settings, head: dict[str, Any], error: BaseException) -> None:
-    """Nothing: the failure is in the table, or its own error says why it is not."""
+    """Append the failure to the table, or add to its error why that cannot be."""
     try:
         _append(settings, head | {"update_status": "failed", "error_type": type(error).__name__}, {})
     except Exception as unrecorded:
-        error.add_note(f"and the failure is not in {TABLE_UPDATES.address}: {unrecorded}")
+        if str(unrecorded) != str(error):
+            reason = (str(unrecorded) or type(unrecorded).__name__).splitlines()[0]
+            error.add_note(f"and the failure is not in {TABLE_UPDATES.address}: {reason}")
 
 
 def _append(settings: Settings, head: dict[str, Any], counts: dict[str, Any]) -> None:

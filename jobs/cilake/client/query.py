@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from numbers import Integral
 
-from cilake.contracts.model import Table, partition_column
+from cilake.contracts.model import Table
 from cilake.contracts.registry import tables
+from cilake.errors import CilakeError
 
 Day = str | date
 """A day: an ISO date, a date, or a datetime at midnight UTC."""
@@ -35,7 +36,7 @@ HINTS = {
 """What helps, by key, in the words of the library; the command line has its own for the same keys."""
 
 
-class LakeError(LookupError):
+class LakeError(CilakeError, LookupError):
     """A question that the lake cannot answer: what is wrong, and a hint that each front end words itself."""
 
     def __init__(self, problem: str, hint: str = "", **facts: object) -> None:
@@ -84,13 +85,6 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
     return tuple(columns)
 
 
-def day_column(table: Table) -> str | None:
-    """The column that ``start`` and ``end`` are about: that of the partitions, else a date of the key."""
-    candidates = [*map(partition_column, table.partition_by), *table.primary_key]
-    types = {column.name: column.type for column in table.columns}
-    return next((name for name in candidates if types[name] == "date"), None)
-
-
 def day_filter(table: Table, start: Day | None, end: Day | None) -> str:
     """The condition for the days from ``start`` to before ``end``; empty when neither is given.
 
@@ -100,7 +94,7 @@ def day_filter(table: Table, start: Day | None, end: Day | None) -> str:
     """
     if start is None and end is None:
         return ""
-    column = day_column(table)
+    column = table.day_column
     if column is None:
         raise LakeError(f"{table.address} has no day to start or end at", "no_days")
     first, last = _day("start", start), _day("end", end)

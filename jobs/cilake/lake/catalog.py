@@ -28,6 +28,7 @@ from pyiceberg.utils.datetime import days_to_date
 
 from cilake.contracts.model import Table, partition_column
 from cilake.contracts.registry import tables
+from cilake.errors import PermanentError
 from cilake.lake.profiles import CATALOG, pyiceberg_catalog
 from cilake.settings import Settings
 
@@ -72,7 +73,7 @@ RAW_PROPERTIES = {
 }
 
 
-class SchemaError(RuntimeError):
+class SchemaError(PermanentError, RuntimeError):
     """A table in the lake that cannot be made to look as its contract says."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from cilake.contracts import registry
 from cilake.contracts.model import Column, Table
+from cilake.errors import PermanentError
 
 Entry = dict[str, Any]
 
@@ -40,7 +41,7 @@ CHECKOUT = Path(__file__).resolve().parents[3] / "expectations"
 """Where the suites are written; elsewhere they are only read."""
 
 
-class SuiteError(ValueError):
+class SuiteError(PermanentError, ValueError):
     """A suite file that is missing or cannot be used; the message names it and the way out."""
 
 

@@ -15,11 +15,17 @@ from contextlib import suppress
 from threading import Thread
 from typing import IO, Any
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
 
 from cilake_airflow.backends import die_with_parent
-from cilake_airflow.backends.job import Job
+from cilake_airflow.backends.job import Job, WorkError
 from cilake_airflow.settings import PluginSettings
+
+PERMANENT = 2
+"""The exit code of ``cilake`` for what another try does not mend (``cilake --help``)."""
+
+MESSAGE = "cilake: "
+"""What the line begins with in which the work says why it failed."""
 
 KEPT_LINES = 20
 GRACE_SECONDS = 15
@@ -41,12 +47,13 @@ class ConnectRun:
         """What the work printed as its last line: its counts.
 
         Raises:
-            AirflowException: when the command is missing, failed, or printed no JSON.
+            AirflowFailException: when the command is missing, or says that another try would fail, too.
+            WorkError: when it failed otherwise, or printed no JSON.
 
         """
         executable = shutil.which(self.settings.jobs_bin)
         if executable is None:
-            raise AirflowException(
+            raise AirflowFailException(
                 f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs env"
             )
         command = [executable, *job.arguments]
@@ -69,10 +76,7 @@ class ConnectRun:
             self.kill()
             raise
         if code != 0:
-            tail = "\n".join(said) or "(it said nothing)"
-            raise AirflowException(
-                f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
-            )
+            raise failure_of(code, list(said), job)
         return counts_of(list(printed), job)
 
     def kill(self) -> None:
@@ -90,20 +94,34 @@ class ConnectRun:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def failure_of(code: int, said: list[str], job: Job) -> AirflowFailException | WorkError:
+    """Return the error for a process that ended with this exit code, after logging it where it did not."""
+    message = said[-1] if said and said[-1].startswith(MESSAGE) else ""
+    if message and code == PERMANENT:
+        return AirflowFailException(message)
+    if not message or code not in (1, PERMANENT):
+        tail = "\n".join(said) or "(it said nothing)"
+        message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
+        log.error("%s", message)
+    return WorkError(message, code)
+
+
 def counts_of(lines: list[str], job: Job) -> Any:
     """The value of the last line that is not empty.
 
     Raises:
-        AirflowException: when that line is not JSON.
+        WorkError: when that line is not JSON.
 
     """
     last = next((line for line in reversed(lines) if line.strip()), "")
     try:
         return json.loads(last)
     except json.JSONDecodeError:
-        raise AirflowException(
+        message = (
             f"cilake {' '.join(job.verb)} ended without its line of JSON; its last line was {last[:200]!r}"
-        ) from None
+        )
+        log.error("%s", message)
+        raise WorkError(message, 0) from None
 
 
 def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +137,7 @@ def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str
     reader.start()
     for line in process.stderr or ():
         text = line.rstrip()
-        log.info("%s", text)
+        log.log(logging.ERROR if text.startswith(MESSAGE) else logging.INFO, "%s", text)
         if text and not text.startswith(STACK_FRAME):
             said.append(text)
     reader.join()

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException
 
+from cilake_airflow.backends.connection import read_connection
 from cilake_airflow.backends.job import Job
 from cilake_airflow.settings import PluginSettings
 
@@ -38,7 +38,8 @@ class EmrServerlessRun:
         """Where the work ran; its counts are in the log of the driver.
 
         Raises:
-            AirflowException: when the connection is incomplete, the job failed or the wait was too long.
+            AirflowFailException: when the connection is missing or incomplete.
+            AirflowException: when the job failed or the wait was too long.
 
         """
         from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
@@ -114,15 +115,8 @@ class EmrServerlessRun:
 
 
 def connection_extra() -> dict[str, Any]:
-    """What the connection says.
-
-    Raises:
-        AirflowException: naming what it lacks.
-
-    """
-    extra: dict[str, Any] = Connection.get(CONNECTION).extra_dejson
-    if missing := [name for name in REQUIRED if not extra.get(name)]:
-        raise AirflowException(f"connection {CONNECTION}: extra lacks {', '.join(missing)}")
+    """Return what the connection says; see ``read_connection`` for what it raises."""
+    extra: dict[str, Any] = read_connection(CONNECTION, REQUIRED).extra_dejson
     return extra
 
 

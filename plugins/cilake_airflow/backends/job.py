@@ -6,9 +6,19 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from airflow.sdk.exceptions import AirflowException
+
 
 class BadDay(ValueError):
     """No day, or not a day; the message says how to give one."""
+
+
+class WorkError(AirflowException):
+    """The work failed, and its log says why; another try may succeed."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)

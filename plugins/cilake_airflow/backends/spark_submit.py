@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Connection
-from airflow.sdk.exceptions import AirflowException
-
+from cilake_airflow.backends.connection import read_connection
 from cilake_airflow.backends.job import Job
 from cilake_airflow.settings import PluginSettings
 
 CONNECTION = "cilake_spark"
+REQUIRED = ("application", "py_files")
 
 
 class SparkSubmitRun:
@@ -30,7 +29,8 @@ class SparkSubmitRun:
         """Where the work ran; its counts are in the log of the driver.
 
         Raises:
-            AirflowException: when the connection is incomplete or the application failed.
+            AirflowFailException: when the connection is missing or incomplete.
+            AirflowException: when the application failed.
 
         """
         self.hook = build_hook(job, self.settings)
@@ -47,15 +47,13 @@ def build_hook(job: Job, settings: PluginSettings) -> Any:
     """The provider's hook for this job, with the ``application`` to submit.
 
     Raises:
-        AirflowException: when the connection does not say what to submit.
+        AirflowFailException: when the connection is missing or does not say what to submit.
 
     """
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 
-    connection = Connection.get(CONNECTION)
+    connection = read_connection(CONNECTION, REQUIRED)
     extra = connection.extra_dejson
-    if missing := [name for name in ("application", "py_files") if not extra.get(name)]:
-        raise AirflowException(f"connection {CONNECTION}: extra lacks {', '.join(missing)}")
     # On YARN and Kubernetes the hook turns variables into --conf: secrets would stand on a command line.
     # There the cluster's own properties file brings the settings.
     on_host = extra.get("deploy-mode", "client") == "client" and not str(connection.host).startswith(

@@ -11,7 +11,7 @@ from airflow.sdk.log import mask_secret
 
 from cilake_airflow.backends.connect import ConnectRun
 from cilake_airflow.backends.emr_serverless import EmrServerlessRun
-from cilake_airflow.backends.job import BadDay, Job, parse_day
+from cilake_airflow.backends.job import BadDay, Job, WorkError, parse_day
 from cilake_airflow.backends.spark_submit import SparkSubmitRun
 from cilake_airflow.run_log import RunLogLink
 from cilake_airflow.settings import SettingsError, read_settings
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RUNS = {"connect": ConnectRun, "spark_submit": SparkSubmitRun, "emr_serverless": EmrServerlessRun}
+
+NO_OTHER_TRY = "no other try is made, because it would fail, too"
 
 # The key is how the day travels; the parameter is for runs without one (by hand, `dag.test`).
 DAY = "{{ dag_run.partition_key or params.get('day') or '' }}"
@@ -45,22 +47,26 @@ class CilakeJobOperator(BaseOperator):
         self._run: ConnectRun | SparkSubmitRun | EmrServerlessRun | None = None
 
     def execute(self, context: Context) -> Any:
-        """The counts of the work.
+        """Do the work and return its counts.
 
         Raises:
-            AirflowFailException: when the day or a setting is wrong, because a retry would not help.
-            AirflowException: when the work failed.
+            AirflowFailException: when a day, a setting or what was asked for is wrong: no other try is made.
+            SystemExit: when the work failed. Airflow makes another try, as it does after an exception, but
+                logs no traceback: the last lines of the log stay those in which the work says why.
 
         """
         try:
             settings = read_settings()
             job = self.job_of(context)
-        except (BadDay, SettingsError) as error:
-            raise AirflowFailException(f"{self.dag_id}.{self.task_id}: {error}") from error
-        for secret in settings.secrets:
-            mask_secret(secret)
-        self._run = RUNS[settings.backend](settings)
-        return self._run.run(job)
+            for secret in settings.secrets:
+                mask_secret(secret)
+            self._run = RUNS[settings.backend](settings)
+            return self._run.run(job)
+        except (BadDay, SettingsError, AirflowFailException) as error:
+            # Airflow logs the cause last; without a traceback of its own it is the message alone.
+            raise AirflowFailException(NO_OTHER_TRY) from error.with_traceback(None)
+        except WorkError as error:
+            raise SystemExit(error.exit_code or 1) from error
 
     def job_of(self, context: Context) -> Job:
         """The job of this try; clearing a task starts a new cycle of tries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from cilake.errors import CilakeError
+
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class FetchError(Exception):
-    """A reply that could not be obtained, after all attempts or at the wall-clock bound."""
+class FetchError(CilakeError):
+    """A reply that was not obtained within the attempts and the deadline; says what the service did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Client:
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no wait outlasts."""
+        self.address = str(httpx.URL(base_url).copy_with(userinfo=b"")).rstrip("/")
         self._deadline = deadline
         self._attempts = attempts
         self._limit_bytes = limit_bytes
@@ -66,35 +70,35 @@ class Client:
             FetchError: when no complete reply came within the attempts and the deadline.
 
         """
-        problem = "no attempt was made"
+        problem = "was not asked"
         for attempt in range(self._attempts):
             asked_wait = 0.0
             try:
                 reply, asked_wait = self._attempt(path, params, etag)
                 if reply.status not in RETRIED:
                     return reply
-                problem = f"HTTP {reply.status}"
+                problem = f"answers HTTP {reply.status}"
             except (httpx.TransportError, httpx.DecodingError) as error:
-                problem = f"{type(error).__name__}: {error}"
-            # Full jitter keeps concurrent collectors from knocking in step.
+                problem = f"does not answer: {_reason(error)}"
+            # Full jitter, so that concurrent clients do not retry at the same moment.
             pause = max(asked_wait, random.uniform(0.05, 0.25 * 2**attempt))  # noqa: S311
             if attempt + 1 == self._attempts:
                 break
             if time.monotonic() + pause > self._deadline:
-                raise FetchError(f"{path}: {problem}; waiting {pause:.0f} s more would pass the time bound")
+                raise FetchError(f"{problem}, and waiting {pause:.0f} s more would pass the time bound")
             self._wait(pause)
-        raise FetchError(f"{path}: {problem} after {self._attempts} attempts")
+        raise FetchError(problem)
 
     def _attempt(self, path: str, params: dict[str, str] | None, etag: str | None) -> tuple[Reply, float]:
         if time.monotonic() > self._deadline:
-            raise FetchError(f"{path}: the time bound of the landing has passed")
+            raise FetchError("was not asked: the time bound of the landing has passed")
         headers = {"If-None-Match": etag} if etag else {}
         with self._http.stream("GET", path, params=params, headers=headers) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self._limit_bytes:
-                    raise FetchError(f"{path}: the body is larger than {self._limit_bytes:,} bytes")
+                    raise FetchError(f"answers with a body larger than {self._limit_bytes:,} bytes")
             fetched_at = datetime.now(UTC)
             reply = Reply(
                 status=response.status_code,
@@ -104,6 +108,12 @@ class Client:
                 served_at=_read_date(response.headers.get("Date")) or fetched_at,
             )
             return reply, _read_retry_after(response.headers.get("Retry-After"), reply.served_at)
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """Return what the operating system or the HTTP client says, without the number of the error."""
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    return text[:1].lower() + text[1:] if text else type(error).__name__
 
 
 def _read_date(text: str | None) -> datetime | None:

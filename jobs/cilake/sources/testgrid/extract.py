@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from cilake.errors import PermanentError, SourceError
 from cilake.landing.envelope import Envelope, Known, State
 from cilake.sources.testgrid.client import Client, FetchError, Reply
 from cilake.sources.testgrid.parse import (
@@ -23,14 +24,24 @@ from cilake.sources.testgrid.parse import (
 from cilake.sources.testgrid.source import SOURCE
 
 WILDCARDS = frozenset("*?[")
+LISTING = "/api/v1/dashboards"
+
+
+class DashboardError(PermanentError, LookupError):
+    """A configured dashboard or pattern that the service does not know."""
+
+
+def name_service(client: Client) -> str:
+    """Return how an error names the service: its title, its address and the setting that gives it."""
+    return f"{SOURCE.title} at {client.address} ({SOURCE.address_setting})"
 
 
 def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
     """The dashboards the patterns name: literal names as they are, wildcards against the service's listing.
 
     Raises:
-        FetchError: when a wildcard needs the listing and it cannot be read.
-        LookupError: when a pattern matches nothing.
+        SourceError: when a wildcard needs the listing and it cannot be read.
+        DashboardError: when a pattern matches nothing.
 
     """
     names: dict[str, None] = {}
@@ -42,23 +53,33 @@ def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
         if listing is None:
             listing = _read_listing(client)
         if not (matches := fnmatch.filter(listing, pattern)):
-            raise LookupError(
-                f"no dashboard matches {pattern!r}; the service lists {len(listing)} dashboards"
+            raise DashboardError(
+                f"no dashboard matches {pattern!r} (CILAKE_TESTGRID_DASHBOARDS): {name_service(client)} "
+                f"lists {len(listing)} dashboards; correct the pattern"
             )
         names.update(dict.fromkeys(matches))
     return list(names)
 
 
 def _read_listing(client: Client) -> list[str]:
-    reply = client.get("/api/v1/dashboards")
+    try:
+        reply = client.get(LISTING)
+    except FetchError as error:
+        raise SourceError(
+            f"{name_service(client)} {error}; check the address, or run again when it is back"
+        ) from error
     if reply.status != 200:
-        raise FetchError(
-            f"/api/v1/dashboards: HTTP {reply.status}; name the dashboards without wildcards instead"
+        raise SourceError(
+            f"{name_service(client)} answers HTTP {reply.status} to {LISTING}: check the address, or name "
+            "the dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS)"
         )
     try:
         return sorted(entry["name"] for entry in parse_object(reply.body).get("dashboards", []))
     except (UnreadableError, KeyError, TypeError) as error:
-        raise FetchError(f"/api/v1/dashboards: unreadable listing: {error}") from None
+        raise SourceError(
+            f"{name_service(client)} answers {LISTING} with no list of dashboards ({error}): "
+            "check the address"
+        ) from error
 
 
 def extract_dashboards(
@@ -127,7 +148,7 @@ def _fetch(
         return _envelope(endpoint, dashboard, natural_id, "unchanged", reply), None
     if reply.status != 200:
         return _envelope(
-            endpoint, dashboard, natural_id, "missing", reply, reason=f"HTTP {reply.status}"
+            endpoint, dashboard, natural_id, "missing", reply, reason=f"answers HTTP {reply.status}"
         ), None  # fmt: skip
     try:
         document = parse_object(reply.body)

@@ -11,6 +11,7 @@ class Source:
 
     name: str
     title: str
+    address_setting: str
     homepage: str
     endpoints: dict[str, str]
     attempts: int
@@ -20,6 +21,7 @@ class Source:
 SOURCE = Source(
     name="testgrid",
     title="TestGrid",
+    address_setting="CILAKE_TESTGRID_URL",
     homepage="https://github.com/GoogleCloudPlatform/testgrid",
     endpoints={"summary": "raw.testgrid__summaries", "table": "raw.testgrid__tables"},
     attempts=6,

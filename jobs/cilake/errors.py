@@ -1,0 +1,20 @@
+"""Errors for people: the command line shows them as one line, everything else keeps its traceback."""
+
+from __future__ import annotations
+
+
+class CilakeError(Exception):
+    """Something that a person can mend. The message says what is wrong, then the way out."""
+
+    exit_code = 1
+    """What the command ends with: 1, because another try may succeed."""
+
+
+class PermanentError(CilakeError):
+    """An error that another try meets again, until somebody changes what was asked for, a setting or data."""
+
+    exit_code = 2
+
+
+class SourceError(CilakeError):
+    """A source that does not answer, or not as such a source does."""

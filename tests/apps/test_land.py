@@ -1,0 +1,181 @@
+"""A landing that fails is one line with place, setting and way out; its exit code says whether to retry."""
+
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import orjson
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from tests.grids import dump, make_table
+
+from cilake import cli
+from cilake.apps import land, updates
+from cilake.lake.catalog import create_tables
+
+DATE = "Mon, 21 Jun 2021 13:00:00 GMT"
+LISTING = "/api/v1/dashboards"
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lake")
+    found = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    create_tables(found)
+    return found
+
+
+@pytest.fixture
+def run(catalog, monkeypatch, capsys):
+    """The exit code and the last line of a landing from the address given."""
+    for module in (land, updates):
+        monkeypatch.setattr(module, "open_catalog", lambda settings: catalog)
+    monkeypatch.setattr(land, "SOURCE", land.SOURCE.__class__(**fields(land.SOURCE) | {"attempts": 2}))
+
+    def landed(url, dashboards="*", start="2021-06-21"):
+        monkeypatch.setenv("CILAKE_TESTGRID_URL", url)
+        monkeypatch.setenv("CILAKE_TESTGRID_DASHBOARDS", dashboards)
+        code = cli.main(["land", "testgrid", "--start", start])
+        return code, capsys.readouterr().err.splitlines()[-1]
+
+    return landed
+
+
+def fields(source):
+    return {name: getattr(source, name) for name in source.__slots__}
+
+
+@pytest.fixture
+def service():
+    """The address of a service and its replies by path: status, body."""
+    replies = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = replies.get(self.path.partition("?")[0], (404, b""))
+            self.send_response_only(status)
+            self.send_header("Date", DATE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", replies
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def closed():
+    """The address of a port that nobody listens on: bound, so that nobody else takes it meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("dashboards", ["*", "a", "a,b"])
+def test_a_source_that_is_down(run, closed, dashboards):
+    assert run(closed, dashboards) == (
+        1,
+        f"cilake: TestGrid at {closed} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        "check the address, or run again when it is back",
+    )
+
+
+def test_a_source_that_is_down_is_no_matter_of_the_day(run, closed):
+    """Without an answer there is no clock of the source to compare a later day with."""
+    assert run(closed, "a", start="2199-01-01")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((503, b""), "answers HTTP 503; check the address, or run again when it is back"),
+        ((403, b""), "answers HTTP 403 to /api/v1/dashboards: check the address"),
+        ((404, b""), "answers HTTP 404 to /api/v1/dashboards: check the address"),
+        ((200, b"<html>"), "answers /api/v1/dashboards with no list of dashboards"),
+        ((200, b'{"dashboards": [7]}'), "answers /api/v1/dashboards with no list of dashboards"),
+    ],
+)
+def test_a_service_that_is_no_testgrid(run, service, reply, message):
+    url, replies = service
+    replies[LISTING] = reply
+    code, line = run(url)
+    assert (code, line.startswith(f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) {message}")) == (
+        1,
+        True,
+    ), line
+
+
+def test_what_was_not_obtained_is_counted_with_its_reason(run, service):
+    url, replies = service
+    replies["/a/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/a/table"] = (503, b"")
+    assert run(url, "a") == (
+        1,
+        f"cilake: 1 of 2 payloads could not be fetched: TestGrid at {url} (CILAKE_TESTGRID_URL) "
+        "answers HTTP 503; see ops.receipts, then run again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("testgrid.example", "CILAKE_TESTGRID_URL='testgrid.example' is no address of a service"),
+        ("ftp://testgrid.example", "expected http://HOST:PORT or https://HOST"),
+        ("http://test grid", "is no address of a service"),
+        ("http://", "is no address of a service"),
+        ("http://localhost:99999", "is no address of a service"),
+        ("http://[::1", "is no address of a service"),
+    ],
+)
+def test_an_address_that_is_none_needs_no_second_try(run, url, message):
+    code, line = run(url)
+    assert code == 2
+    assert message in line
+
+
+def test_a_dashboard_that_is_unknown_needs_no_second_try(run, service):
+    url, replies = service
+    replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": "a"}]}))
+    assert run(url, "z*") == (
+        2,
+        f"cilake: no dashboard matches 'z*' (CILAKE_TESTGRID_DASHBOARDS): TestGrid at {url} "
+        "(CILAKE_TESTGRID_URL) lists 1 dashboards; correct the pattern",
+    )
+    assert run(url, "nosuch") == (
+        2,
+        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) has no dashboard nosuch: correct "
+        "CILAKE_TESTGRID_DASHBOARDS",
+    )
+
+
+def test_a_dashboard_that_is_listed_and_not_served_may_come_yet(run, service):
+    url, replies = service
+    replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": "a"}]}))
+    assert run(url, "a*") == (1, "cilake: 1 of 1 payloads are missing, more than 10%; see ops.receipts")
+
+
+def test_no_dashboard_and_no_day_need_no_second_try(run, service):
+    assert run(service[0], " , ") == (2, "cilake: CILAKE_TESTGRID_DASHBOARDS names no dashboard")
+    assert run(service[0], start="yesterday") == (2, "cilake: 'yesterday' is not a day; expected YYYY-MM-DD")
+
+
+def test_a_day_that_has_not_begun_needs_no_second_try(run, service, catalog):
+    url, replies = service
+    replies["/a/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/a/table"] = (200, dump(make_table({"Overall": [1]})))
+    code, line = run(url, "a", start="2021-06-22")
+    assert code == 2
+    assert line.startswith("cilake: 2021-06-22 has not begun: the source's clock says 2021-06-21 13:00 UTC")
+    assert catalog.load_table("raw.testgrid__tables").scan().to_arrow().num_rows == 0
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run, closed, monkeypatch):
+    monkeypatch.setattr(land, "find_dashboards", lambda client, patterns: [][0])
+    with pytest.raises(IndexError):
+        run(closed)
