@@ -164,7 +164,7 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
 
 def _describe_world(here: Layout, world: Sequence[str]) -> dict[str, Any]:
     """Return what the simulator says about the world of these arguments, without serving it."""
-    command = [here.bin("jobs", "ciworld"), "world", *world]
+    command = [str(here.bin("jobs", "ciworld")), "world", *world]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(done.stderr.strip().removeprefix("ciworld: "))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from ciworld.clock import iso
-from ciworld.runs import SECOND, UNFINISHED, Run
+from ciworld.runs import SECOND, UNFINISHED, Column, Run
 from ciworld.testgrid import FAIL, FLAKY, PASS, RUNNING, SKIPPED
 from ciworld.universe import Job
 
@@ -95,7 +95,7 @@ def _run_at(world: SyntheticWorld, pieces: list[str], at: datetime) -> Page:
         return _missing(f"There is no job {pieces[0]} in this world.", at)
     run = world.run(job, pieces[1], at)
     if run is None:
-        text = f"No run {pieces[1]} of this job has started by then."
+        text = f"No run {pieces[1]} of this job has started by {iso(at)}."
         return _missing(text, at, _link(_history_url(job), f"All runs of {job.name}"))
     return Page(HTTPStatus.OK, _run_page(world, job, run, at))
 
@@ -134,7 +134,7 @@ def _run_page(world: SyntheticWorld, job: Job, run: Run, at: datetime) -> str:
     parts = [
         f"<nav>Simulated CI › {_link(_history_url(job), job.name)}</nav>",
         f"<h1>{_badge(verdict)} Run {escape(run.build_id)}</h1>",
-        f"<p>{escape(_summary(column.overall_message, verdict))}</p>" if stage != UNFINISHED else "",
+        f"<p>{escape(_reason(column))}</p>",
         f'<dl class="card">{"".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())}</dl>',
         _unfinished(at) if stage == UNFINISHED else _results(world, job, run, stage),
         f"<h2>Other runs of this job</h2>{_neighbours(world, job, run, at)}",
@@ -143,8 +143,10 @@ def _run_page(world: SyntheticWorld, job: Job, run: Run, at: datetime) -> str:
     return _document(f"{job.name} {run.build_id}", "".join(parts))
 
 
-def _summary(message: str, verdict: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}." if message else f"The run {verdict}."
+def _reason(column: Column) -> str:
+    """Return what the run as a whole says, unless it is the count of failed tests, which the page shows."""
+    message = column.overall_message
+    return "" if message.endswith("tests failed") else f"{message[:1].upper()}{message[1:]}"
 
 
 def _ended(run: Run, stage: int) -> str:
@@ -190,8 +192,9 @@ def _results(world: SyntheticWorld, job: Job, run: Run, stage: int) -> str:
         for flaky, name, text in rows
     ]
     table = _table("<th>Status</th><th>Test</th><th>Message</th>", lines)
+    note = '<p class="soft">Counts of tests. TestGrid also counts its row Overall.</p>'
     return (
-        f'<ul class="counts">{tiles}</ul><p class="soft">Tests; TestGrid counts its row Overall, too.</p>'
+        f'<ul class="counts">{tiles}</ul>{note}'
         f"<h2>Tests that did not pass</h2>{table if lines else '<p>All tests with a result passed.</p>'}"
     )
 
@@ -219,7 +222,7 @@ def _history_page(world: SyntheticWorld, job: Job, at: datetime) -> str:
 
 def _runs_table(world: SyntheticWorld, job: Job, runs: list[Run], at: datetime) -> str:
     if not runs:
-        return "<p>No run of this job has started by then.</p>"
+        return "<p>None has started yet.</p>"
     head = (
         '<th>Result</th><th>Build id</th><th>Started</th><th>Took</th><th class="number">Failed</th>'
         '<th class="number">Flaky</th><th>Remarks</th>'
