@@ -20,7 +20,7 @@ from ciworld.recorded import MAX_FILE_BYTES
 from ciworld.testgrid import normalise
 
 ATTEMPTS = 5
-MAX_PAUSE_SECONDS = 60.0
+LEAST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0
 TIMEOUT_SECONDS = 120.0
 SUMMARY = "summary"
 
@@ -102,7 +102,7 @@ class _Service:
             request = urllib.request.Request(  # noqa: S310 - the scheme is checked before
                 f"{self._address}{path}", headers={"Accept-Encoding": "gzip", "User-Agent": "ciworld-record"}
             )
-            wait = self._pause * 2**attempt
+            wait = max(self._pause, LEAST_WAIT_SECONDS) * 2**attempt
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                     return _object(answer.read(MAX_FILE_BYTES + 1), answer.headers.get("Content-Encoding"))
@@ -114,7 +114,7 @@ class _Service:
             except (OSError, http.client.HTTPException, ValueError, EOFError, zlib.error) as error:
                 reason = f"{type(error).__name__}: {error}"
             if attempt + 1 < ATTEMPTS:
-                self._sleep(min(wait, MAX_PAUSE_SECONDS))
+                self._sleep(min(wait, MAX_WAIT_SECONDS))
         raise RecordingError(f"{path}: {reason} after {ATTEMPTS} attempts")
 
 

@@ -3,12 +3,11 @@
 import gzip
 from datetime import timedelta
 
-import httpx
 import orjson
 import pytest
 
-from ciworld.clock import Clock, parse_instant
-from ciworld.faults import Faults
+from ciworld.clock import parse_instant
+from ciworld.payload import Payload
 from ciworld.recorded import RecordedWorld
 from ciworld.recorder import RecordingError, record
 from ciworld.server import describe_world
@@ -117,8 +116,6 @@ class OddWorld:
 
 
 def test_names_that_cannot_be_files_are_left_out_with_a_word(tmp_path, naps, capsys):
-    from ciworld.payload import Payload
-
     with serving(OddWorld(Payload.fixed), EPOCH) as origin:
         counts = record(str(origin.base_url), "*", tmp_path / "out", 0, naps.append)
     assert counts == {"dashboards": 1, "tables": 1, "missing": 5}
@@ -148,7 +145,6 @@ def test_the_command_records_a_running_simulator(tmp_path):
         done = run("record", *words)
         assert done.returncode == 0, done.stderr
         assert orjson.loads(done.stdout) == {"dashboards": 1, "tables": 6, "missing": 0}
-        httpx.post(f"{process.url}/_ciworld/faults", json=[{"match": "metal", "kind": "500", "times": None}])
     described = orjson.loads(run("world", "--recorded", tmp_path / "out").stdout)
     assert described["last_day"] == "2026-02-28"
 
@@ -206,10 +202,6 @@ def test_the_world_is_told_over_http_and_by_the_command(small):  # noqa: F811
 def test_what_is_no_world_is_one_line(tmp_path):
     done = run("world", "--recorded", tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-
-
-def test_a_clock_and_faults_without_a_file_are_kept_in_memory_only(world):
-    assert Clock().as_of is None and Faults().describe() == []
 
 
 def test_files_are_gzip_json(world, tmp_path, naps):
