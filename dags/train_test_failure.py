@@ -8,7 +8,8 @@ trained on, and promotes the version only if it beats the baselines.
 **Outputs**: one row in `ops.model_versions`, and the artifact it names.
 
 **Triage**: *not promoted* is an answer, not a failure: the champion before it goes on serving,
-`gate_reasons` says why. Too little history says so, too. To train for another day, trigger with its
+`gate_reasons` says why. *not trained* in the log is one, too: there is too little history, which the task's
+return value names as `reason`, and nothing is registered. To train for another day, trigger with its
 partition key.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from . import configuration, layout, stack, superset
+from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
 from .errors import NO_ANSWER, StackError
 from .layout import Layout, say
@@ -151,16 +152,40 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
         if not folder.is_dir():
             raise StackError(f"FROM={arguments.source} is neither 'synthetic' nor a folder")
         world = ["--recorded", str(folder)]
+    environments.setup(here)
+    _check_days(_describe_world(here, world), arguments.start, arguments.nights or 1)
     here.make()
     address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
     settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address}, dashboards=False)
-    say(f"the simulator serves {' '.join(world)}")
+    say(f"simulator: serves {' '.join(world)}")
     stack.start_ciworld(here, world)
     return settings
 
 
+def _describe_world(here: Layout, world: Sequence[str]) -> dict[str, Any]:
+    """Return what the simulator says about the world of these arguments, without serving it."""
+    command = [str(here.bin("jobs", "ciworld")), "world", *world]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(done.stderr.strip().removeprefix("ciworld: "))
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _check_days(world: Mapping[str, Any], start: date, nights: int) -> None:
+    """Check that the simulated world has every one of the nights' days."""
+    if world["first_day"] is None:
+        raise StackError(f"no run in the recordings of {world['folder']}: choose another folder with FROM=")
+    last = start + timedelta(days=nights - 1)
+    days = f"the simulated world has {world['first_day']} to {world['last_day']}"
+    if start < date.fromisoformat(world["first_day"]):
+        raise StackError(f"START={start} is too early: {days}")
+    if last > date.fromisoformat(world["last_day"]):
+        raise StackError(f"the last night, {last}, is too late (START={start} NIGHTS={nights}): {days}")
+
+
 def _set_clock(settings: Mapping[str, str], day: date) -> None:
-    """Leave the world at the end of the day."""
+    """Set the simulator's clock to the end of the day."""
     body = json.dumps({"as_of": f"{day + timedelta(days=1)}T00:00:00Z"}).encode()
     url = f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock"
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
@@ -213,7 +238,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     _settle(airflow, deadline)
     _set_clock(settings, day)
     before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in FOLLOWING}
-    say(f"night {key}: the world stands at {day + timedelta(days=1)}T00:00:00Z")
+    say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
     counts: dict[str, Mapping[str, Any]] = {}
     run_id = airflow.trigger(INGEST, key)
     _follow(airflow, {INGEST: run_id.__eq__}, key, deadline, counts)

@@ -198,10 +198,16 @@ def ciworld_arguments(layout: Layout) -> Path:
     return layout.data / "ciworld.json"
 
 
+def ciworld_state(layout: Layout) -> Path:
+    """The file in which the simulator keeps its clock and faults, for when it is killed."""
+    return layout.data / "ciworld-state.json"
+
+
 def _ciworld_command(layout: Layout, settings: Settings) -> list[str]:
     path = ciworld_arguments(layout)
     words = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
-    return [str(layout.bin("jobs", "ciworld")), "serve", "--port", settings["CILAKE_PORT_CIWORLD"], *words]
+    command = [str(layout.bin("jobs", "ciworld")), "serve", "--port", settings["CILAKE_PORT_CIWORLD"]]
+    return [*command, "--state", str(ciworld_state(layout)), *words]
 
 
 def _ciworld_healthy(layout: Layout, settings: Settings) -> bool:

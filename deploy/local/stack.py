@@ -74,7 +74,7 @@ def up(
 
 
 def start_ciworld(layout: Layout, arguments: list[str]) -> None:
-    """Leave the simulator running with these arguments of `ciworld serve` (the port is added)."""
+    """Leave the simulator running with these arguments of `ciworld serve`; port and state file are added."""
     settings = configuration.require(layout)
     configuration.write_private(ciworld_arguments(layout), json.dumps(arguments))
     service = [BY_NAME["ciworld"]]

@@ -1,4 +1,4 @@
-"""The `ciworld` command: serve a world, or print the truth of a synthetic one."""
+"""The `ciworld` command: serve a world, tell about it, or record one that is served elsewhere."""
 
 import argparse
 import signal
@@ -9,10 +9,23 @@ from pathlib import Path
 
 import orjson
 
-from ciworld.clock import Clock, parse_instant
-from ciworld.faults import Faults
+from ciworld.clock import Clock, iso, parse_instant
+from ciworld.faults import Faults, parse_fault
+from ciworld.payload import Json
 from ciworld.recorded import RecordedWorld
-from ciworld.server import World, WorldServer
+from ciworld.recorder import RecordingError, record
+from ciworld.server import World, WorldServer, describe_world
+from ciworld.state import State, StateError, StateFile
+
+SERVE_EPILOG = """\
+examples:
+  ciworld serve --synthetic --seed 7 --port 18490 --state ciworld-state.json
+  ciworld serve --recorded recordings --as-of 2021-07-01
+
+With --state a server that is killed goes on where it was: clock and planned faults are read from the file at
+the start and written whenever they change. --as-of and --fault are for the first start: a state of the same
+world wins over them. A state of another world (other seed, other folder) is not used, one that cannot be read
+is moved aside; both are logged."""
 
 
 def _instant(text: str) -> datetime:
@@ -25,13 +38,18 @@ def _instant(text: str) -> datetime:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ciworld", description="Plays CI services over HTTP on loopback.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    serve = verbs.add_parser("serve", help="serve a world until SIGTERM")
+    serve = verbs.add_parser(
+        "serve",
+        help="serve a world until SIGTERM",
+        epilog=SERVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     serve.add_argument("--port", type=int, default=0, help="0 takes a free port")
-    which = serve.add_mutually_exclusive_group(required=True)
-    which.add_argument("--recorded", type=Path, metavar="DIR", help="replay the recordings below DIR")
-    which.add_argument("--synthetic", action="store_true", help="make a world from a seed")
-    serve.add_argument("--seed", type=int, default=1)
-    serve.add_argument("--as-of", type=_instant, metavar="T", help="the simulated time (ISO 8601, UTC)")
+    _add_world(serve)
+    serve.add_argument(
+        "--as-of", type=_instant, metavar="T", help="the simulated time at the first start (ISO 8601, UTC)"
+    )
+    serve.add_argument("--state", type=Path, metavar="FILE", help="keep clock and faults in FILE")
     serve.add_argument(
         "--fault",
         action="append",
@@ -39,36 +57,66 @@ def _parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help='a fault, such as \'{"match": "table", "kind": "429", "times": 3, "retry_after": 1}\'',
     )
+    world = verbs.add_parser("world", help="print which world it is, with its first and last day")
+    _add_world(world)
     truth = verbs.add_parser("truth", help="print what is planted in a synthetic world")
     truth.add_argument("--seed", type=int, default=1)
+    recorder = verbs.add_parser("record", help="write what a TestGrid serves into a folder for --recorded")
+    recorder.add_argument("--from", dest="source", required=True, metavar="URL", help="address of a TestGrid")
+    recorder.add_argument(
+        "--dashboards", required=True, metavar="PATTERN", help="which dashboards, such as 'ciworld-*'"
+    )
+    recorder.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to fill")
+    recorder.add_argument(
+        "--pause", type=float, default=0.5, metavar="SECONDS", help="between two requests (default: 0.5)"
+    )
     return parser
 
 
+def _add_world(command: argparse.ArgumentParser) -> None:
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--recorded", type=Path, metavar="DIR", help="replay the recordings below DIR")
+    which.add_argument("--synthetic", action="store_true", help="make a world from a seed")
+    command.add_argument("--seed", type=int, default=1, help="of the synthetic world (default: 1)")
+
+
 def _world(arguments: argparse.Namespace) -> tuple[World, datetime | None]:
+    """Return the world and the time at which it starts without any other."""
     if arguments.recorded:
-        return RecordedWorld(arguments.recorded), arguments.as_of
+        return RecordedWorld(arguments.recorded), None
     from ciworld.world import EPOCH, SyntheticWorld
 
-    return SyntheticWorld(arguments.seed), arguments.as_of or EPOCH
+    return SyntheticWorld(arguments.seed), EPOCH
 
 
 def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command."""
     arguments = _parser().parse_args(argv)
-    if arguments.verb == "truth":
-        from ciworld.world import SyntheticWorld
-
-        print(orjson.dumps(SyntheticWorld(arguments.seed).truth(), option=orjson.OPT_INDENT_2).decode())
-        return 0
-    faults = Faults()
     try:
-        for text in arguments.fault:
-            faults.add([orjson.loads(text)])
-        world, as_of = _world(arguments)
-        server = WorldServer(world, Clock(as_of), faults, arguments.port)
-    except (ValueError, OSError, OverflowError) as error:
+        if arguments.verb == "serve":
+            return _serve(arguments)
+        if arguments.verb == "record":
+            counts = record(arguments.source, arguments.dashboards, arguments.out, arguments.pause)
+            print(_json(counts))
+            return 1 if counts["missing"] else 0
+        if arguments.verb == "world":
+            print(_json(describe_world(_world(arguments)[0])))
+            return 0
+    except (ValueError, OSError, OverflowError, StateError, RecordingError) as error:
         print(f"ciworld: {error}", file=sys.stderr)
         return 2
+    from ciworld.world import SyntheticWorld
+
+    print(_json(SyntheticWorld(arguments.seed).truth() or {}))
+    return 0
+
+
+def _json(doc: Json) -> str:
+    return orjson.dumps(doc, option=orjson.OPT_INDENT_2).decode()
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    server = _make_server(arguments)
 
     def stop(_signal: int, _frame: object) -> None:
         # shutdown() waits for the serving loop, which this handler interrupts, so it needs a thread.
@@ -80,6 +128,19 @@ def main(argv: list[str] | None = None) -> int:
     with server:
         server.serve_forever(poll_interval=0.1)
     return 0
+
+
+def _make_server(arguments: argparse.Namespace) -> WorldServer:
+    planned = [parse_fault(orjson.loads(text)) for text in arguments.fault]
+    world, epoch = _world(arguments)
+    state = State(arguments.as_of or epoch, planned)
+    file = StateFile(arguments.state, world.identity()) if arguments.state else None
+    found = file.read() if file else None
+    if found:
+        state = found
+        clock = iso(state.as_of) if state.as_of else "off"
+        print(f"ciworld: simulator clock: {clock}, from {arguments.state}", file=sys.stderr)
+    return WorldServer(world, Clock(state.as_of), Faults(state.faults), arguments.port, file)
 
 
 if __name__ == "__main__":

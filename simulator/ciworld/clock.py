@@ -1,7 +1,8 @@
 """The simulated clock: what time it is for the services that ciworld plays."""
 
 import threading
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
 
 
@@ -19,6 +20,19 @@ def parse_instant(text: str) -> datetime:
 def milliseconds(instant: datetime) -> int:
     """Return the instant as whole milliseconds since 1970."""
     return int(instant.timestamp() * 1000)
+
+
+def iso(instant: datetime) -> str:
+    """Return the UTC instant as RFC 3339 text."""
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Span:
+    """The first and the last day on which runs of a world start."""
+
+    first: date
+    last: date
 
 
 class Clock:

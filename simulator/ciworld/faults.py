@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -60,12 +61,24 @@ def parse_fault(item: object) -> Fault:
     return Fault(match, kind, times, numbers["retry_after"], numbers["seconds"])
 
 
+def restore_fault(item: object) -> Fault:
+    """Return the fault that `Fault.describe` described, with its hits; anything else is a ValueError."""
+    if not isinstance(item, dict):
+        raise ValueError(f"a fault is an object, not {type(item).__name__}")
+    hits = item.get("hits")
+    if type(hits) is not int or hits < 0:
+        raise ValueError(f"hits of a fault must be a number, not {hits!r}")
+    fault = parse_fault({key: value for key, value in item.items() if key != "hits"})
+    fault.hits = hits
+    return fault
+
+
 class Faults:
     """The planned faults; the first one that matches a request and is not used up applies."""
 
-    def __init__(self) -> None:
+    def __init__(self, plans: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()
-        self._plans: list[Fault] = []
+        self._plans = list(plans)
 
     def add(self, items: object) -> None:
         """Plan the faults of a JSON list, all or none of them."""

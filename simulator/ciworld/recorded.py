@@ -3,13 +3,14 @@
 import gzip
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
-from ciworld.clock import milliseconds
+from ciworld.clock import Span, milliseconds
 from ciworld.payload import Json, Payload, PayloadCache, content_etag
 from ciworld.testgrid import OVERALL_CODES, STALE_WARNING, Grid, cut_table, normalise, summarise
 
@@ -37,6 +38,8 @@ class RecordedWorld:
     """A folder tree of recordings: a dashboard is a folder with a summary, its other files are tabs."""
 
     def __init__(self, root: Path, cache_bytes: int = 256 * 1024 * 1024):
+        self._root = root.resolve()
+        self._span: Span | None = None
         self._folders: dict[str, Path] = {}
         self._tabs: dict[tuple[str, str], Path] = {}
         self._grids: dict[Path, Grid] = {}
@@ -64,6 +67,20 @@ class RecordedWorld:
         """Return the names of the recorded dashboards."""
         return [folder.name for folder in self._folders.values()]
 
+    def identity(self) -> Json:
+        """Return what tells this world from others, as JSON-ready values."""
+        return {"kind": "recorded", "folder": str(self._root)}
+
+    def span(self) -> Span | None:
+        """Return the first and last day with a run, or None when no table that can be read has one."""
+        with self._decode:
+            if self._span is None:
+                self._span = _span_of(self._tabs.values())
+            return self._span
+
+    def page(self, path: str, as_of: datetime | None) -> None:
+        """Return None: the links of recorded runs lead to the CI that they were recorded from."""
+
     def truth(self) -> Json | None:
         """Return None: nobody knows the truth of a recording."""
         return None
@@ -78,8 +95,8 @@ class RecordedWorld:
             return self._cache.get(("file", folder), lambda: self._verbatim(folder / "summary.json.gz"))
         return self._cache.get((folder, as_of), lambda: Payload.fixed(self._summary_at(key, as_of)))
 
-    def table(self, dashboard: str, tab: str, as_of: datetime | None) -> Payload | None:
-        """Return a tab's table at a time, or None when it is unknown."""
+    def table(self, dashboard: str, tab: str, as_of: datetime | None, address: str = "") -> Payload | None:
+        """Return a tab's table at a time with its links as recorded, or None when it is unknown."""
         path = self._tabs.get((normalise(dashboard), tab))
         if path is None:
             return None
@@ -151,6 +168,21 @@ class RecordedWorld:
         grid = self._grid(path) if path else _EMPTY
         fresh = summarise(name, grid.since(grid.newer_than(milliseconds(as_of))), as_of, unit)
         return {field: value for field, value in fresh.items() if field in entry}
+
+
+def _span_of(paths: Iterable[Path]) -> Span | None:
+    stamps: list[int] = []
+    for path in paths:
+        try:
+            found = read_json(path)["timestamps"]
+            stamps += [min(found), max(found)] if found else []
+        except (RecordedError, KeyError, TypeError) as error:
+            # Asking for this table answers with the error; the others can be played.
+            sys.stderr.write(f"ciworld: {path}: left out of the span of days: {error!r}\n")
+    if not stamps:
+        return None
+    first, last = (datetime.fromtimestamp(at / 1000, UTC).date() for at in (min(stamps), max(stamps)))
+    return Span(first, last)
 
 
 _EMPTY = Grid.of_table({"timestamps": [], "tests": [], "changelists": [], "column_ids": [], "groups": []})

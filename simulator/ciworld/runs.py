@@ -15,6 +15,7 @@ LATE_SHARE = 0.03
 RERUN_SHARE = 0.02
 BUILD_ID_BACK_SHARE = 0.02
 HIDDEN, UNFINISHED, FIRST, SECOND = 0, 1, 2, 3
+_BACK = timedelta(hours=30)
 _BUILD_ID_ZERO_MS = 1_288_834_974_657
 _OUTAGE_TEXT = "failed to create cluster: infrastructure is not available"
 
@@ -39,8 +40,10 @@ class Run:
 
     def stage(self, at: datetime) -> int:
         """Return how far the run is at a time, as TestGrid shows it."""
-        if at < self.visible:
-            return HIDDEN
+        return HIDDEN if at < self.visible else self.own_stage(at)
+
+    def own_stage(self, at: datetime) -> int:
+        """Return how far the run is at a time after its start, as the CI itself knows."""
         if at < self.final:
             return UNFINISHED
         return SECOND if self.rerun is not None and at >= self.rerun else FIRST
@@ -73,11 +76,19 @@ def runs_of_day(universe: Universe, job: Job, day: date) -> list[Run]:
             visible = final + timedelta(seconds=int(own.uniform(6, 30) * 3600))
         elif fate < LATE_SHARE + RERUN_SHARE:
             rerun = final + timedelta(seconds=int(own.uniform(4, 20) * 3600))
-        back = timedelta(hours=30) if own.uniform() < BUILD_ID_BACK_SHARE else timedelta(0)
+        back = _BACK if own.uniform() < BUILD_ID_BACK_SHARE else timedelta(0)
         build_id = (milliseconds(started - back) - _BUILD_ID_ZERO_MS) << 22 | key & 0x3FFFFF
         commit = f"{key_of(universe.seed, 'commit', job.release, day):016x}"[:9]
         runs.append(Run(job.number, key, str(build_id), commit, started, visible, final, rerun))
     return runs
+
+
+def day_of_build_id(build_id: str) -> list[date]:
+    """Return the days on which the run of a build id may have started, none for what is no build id."""
+    if not build_id.isascii() or not build_id.isdigit() or not 18 <= len(build_id) <= 19:
+        return []
+    made = datetime.fromtimestamp(((int(build_id) >> 22) + _BUILD_ID_ZERO_MS) / 1000, tz=UTC)
+    return sorted({made.date(), (made + _BACK).date()})
 
 
 class Columns:

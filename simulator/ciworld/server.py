@@ -1,4 +1,4 @@
-"""The HTTP server of ciworld: TestGrid's addresses, its own /_ciworld/ ones, and faults on demand."""
+"""The HTTP server of ciworld: TestGrid's addresses, pages of runs, its own /_ciworld/ ones, and faults."""
 
 import itertools
 import sys
@@ -12,9 +12,11 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
-from ciworld.clock import Clock, parse_instant
+from ciworld import pages
+from ciworld.clock import Clock, Span, iso, parse_instant
 from ciworld.faults import Fault, Faults
 from ciworld.payload import Json, Payload
+from ciworld.state import StateError, StateFile
 from ciworld.testgrid import normalise
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -29,11 +31,27 @@ class World(Protocol):
     def summary(self, dashboard: str, as_of: datetime | None) -> Payload | None:
         """Return a dashboard's summary at a time, or None when it is unknown."""
 
-    def table(self, dashboard: str, tab: str, as_of: datetime | None) -> Payload | None:
-        """Return a tab's table at a time, or None when it is unknown."""
+    def table(self, dashboard: str, tab: str, as_of: datetime | None, address: str) -> Payload | None:
+        """Return a tab's table at a time, or None when it is unknown; the server is at the address."""
+
+    def identity(self) -> Json:
+        """Return what tells this world from others, as JSON-ready values."""
+
+    def span(self) -> Span | None:
+        """Return the first and last day of the world, or None when it has none."""
+
+    def page(self, path: str, as_of: datetime | None) -> pages.Page | None:
+        """Return the page of a path at a time, or None when the world has no page there."""
 
     def truth(self) -> Json | None:
         """Return what was planted in the world, or None when nobody knows."""
+
+
+def describe_world(world: World) -> Json:
+    """Return which world it is, with its first and last day (None when it has no run)."""
+    span = world.span()
+    days = {"first_day": span.first.isoformat(), "last_day": span.last.isoformat()} if span else {}
+    return {**world.identity(), "first_day": None, "last_day": None, **days}
 
 
 class WorldServer(ThreadingHTTPServer):
@@ -42,17 +60,35 @@ class WorldServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, world: World, clock: Clock, faults: Faults, port: int = 0):
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        faults: Faults,
+        port: int = 0,
+        state: StateFile | None = None,
+    ):
         self.world = world
         self.clock = clock
         self.faults = faults
+        self._state = state
         self.answers = itertools.count(1)
         super().__init__(("127.0.0.1", port), Handler)
+        try:
+            self.save()
+        except StateError:
+            self.server_close()
+            raise
 
     @property
     def url(self) -> str:
         """Return the base address of the server."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def save(self) -> None:
+        """Write clock and faults to the state file, where there is one."""
+        if self._state:
+            self._state.write(self.clock, self.faults)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error of a connection; a client that went away is no error."""
@@ -115,13 +151,24 @@ class Handler(BaseHTTPRequestHandler):
             if method not in ("GET", "HEAD"):
                 self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", {"Allow": "GET, HEAD"})
                 return
+            if self._page(parts.path):
+                return
             fault = self.server.faults.strike(self.path)
+            if fault and fault.times is not None:
+                self.server.save()
             if fault and self._misbehave(fault):
                 return
             self._testgrid(parts.path, parts.query, fault)
-        except ValueError as error:
+        except (ValueError, StateError) as error:
             # A recording that cannot be read is the server's failure, and the message says which file.
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+    def _page(self, path: str) -> bool:
+        """Return True when the path is of a page for people, which is sent; no fault strikes those."""
+        page = self.server.world.page(path, self.server.clock.as_of)
+        if page is not None:
+            self._send(page.status, page.html.encode(), pages.HEADERS)
+        return page is not None
 
     def _testgrid(self, path: str, query: str, fault: Fault | None) -> None:
         as_of = self.server.clock.as_of
@@ -144,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             if len(tabs) != 1:
                 self._refuse(HTTPStatus.BAD_REQUEST, "exactly one tab= is needed")
                 return
-            payload = self.server.world.table(pieces[0], tabs[0], as_of)
+            payload = self.server.world.table(pieces[0], tabs[0], as_of, self.server.url)
         if payload is None:
             self._refuse(HTTPStatus.NOT_FOUND, f"{quote(path)} not found")
             return
@@ -190,6 +237,7 @@ class Handler(BaseHTTPRequestHandler):
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "truth"): self.server.world.truth,
+            ("GET", "world"): lambda: describe_world(self.server.world),
             ("GET", "health"): lambda: {"ok": True},
         }
         allowed = sorted(verb for verb, name in routes if name == what)
@@ -211,21 +259,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def _clock(self) -> Json:
         as_of = self.server.clock.as_of
-        return {"as_of": as_of.isoformat().replace("+00:00", "Z") if as_of else None}
+        return {"as_of": iso(as_of) if as_of else None}
 
     def _set_clock(self) -> Json:
         body = self._body()
         if not isinstance(body, dict) or set(body) != {"as_of"}:
             raise ValueError('the clock is set with {"as_of": "<ISO 8601>" or null}')
         self.server.clock.set(parse_instant(body["as_of"]) if body["as_of"] is not None else None)
+        self.server.save()
         return self._clock()
 
     def _add_faults(self) -> Json:
         self.server.faults.add(self._body())
+        self.server.save()
         return {"faults": self.server.faults.describe()}
 
     def _clear_faults(self) -> Json:
         self.server.faults.clear()
+        self.server.save()
         return {"faults": []}
 
     def _body(self) -> object:

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ciworld.clock import milliseconds
+from ciworld import pages
+from ciworld.clock import Span, iso, milliseconds
 from ciworld.payload import Json, Payload, PayloadCache
-from ciworld.runs import FIRST, HIDDEN, SECOND, Columns, Run, runs_of_day
+from ciworld.runs import FIRST, HIDDEN, SECOND, Column, Columns, Run, day_of_build_id, runs_of_day
 from ciworld.testgrid import (
     FAIL,
     FLAKY,
@@ -53,11 +54,6 @@ class View:
     key: str
 
 
-def iso(instant: datetime) -> str:
-    """Return the instant as RFC 3339 text."""
-    return instant.isoformat().replace("+00:00", "Z")
-
-
 class SyntheticWorld:
     """The world of a seed. Days are made when they are first asked for."""
 
@@ -72,6 +68,14 @@ class SyntheticWorld:
         )
         self._truth: Json | None = None
 
+    def identity(self) -> Json:
+        """Return what tells this world from others, as JSON-ready values."""
+        return {"kind": "synthetic", "seed": self.universe.seed}
+
+    def span(self) -> Span:
+        """Return the first and last day of the world."""
+        return Span(HISTORY_START.date(), (HORIZON - timedelta(days=1)).date())
+
     def dashboards(self) -> list[str]:
         """Return the names of the dashboards."""
         return list(dict.fromkeys(job.dashboard for job in self.universe.jobs))
@@ -85,15 +89,23 @@ class SyntheticWorld:
             return None
         return self._cache.get((wanted, at), lambda: Payload.fixed(self._summary_at(jobs, at)))
 
-    def table(self, dashboard: str, tab: str, as_of: datetime | None) -> Payload | None:
-        """Return a tab's table at a time (the epoch without one), or None when it is unknown."""
+    def table(self, dashboard: str, tab: str, as_of: datetime | None, address: str = "") -> Payload | None:
+        """Return a tab's table at a time (the epoch without one), or None when it is unknown.
+
+        The links of its runs lead to the pages at `address`, the base address of the server.
+        """
         at = as_of or EPOCH
         job = self._tabs.get((normalise(dashboard), tab))
         if job is None:
             return None
         view = self.view(job, at)
         stale = Grid([], np.empty((0, 0)), _stamps(view), []).is_stale(at)
-        return self._cache.get((view.key, stale), lambda: Payload.varying(self.table_at(view, at)))
+        key = (view.key, stale, address)
+        return self._cache.get(key, lambda: Payload.varying(self.table_at(view, at, address)))
+
+    def page(self, path: str, as_of: datetime | None) -> pages.Page | None:
+        """Return the page of a run or of a job at a time, or None when the path is of neither."""
+        return pages.page_at(self, path, as_of or EPOCH)
 
     def view(self, job: Job, at: datetime) -> View:
         """Return the columns of a job that show at a time."""
@@ -146,8 +158,8 @@ class SyntheticWorld:
         )
         return grid, messages
 
-    def table_at(self, view: View, at: datetime) -> Json:
-        """Return the whole table of a view in TestGrid's legacy form."""
+    def table_at(self, view: View, at: datetime, address: str = "") -> Json:
+        """Return the whole table of a view in TestGrid's legacy form; links begin with the address."""
         grid, messages = self.grid(view)
         overall = grid.status(at)[0]
         alerts = {row: (streak, first, good) for row, streak, first, good in grid.alerts()}
@@ -171,7 +183,7 @@ class SyntheticWorld:
         commits = [run.commit for run, _ in view.columns]
         table = {
             "test-group-name": normalise(view.job.name),
-            "query": f"ciworld-ci/logs/{view.job.name}",
+            "query": f"{pages.BUCKET}/{view.job.name}",
             "summary": "",
             "bugs": {},
             "changelists": ids,
@@ -193,10 +205,10 @@ class SyntheticWorld:
             "description": "",
             "bug-component": 0,
             "code-search-path": "",
-            "open-test-template": _template("https://ci.invalid/view/gs/<gcs_prefix>/<changelist>"),
+            "open-test-template": _template(f"{address}{pages.RUN}<gcs_prefix>/<changelist>"),
             "file-bug-template": _template(""),
             "attach-bug-template": _template(""),
-            "results-url-template": _template("https://ci.invalid/job-history/<gcs_prefix>"),
+            "results-url-template": _template(f"{address}{pages.HISTORY}<gcs_prefix>"),
             "code-search-url-template": _template(""),
             "about-dashboard-url": "",
             "open-bug-template": _template(""),
@@ -220,6 +232,28 @@ class SyntheticWorld:
             found += [run for run in self._day_runs(job.number, day) if start <= run.started < end]
             day += timedelta(days=1)
         return found
+
+    def job(self, name: str) -> Job | None:
+        """Return the job of a name, or None."""
+        return next((job for job in self.universe.jobs if job.name == name), None)
+
+    def run(self, job: Job, build_id: str, at: datetime) -> Run | None:
+        """Return the run of a build id that has started by a time, or None."""
+        for day in day_of_build_id(build_id):
+            if HISTORY_START.date() <= day <= at.date():
+                for run in self._day_runs(job.number, day):
+                    if run.build_id == build_id and run.started <= at:
+                        return run
+        return None
+
+    def recent_runs(self, job: Job, at: datetime, count: int) -> list[Run]:
+        """Return at most `count` runs of a job that have started by a time, newest first."""
+        found: list[Run] = []
+        day = at.date()
+        while day >= HISTORY_START.date() and len(found) < count:
+            found += [run for run in reversed(self._day_runs(job.number, day)) if run.started <= at]
+            day -= timedelta(days=1)
+        return found[:count]
 
     def truth(self) -> Json | None:
         """Return everything that is planted until the horizon, whatever the clock says."""
@@ -302,10 +336,18 @@ class SyntheticWorld:
             "rerun_columns": rerun,
         }
 
+    def results(self, run: Run, stage: int) -> tuple[Grid, list[list[str]]]:
+        """Return the grid of one run alone at a stage, and the messages of its rows."""
+        return self.grid(View(self.universe.jobs[run.job], [(run, stage)], ""))
+
+    def column(self, run: Run, stage: int) -> Column:
+        """Return what every test of a run's job did in it by a stage."""
+        with self._making:
+            return self._columns.column(run, stage)
+
     def codes(self, run: Run, second: bool = False) -> np.ndarray:
         """Return the final cell codes of a run over its job's tests, before or after its re-run."""
-        with self._making:
-            return self._columns.column(run, SECOND if second else FIRST).codes
+        return self.column(run, SECOND if second else FIRST).codes
 
 
 def _stamps(view: View) -> list[int]:

@@ -12,7 +12,6 @@ from cilake.client.query import (
     LakeError,
     check_columns,
     check_limit,
-    day_column,
     day_filter,
     find_table,
     instant,
@@ -52,7 +51,7 @@ def test_columns():
 
 
 def test_days_become_a_condition_on_the_column_of_the_partitions():
-    assert (day_column(RESULTS), day_column(ACCURACY), day_column(TESTS)) == (
+    assert (RESULTS.day_column, ACCURACY.day_column, TESTS.day_column) == (
         "run_date",
         "prediction_date",
         None,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
+import os
+import subprocess
 import sys
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from deploy.local import nights
+from deploy.local import layout, nights, services
 from deploy.local.airflow_client import Airflow
 from deploy.local.errors import StackError
 from deploy.local.trino_client import ask
@@ -242,3 +245,82 @@ def test_table(capsys):
     assert lines[0].split() == ["a", "long_name"]
     assert "…" in lines[3]
     assert all(len(line) <= 72 for line in lines)
+
+
+WORLD = {"kind": "synthetic", "seed": 7, "first_day": "2026-01-15", "last_day": "2027-04-04"}
+
+
+@pytest.mark.parametrize(
+    ("start", "nights_", "said"),
+    [
+        ("2026-01-14", 1, "START=2026-01-14 is too early"),
+        ("2027-04-05", 1, "the last night, 2027-04-05, is too late"),
+        ("2027-04-03", 3, "the last night, 2027-04-05, is too late"),
+    ],
+)
+def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, said):
+    with pytest.raises(StackError, match=f"{said}.*: the simulated world has 2026-01-15 to 2027-04-04"):
+        nights._check_days(WORLD, date.fromisoformat(start), nights_)
+
+
+@pytest.mark.parametrize(("start", "nights_"), [("2026-01-15", 1), ("2027-04-03", 2), ("2026-02-18", 3)])
+def test_the_first_and_the_last_day_can_be_played(start, nights_):
+    nights._check_days(WORLD, date.fromisoformat(start), nights_)
+
+
+def test_recordings_without_a_run_have_no_day():
+    empty = WORLD | {"folder": "somewhere", "first_day": None, "last_day": None}
+    with pytest.raises(StackError, match="no run in the recordings of somewhere"):
+        nights._check_days(empty, date(2026, 1, 15), 1)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """A function: what a command of the embedded stack leaves in a fresh home, with its status and output."""
+    home = tmp_path / "home"
+
+    def command(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.local", *words],
+            cwd=layout.REPO,
+            env={**os.environ, "CILAKE_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done, home
+
+    return command
+
+
+def test_a_start_outside_the_synthetic_world_ends_before_anything_is_started(command):
+    done, home = command("nights", "--start", "2025-01-01")
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("cilake: ")]
+    assert said == ["cilake: START=2025-01-01 is too early: the simulated world has 2026-01-15 to 2027-04-04"]
+    assert "Traceback" not in done.stderr
+    assert not home.exists()
+
+
+def test_a_start_outside_the_recordings_names_their_days(command, tmp_path):
+    recorded = tmp_path / "board"
+    recorded.mkdir()
+    started = {"timestamps": [1623201060000, 1622505600000]}  # 2021-06-09 01:11 and 2021-06-01 00:00 UTC
+    for name, content in (("summary", {}), ("a job", started)):
+        (recorded / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
+    done, home = command("nights", "--from", str(recorded), "--start", "2021-06-10")
+    assert (done.returncode, home.exists()) == (1, False)
+    assert done.stderr.splitlines()[-1].endswith("the simulated world has 2021-06-01 to 2021-06-09")
+
+
+def test_a_folder_without_recordings_is_named(command, tmp_path):
+    done, home = command("nights", "--from", str(tmp_path), "--start", "2021-06-10")
+    assert (done.returncode, home.exists()) == (1, False)
+    assert done.stderr.splitlines()[-1].startswith("cilake: no dashboard (folder with summary.json.gz)")
+
+
+def test_the_stack_starts_the_simulator_with_a_state_file(tmp_path):
+    here = layout.Layout(tmp_path / "home", tmp_path / "shared")
+    words = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
+    assert words[words.index("--state") + 1] == str(here.data / "ciworld-state.json")

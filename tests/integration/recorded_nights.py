@@ -183,10 +183,13 @@ class LateWorld:
     def truth(self):
         return None
 
+    def page(self, path, as_of):
+        return None
+
     def summary(self, dashboard, as_of):
         return self._at(as_of).summary(dashboard, as_of)
 
-    def table(self, dashboard, tab, as_of):
+    def table(self, dashboard, tab, as_of, address):
         return self._at(as_of).table(dashboard, tab, as_of)
 
     def _at(self, as_of):

@@ -45,6 +45,20 @@ def test_predictions_are_measured_by_the_next_night(played):
     assert [row["scorer"] for row in scorers] == ["base_rate", "last_value", "model", "shrunken_history"]
 
 
+def test_training_without_history_ends_well_and_says_what_is_missing(played):
+    lake, _ = played
+    day = NIGHTS[0] - timedelta(days=30)
+    reason = f"no test has two results by the end of {day}"
+    assert lake.work("train", "test_failure", day) == {
+        "model_version": None,
+        "is_promoted": False,
+        "reason": reason,
+    }
+    said = lake.sql("select count(*) as n from ops.model_versions")
+    assert said == [{"n": 0}]
+    assert f"not trained: {reason}; the baseline serves" in (lake.folder / "err").read_text()
+
+
 def test_all_sessions_share_one_daemon_of_python_workers(played):
     """Spark's own Connect server starts one for each session and keeps it for good (ADR 0010)."""
     home = played[0].stack.home

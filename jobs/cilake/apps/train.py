@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from importlib.metadata import version as package_version
 
 import pyarrow as pa
@@ -13,7 +14,6 @@ from cilake.apps.progress import say
 from cilake.apps.registry import register
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
-from cilake.errors import PermanentError
 from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import snapshot_id
 from cilake.lake.session import spark_session
@@ -28,36 +28,46 @@ EVALUATED = timedelta(days=7)
 """How long a model serves before the next training: the span it has to prove itself on."""
 
 
-class TrainingError(PermanentError, RuntimeError):
-    """There is not enough history to train on."""
+class ShortHistory(Exception):
+    """There is too little to learn from so far; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Decisions divided by time: the challenger is trained on the earlier and measured on the later ones."""
+
+    trained_from: datetime
+    evaluated_from: datetime
+    evaluated_until: datetime
+    earlier: pa.Table
+    later: pa.Table
 
 
 def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
-    """The version trained on what was known when the window's last day ended, with its gate verdict.
+    """Train on what was known when the window's last day ended; return the version and its gate verdict.
 
-    The latest week, or the latest fifth of a shorter history, is never trained on: there the challenger meets
-    the baselines.
+    Too little history is no failure: nothing is registered, the version is null and ``reason`` says why.
     """
+    try:
+        return _train(settings, window)
+    except ShortHistory as missing:
+        say(f"not trained: {missing}; the baseline serves")
+        return {"model_version": None, "is_promoted": False, "reason": str(missing)}
+
+
+def _train(settings: Settings, window: Window) -> dict[str, object]:
     day = window.end - timedelta(days=1)
     with spark_session(settings, app_name=f"train {MODEL.name} {day}") as spark:
         results, runs = read_history(spark, day)
         snapshot = snapshot_id(spark, TEST_RESULTS)
         features = compute_features(results.toArrow(), runs.toArrow())
     say(f"{features.num_rows:,} decisions")
-    if not features.num_rows:
-        raise TrainingError(f"no test has two results in the days before {day}; land more history first")
-    span = pc.min_max(features["started_at"]).as_py()
-    split = span["max"] - min(EVALUATED, (span["max"] - span["min"]) * EVALUATED_RATIO)
-    is_earlier = pc.less(features["started_at"], pa.scalar(split, features.schema.field("started_at").type))
-    earlier, later = features.filter(is_earlier), features.filter(pc.invert(is_earlier))
+    split = split_by_time(features, day)
     del features
-    if not earlier.num_rows or not later.num_rows:
-        raise TrainingError(f"the history before {day} is too short to split by time; land more first")
-    model = train.train(earlier)
-    say(f"trained on {earlier.num_rows:,} decisions before {split:%Y-%m-%d %H:%M}")
-    table = _measure(model, later)
+    model = fit(split)
+    say(f"trained on {split.earlier.num_rows:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")
+    table = _measure(model, split.later)
     passed, reasons = evaluate.gate(table)
-    passed = passed and model.estimator is not None
     artifact, digest = train.to_bytes(model)
     catalog = open_catalog(settings)
     name = register(
@@ -68,16 +78,16 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
         artifact=artifact,
         sha256=digest,
         is_promoted=passed,
-        reasons=reasons if model.estimator is not None else ["too few failures to learn from", *reasons],
+        reasons=reasons,
         manifest={
             "code_version": package_version("cilake"),
             "contract_versions": {a: contract(a).version for a in MODEL.inputs},
             "data_snapshot_ids": {TEST_RESULTS.address: snapshot},
-            "trained_from": span["min"],
-            "evaluated_from": split,
-            "evaluated_until": span["max"],
-            "training_rows": earlier.num_rows,
-            "evaluation_rows": later.num_rows,
+            "trained_from": split.trained_from,
+            "evaluated_from": split.evaluated_from,
+            "evaluated_until": split.evaluated_until,
+            "training_rows": split.earlier.num_rows,
+            "evaluation_rows": split.later.num_rows,
             "metrics": table.to_pylist(),
         },
     )
@@ -85,9 +95,46 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
     return {
         "model_version": name,
         "is_promoted": passed,
-        "trained_rows": earlier.num_rows,
+        "trained_rows": split.earlier.num_rows,
         "metrics": table.to_pylist(),
     }
+
+
+def split_by_time(features: pa.Table, day: date) -> Split:
+    """Split the decisions known by the end of the day: the latest week, of less history the latest fifth.
+
+    Raises:
+        ShortHistory: when one of the two parts is empty.
+
+    """
+    if not features.num_rows:
+        raise ShortHistory(f"no test has two results by the end of {day}")
+    span = pc.min_max(features["started_at"]).as_py()
+    at = span["max"] - min(EVALUATED, (span["max"] - span["min"]) * EVALUATED_RATIO)
+    is_earlier = pc.less(features["started_at"], pa.scalar(at, features.schema.field("started_at").type))
+    earlier, later = features.filter(is_earlier), features.filter(pc.invert(is_earlier))
+    if not earlier.num_rows:
+        raise ShortHistory(
+            f"all decisions by the end of {day} are of one instant, {span['max']:%Y-%m-%d %H:%M}"
+        )
+    return Split(span["min"], at, span["max"], earlier, later)
+
+
+def fit(split: Split) -> train.TrainedModel:
+    """Fit the challenger on the earlier decisions.
+
+    Raises:
+        ShortHistory: when too few of them failed, or too few did not.
+
+    """
+    model = train.train(split.earlier)
+    if model.estimator is None:
+        raise ShortHistory(
+            f"{model.failure_count:,} of {model.decision_count:,} results before"
+            f" {split.evaluated_from:%Y-%m-%d %H:%M} failed;"
+            f" at least {train.MINIMUM_FAILURES} must have failed and as many must not"
+        )
+    return model
 
 
 def _measure(model: train.TrainedModel, decisions: pa.Table) -> pa.Table:
