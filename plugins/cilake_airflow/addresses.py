@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from airflow.configuration import conf
 
@@ -21,3 +21,8 @@ def airflow_address(path: str) -> str:
 def airflow_path(path: str) -> str:
     """The path as this Airflow's own pages have to name it: behind a proxy it may stand below a folder."""
     return urlsplit(airflow_address(path)).path
+
+
+def run_page(dag_id: str, run_id: str) -> str:
+    """Return the full address of the page of a run."""
+    return airflow_address(f"/dags/{quote(dag_id)}/runs/{quote(run_id)}")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from cilake_airflow.addresses import airflow_address
+from cilake_airflow.addresses import run_page
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -27,5 +27,5 @@ class RunLogLink(BaseOperatorLink):
         """The log of the cluster where there is one, else the task's own page, which shows the work's log."""
         if address := getattr(operator, "run_log_address", ""):
             return str(address)
-        run = f"/dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}"
-        return airflow_address(f"{run}/tasks/{quote(ti_key.task_id)}?try_number={ti_key.try_number}")
+        page = run_page(ti_key.dag_id, ti_key.run_id)
+        return f"{page}/tasks/{quote(ti_key.task_id)}?try_number={ti_key.try_number}"

@@ -72,10 +72,11 @@ BAD: dict[str, dict[str, Sample]] = {
         "stretches_have_failures": [{"stretch_count": 2}],
         "breaks_begin_stretches": [{"broken_count": 2}],
         "last_failure_known": [{"last_failed_at": None}],
-        "break_known": [
-            {"broke_at": None},
-            {"good_before_count": 0},
+        "start_of_failing_known": [
+            {"started_failing_at": None},
+            {"good_before_count": 4},
             {"failed_since_count": 9},
+            {"result_since_count": 1},
             {"last_good_at": "2021-06-22T00:00:00Z"},
             {"broken_count": 0},
         ],

@@ -26,7 +26,7 @@ from pyiceberg.types import (
 )
 from pyiceberg.utils.datetime import days_to_date
 
-from cilake.contracts.model import Table, partition_column
+from cilake.contracts.model import Column, Table, partition_column
 from cilake.contracts.registry import tables
 from cilake.errors import PermanentError
 from cilake.lake.profiles import CATALOG, pyiceberg_catalog
@@ -51,7 +51,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
     "binary": pa.binary(),
-    "array<bigint>": pa.list_(pa.int64()),
+    "array<bigint>": pa.list_(pa.field("element", pa.int64(), nullable=False)),
 }
 _TRANSFORMS: dict[str, Transform] = {"months": MonthTransform(), "days": DayTransform()}  # type: ignore[type-arg]
 
@@ -133,7 +133,7 @@ def _add_columns(catalog: Catalog, table: Table) -> None:
         return
     with present.update_schema() as update:
         for column in gained:
-            update.add_column(column.name, _TYPES[column.type], doc=column.description)
+            update.add_column(column.name, _iceberg_type(column), doc=column.description)
             before = table.column_names[: table.column_names.index(column.name)]
             if before:
                 update.move_after(column.name, before[-1])
@@ -154,16 +154,24 @@ def newest_date(catalog: Catalog, table: Table) -> date | None:
 
 def iceberg_schema(table: Table) -> Schema:
     """The Iceberg schema of a contract, with the columns' descriptions as comments."""
-    fields = []
-    for position, column in enumerate(table.columns, start=1):
-        if column.type == "array<bigint>":
-            kind: IcebergType = ListType(1000 + position, LongType(), element_required=True)
-        else:
-            kind = _TYPES[column.type]
-        fields.append(
-            NestedField(position, column.name, kind, required=not column.nullable, doc=column.description)
-        )
-    return Schema(*fields)
+    return Schema(
+        *[
+            NestedField(
+                position,
+                column.name,
+                _iceberg_type(column, 1000 + position),
+                required=not column.nullable,
+                doc=column.description,
+            )
+            for position, column in enumerate(table.columns, start=1)
+        ]
+    )
+
+
+def _iceberg_type(column: Column, element_id: int = 0) -> IcebergType:
+    if column.type == "array<bigint>":
+        return ListType(element_id, LongType(), element_required=True)
+    return _TYPES[column.type]
 
 
 def partition_spec(table: Table, schema: Schema) -> PartitionSpec:

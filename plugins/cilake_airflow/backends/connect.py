@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from cilake_airflow.addresses import run_page
 from cilake_airflow.backends import die_with_parent
 from cilake_airflow.backends.job import Job, WorkError
 from cilake_airflow.settings import PluginSettings
@@ -60,7 +61,8 @@ class ConnectRun:
         log.info("running %s", " ".join(command))
         self.process = subprocess.Popen(
             [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
-            env=child_environment(os.environ, self.settings.job_settings),
+            env=child_environment(os.environ, self.settings.job_settings)
+            | {"CILAKE_RUN_URL": run_page(job.dag_id, job.run_id)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -28,7 +28,8 @@ def test_runs_hold_the_non_empty_cells_of_their_column():
         keys["a"]: 12,
     }
     assert middle["messages"] == ["boom", "boom"]
-    assert (newest["flaky_count"], middle["failed_count"], oldest["running_count"]) == (1, 2, 1)
+    assert (newest["flaky_count"], middle["failed_count"], oldest["running_count"]) == (1, 1, 1)
+    assert (middle["test_count"], middle["result_count"]) == (1, 2), "Overall is no test"
     assert [run["result_code"] for run in (newest, middle, oldest)] == [1, 12, 1]
     assert newest["run_url"] == "https://ci.example/view/bucket/logs/e2e-aws-4.8/1003"
     assert newest["test_names"] == list(ROWS)

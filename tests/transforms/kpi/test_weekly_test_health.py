@@ -73,21 +73,26 @@ def test_stretches_fixes_and_the_last_failure(spark):
     assert row.last_failed_run_url == "https://ci.example/8"
 
 
-def test_the_newest_break_with_what_was_good_before_it(spark):
-    (row,) = build(spark, [12, *[1] * 5, 13, 12, 12, 1, 1, 12, 12, 12]).collect()
-    assert (row.broke_run_url, row.last_good_run_url) == ("https://ci.example/11", "https://ci.example/10")
-    assert (row.good_before_count, row.failed_since_count, row.is_failing) == (2, 3, True)
-    assert row.broke_at - row.last_good_at == timedelta(hours=6)
+def test_the_newest_start_of_failing_with_what_was_good_before_it(spark):
+    (row,) = build(spark, [12, *[1] * 5, 13, 12, 12, 1, 12, 1, 12, 12]).collect()
+    assert (row.started_failing_run_url, row.last_good_run_url) == (
+        "https://ci.example/7",
+        "https://ci.example/6",
+    ), "what broke after one good result did not start to fail there"
+    assert (row.good_before_count, row.failed_since_count, row.result_since_count) == (6, 5, 7)
+    assert row.started_failing_at - row.last_good_at == timedelta(hours=6)
+    assert row.is_failing
 
 
-def test_a_test_that_never_broke_has_no_break(spark):
-    for codes, is_failing in (([12, 12], True), ([1, 13], False), ([12, 1], False)):
+def test_a_test_that_never_started_failing_says_nothing_of_it(spark):
+    for codes, is_failing in (([12, 12], True), ([*[1] * 6, 13], False), ([*[1] * 4, 12], True)):
         (row,) = build(spark, codes).collect()
-        assert (row.broke_at, row.good_before_count, row.failed_since_count) == (None, None, None)
+        told = (row.started_failing_at, row.good_before_count, row.failed_since_count, row.last_good_run_url)
+        assert told == (None, None, None, None)
         assert row.is_failing is is_failing
 
 
-def test_what_was_good_before_a_break_is_counted_as_far_as_one_looks_back(spark):
+def test_what_was_good_before_is_counted_as_far_as_one_looks_back(spark):
     options = {"first": datetime(2021, 6, 1, 5, tzinfo=UTC), "step": timedelta(days=1)}
     (row,) = build(spark, [1] * 22 + [12], **options).collect()
     assert row.good_before_count == weekly_test_health.LOOKBACK_DAYS

@@ -12,6 +12,9 @@ from cilake.contracts.columns import (
 )
 from cilake.contracts.model import Column, Table
 
+MIN_GOOD_BEFORE = 5
+"""How many good results in a row before a failure make it the start of failing, and not a test that flips."""
+
 TABLE = Table(
     address="kpi.weekly_test_health",
     title="Weekly test health",
@@ -36,12 +39,13 @@ TABLE = Table(
         Column("long_stretch_count", "bigint", "Failing stretches that reached their second failure.", unit="stretches", example=1),
         Column("persistent_stretch_count", "bigint", "Failing stretches, begun after another result, that reached their third failure: those are no flips.", unit="stretches", example=0),
         Column("fix_seconds", "double", "Time from the first failure to the first result that is none, over all stretches that ended.", unit="seconds", example=86400.0),
-        Column("broke_at", "timestamp", "When the run of the week's newest break started, UTC: a failure after a result that was none; null when nothing broke.", nullable=True, example="2021-06-21T09:00:00Z"),
-        Column("broke_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
-        Column("good_before_count", "bigint", "Results in a row right before that break that were no failures.", nullable=True, unit="results", example=12),
-        Column("last_good_at", "timestamp", "When the run before that break started, UTC.", nullable=True, example="2021-06-21T05:00:00Z"),
-        Column("last_good_run_url", "string", "Page of the run before that break.", nullable=True, example="https://ci.example/run/0"),
-        Column("failed_since_count", "bigint", "Failures of the week from that break on.", nullable=True, unit="results", example=2),
+        Column("started_failing_at", "timestamp", f"When the run of the week's newest failure after {MIN_GOOD_BEFORE} good results or more began, UTC; null when there was none.", nullable=True, example="2021-06-21T09:00:00Z"),
+        Column("started_failing_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
+        Column("good_before_count", "bigint", "Results in a row right before that failure that were none.", nullable=True, unit="results", example=12),
+        Column("last_good_at", "timestamp", "When the run right before that failure started, UTC.", nullable=True, example="2021-06-21T05:00:00Z"),
+        Column("last_good_run_url", "string", "Page of the run right before that failure.", nullable=True, example="https://ci.example/run/0"),
+        Column("failed_since_count", "bigint", "Failures of the week from that one on.", nullable=True, unit="results", example=2),
+        Column("result_since_count", "bigint", "Results of the week that ran to an end, from that failure on.", nullable=True, unit="results", example=2),
         Column("is_failing", "boolean", "The week's last result is a failure.", example=True),
         Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when it never failed.", nullable=True, example="2021-06-21T13:00:00Z"),
         LAST_FAILED_RUN_URL,

@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from cilake.contracts.columns import FAILING, PASSING
-from cilake.contracts.kpi.weekly_test_health import TABLE
+from cilake.contracts.kpi.weekly_test_health import MIN_GOOD_BEFORE, TABLE
 from cilake.windows import mondays
 
 LOOKBACK_DAYS = 14
@@ -56,18 +56,23 @@ def transform(
     stretches = (
         _stretches(sequences)
         .where(of_weeks)
-        .withColumn("newest_break", F.max(F.when(F.col("breaks"), F.col("position"))).over(of_week))
+        .withColumn("newest_start", F.max(F.when(F.col("starts_failing"), F.col("position"))).over(of_week))
         .groupBy("job_key", "test_key", "week_date")
     )
-    since_break = F.col("failed") & (F.col("position") >= F.col("newest_break"))
+    since = F.col("position") >= F.col("newest_start")
     events = stretches.agg(
         *[F.count_if(flag).alias(name) for name, flag in _EVENTS.items()],
         F.sum(F.when(F.col("ends"), _seconds("started_at", "failing_since"))).alias("fix_seconds"),
         F.max(F.when(F.col("failed"), F.struct("started_at", "run_key"))).alias("last_failed"),
         F.max(
-            F.when(F.col("breaks"), F.struct("started_at", "run_key", "good_before_count", "last_good"))
-        ).alias("broke"),
-        F.when(F.max("newest_break").isNotNull(), F.count_if(since_break)).alias("failed_since_count"),
+            F.when(
+                F.col("starts_failing"), F.struct("started_at", "run_key", "good_before_count", "last_good")
+            )
+        ).alias("start"),
+        F.when(F.max("newest_start").isNotNull(), F.count_if(since & F.col("failed"))).alias(
+            "failed_since_count"
+        ),
+        F.when(F.max("newest_start").isNotNull(), F.count_if(since)).alias("result_since_count"),
         F.max_by("failed", F.struct("started_at", "run_key")).alias("is_failing"),
     )
     described = (
@@ -76,9 +81,9 @@ def transform(
         .withColumns(
             {
                 "is_failing": F.coalesce("is_failing", F.lit(False)),
-                "broke_at": F.col("broke.started_at"),
-                "good_before_count": F.col("broke.good_before_count"),
-                "last_good_at": F.col("broke.last_good.started_at"),
+                "started_failing_at": F.col("start.started_at"),
+                "good_before_count": F.col("start.good_before_count"),
+                "last_good_at": F.col("start.last_good.started_at"),
                 "last_failed_at": F.col("last_failed.started_at"),
             }
         )
@@ -99,9 +104,10 @@ _EVENTS = {
     "persistent_stretch_count": "is_third",
 }
 
+_START = ("started_at", "run_key", "good_before_count", "last_good")
 _PAGES = {
-    "broke_run_url": "broke.run_key",
-    "last_good_run_url": "broke.last_good.run_key",
+    "started_failing_run_url": "start.run_key",
+    "last_good_run_url": "start.last_good.run_key",
     "last_failed_run_url": "last_failed.run_key",
 }
 
@@ -142,17 +148,18 @@ def _stretches(sequences: DataFrame) -> DataFrame:
     # A stretch that began earlier is counted from its first failure in reach.
     began = F.max(F.when(begins, F.col("started_at"))).over(until_now)
     first_failed = F.min(F.when(F.col("failed"), F.col("started_at"))).over(until_now)
+    good_before = F.col("position") - 1 - F.greatest(F.coalesce(last_failure, F.lit(0)), before_reach)
+    breaks = begins & F.col("failed_1").isNotNull()
     return ordered.withColumns(
         {
             "begins": begins,
             "ends": ~F.col("failed") & was_failing,
-            "breaks": begins & F.col("failed_1").isNotNull(),
+            "breaks": breaks,
+            "starts_failing": breaks & (good_before >= MIN_GOOD_BEFORE),
             "is_second": goes_on & ~F.coalesce("failed_2", F.lit(False)),
             "is_third": goes_on & F.col("failed_2") & ~F.col("failed_3"),
             "failing_since": F.coalesce(began, first_failed),
-            "good_before_count": (
-                F.col("position") - 1 - F.greatest(F.coalesce(last_failure, F.lit(0)), before_reach)
-            ).cast("bigint"),
+            "good_before_count": good_before.cast("bigint"),
         }
     )
 
