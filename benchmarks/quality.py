@@ -43,6 +43,8 @@ EVALUATED_SHARE = 0.20
 #: The recorded folder beside the checkout.
 DEFAULT_DIR = Path(__file__).resolve().parents[2] / "shared/data/testgrid-openshift/historical"
 DEFAULT_JSON = Path("test-output/quality.json")
+#: How many tests the list of a day shows first.
+LISTED = 20
 #: Entities scored in the timing of nightly scoring.
 SCORED_ENTITIES = 200_000
 
@@ -135,6 +137,29 @@ def _tables(
     return results, runs
 
 
+def count_listed(later: pa.Table, probability: np.ndarray) -> dict[str, int]:
+    """Return how many of each day's failures are among the tests that a list for that day shows first.
+
+    The list of a day holds the first decision of every test in every job on that day, likeliest failure first.
+    """
+    day = later.column("started_at").to_numpy().astype("datetime64[D]").astype(np.int64)
+    entity = [later.column(name).to_numpy() for name in ("job_key", "test_key")]
+    started, failed = later.column("started_at").to_numpy(), later.column("has_failed").to_numpy()
+    order = np.lexsort((started, *entity, day))
+    keys = np.stack([day, *entity])[:, order]
+    first = order[np.concatenate(([True], (keys[:, 1:] != keys[:, :-1]).any(axis=0)))]
+    ranked = first[np.lexsort((-probability[first], day[first]))]
+    begins = np.concatenate(([True], day[ranked][1:] != day[ranked][:-1]))
+    begin = np.maximum.accumulate(np.where(begins, np.arange(len(ranked)), 0))
+    is_listed = np.arange(len(ranked)) - begin < LISTED
+    return {
+        "days": int(begins.sum()),
+        "failures": int(failed[ranked].sum()),
+        "listed": int(is_listed.sum()),
+        "listed_failures": int(failed[ranked][is_listed].sum()),
+    }
+
+
 def choose_split(started_at: pa.ChunkedArray, wanted: datetime | None) -> datetime:
     """Return the instant given, else the agreed one if the data spans it, else the last fifth's start."""
     if wanted is not None:
@@ -214,6 +239,7 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
         scorers=table.to_pylist(),
         gate_passed=passed,
         gate_reasons=reasons,
+        first_listed={name: count_listed(later, forecast) for name, forecast in forecasts.items()},
         reliability=evaluate.reliability(forecasts[evaluate.MODEL_SCORER], outcome),
         seconds=watch.seconds,
         peak_mib=_peak_mib(),
@@ -233,6 +259,11 @@ def as_text(figures: dict[str, Any]) -> str:
         f"{row['scorer']:<18}{row['log_loss']:>10.5f}{row['brier']:>10.5f}"
         f"{row['average_precision']:>8.4f}{row['calibration_error']:>9.5f}"
         for row in figures["scorers"]
+    ]
+    lines += ["", f"{'first ' + str(LISTED) + ' of a day':<18}{'listed':>10}{'failed':>10}{'of all':>10}"]
+    lines += [
+        f"{name:<18}{counts['listed']:>10,}{counts['listed_failures']:>10,}{counts['failures']:>10,}"
+        for name, counts in figures["first_listed"].items()
     ]
     lines += ["", f"{'probability':<18}{'decisions':>12}{'forecast':>10}{'failed':>10}"]
     lines += [
