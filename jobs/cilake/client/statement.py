@@ -19,7 +19,9 @@ PATIENCE_SECONDS = 30
 
 
 @contextmanager
-def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
+def ask(
+    trino_url: str, statement: str, *, user: str = "analyst", password: str = ""
+) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
     """The columns of the answer, each with its name and type in Trino, and its rows, page by page.
 
     A server that is starting or has lost its catalog's connections is asked again for half a minute.
@@ -35,7 +37,8 @@ def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]],
         with trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=place.hostname,
             port=place.port,
-            user="analyst",
+            user=user,
+            auth=trino.auth.BasicAuthentication(user, password) if password else None,
             catalog="lake",
             http_scheme=place.scheme,
             max_attempts=2,
@@ -51,9 +54,11 @@ def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]],
         raise LakeError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
 
 
-def write_csv(trino_url: str, statement: str, target: TextIO) -> None:
+def write_csv(
+    trino_url: str, statement: str, target: TextIO, *, user: str = "analyst", password: str = ""
+) -> None:
     """Nothing: the answer is in ``target`` as CSV with a header, and nothing else."""
-    with ask(trino_url, statement) as (columns, pages):
+    with ask(trino_url, statement, user=user, password=password) as (columns, pages):
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow([name for name, _ in columns])
         for page in pages:

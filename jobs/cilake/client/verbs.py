@@ -82,7 +82,8 @@ def _sql(arguments: argparse.Namespace) -> None:
 
     settings = _settings(arguments)
     require(settings, "trino_url")
-    write_csv(settings.trino_url, arguments.statement, sys.stdout)
+    login = {"user": settings.trino_user, "password": settings.trino_password}
+    write_csv(settings.trino_url, arguments.statement, sys.stdout, **login)
 
 
 def _describe(lake: Lake, address: str) -> None:
