@@ -63,7 +63,7 @@ def test_a_login_is_sent(trino_url):
 
 def test_a_wrong_login_is_refused_in_one_line_without_it(trino_url):
     with (
-        pytest.raises(cilake.LakeError) as caught,
+        pytest.raises(cilake.LakeError, match="refuses the user reader: error 401") as caught,
         ask(trino_url, "select 1", user="reader", password="open sodium"),
     ):
         pass

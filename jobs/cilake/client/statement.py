@@ -16,6 +16,12 @@ from cilake.client.query import LakeError
 
 PAGE_ROWS = 1000
 PATIENCE_SECONDS = 30
+_NO_ANSWER = (
+    trino.exceptions.TrinoConnectionError,
+    trino.exceptions.Http502Error,
+    trino.exceptions.Http503Error,
+    trino.exceptions.Http504Error,
+)
 
 
 @contextmanager
@@ -50,8 +56,10 @@ def ask(
             )
     except trino.exceptions.TrinoQueryError as error:
         raise LakeError(f"Trino: {' '.join(str(error.message).split())}") from None
-    except (trino.exceptions.TrinoConnectionError, trino.exceptions.HttpError) as error:
+    except _NO_ANSWER as error:
         raise LakeError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+    except trino.exceptions.HttpError as error:
+        raise LakeError(f"Trino at {trino_url} refuses the user {user}: {str(error)[:200]}") from error
 
 
 def write_csv(
