@@ -10,8 +10,9 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from .configuration import write_private
+from .configuration import CATALOG_READER, write_private
 from .errors import StackError
 from .layout import REPO, say
 
@@ -28,7 +29,7 @@ LOGINS = {
 
 
 def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
-    """The files written: `.env`, and in `deploy/private` Trino's certificate, passwords and groups.
+    """Write `.env`, and in `deploy/private` what Trino reads and `reader.env`; return the files written.
 
     Nothing that exists is replaced; with an `.env` only the private files that are missing are made from it.
     """
@@ -47,6 +48,9 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
     if not (private / "trino-groups").exists():
         write_private(private / "trino-groups", group_file())
         written.append(private / "trino-groups")
+    if not (private / "reader.env").exists():
+        write_private(private / "reader.env", reader_text(settings))
+        written.append(private / "reader.env")
     if not (private / "trino.pem").exists():
         _make_certificate(private, settings["CILAKE_HOST"])
         written += [private / "trino.pem", private / "trino.crt"]
@@ -117,6 +121,30 @@ def group_file() -> str:
     for user, (group, _) in LOGINS.items():
         groups.setdefault(group, []).append(user)
     return "".join(f"{group}:{','.join(users)}\n" for group, users in groups.items())
+
+
+def reader_text(settings: Mapping[str, str]) -> str:
+    """The text of `reader.env`: where people find the lake, and logins that only read."""
+    host = settings["CILAKE_HOST"]
+    storage = settings["CILAKE_S3_ENDPOINT"]
+    if urlsplit(storage).hostname == "s3":  # the service of docker-compose.yaml, a name for containers only
+        storage = storage.replace("//s3", f"//{host}", 1)
+    told = {
+        "CILAKE_CATALOG_URI": f"postgresql://{host}:5432/iceberg",
+        "CILAKE_CATALOG_USER": CATALOG_READER,
+        "CILAKE_CATALOG_PASSWORD": settings["CILAKE_CATALOG_READER_PASSWORD"],
+        "CILAKE_WAREHOUSE": settings["CILAKE_WAREHOUSE"],
+        "CILAKE_S3_ENDPOINT": storage,
+        "CILAKE_S3_REGION": settings["CILAKE_S3_REGION"],
+        "CILAKE_S3_ACCESS_KEY": settings["CILAKE_S3_READER_ACCESS_KEY"],
+        "CILAKE_S3_SECRET_KEY": settings["CILAKE_S3_READER_SECRET_KEY"],
+        "CILAKE_TRINO_URL": f"https://{host}:{settings['CILAKE_PORT_TRINO']}",
+        "CILAKE_TRINO_USER": "analyst",
+        "CILAKE_TRINO_PASSWORD": settings["CILAKE_TRINO_ANALYST_PASSWORD"],
+        "CILAKE_AIRFLOW_URL": settings["CILAKE_AIRFLOW_URL"],
+    }
+    text = "# Written by `make env` to be handed out: these logins read the tables and write nothing.\n"
+    return text + "".join(f"{name}={value}\n" for name, value in told.items())
 
 
 def _secret(name: str) -> str:

@@ -38,6 +38,8 @@ class Settings:
     spark_remote: str = ""
     spark_jars: str = ""
     trino_url: str = ""
+    trino_user: str = "analyst"
+    trino_password: str = _secret()
     testgrid_url: str = "https://testgrid.k8s.io"
     testgrid_dashboards: str = (
         "redhat-openshift-ocp-release-*-blocking,redhat-openshift-ocp-release-*-informing"

@@ -12,6 +12,8 @@ import pytest
 from deploy.local import env_file
 from deploy.local.errors import StackError
 
+from cilake.settings import find_settings
+
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
@@ -27,9 +29,9 @@ def settings_in(folder):
 def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
     written = env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org"})
     private = tmp_path / "deploy" / "private"
-    names = ["trino-passwords", "trino-groups", "trino.pem", "trino.crt"]
+    names = ["trino-passwords", "trino-groups", "reader.env", "trino.pem", "trino.crt"]
     assert written == [tmp_path / ".env", *(private / name for name in names)]
-    assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:3])} == {0o600}
+    assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:4])} == {0o600}
     assert mode(private) == 0o700
     assert sorted(path.name for path in private.iterdir()) == sorted(names)
     found = settings_in(tmp_path)
@@ -54,6 +56,28 @@ def test_private_files_that_are_missing_are_made_from_the_settings(tmp_path):
     passwords.unlink()
     assert env_file.write(tmp_path, {}) == [passwords]
     assert (tmp_path / ".env").read_bytes() == before
+
+
+@needs_openssl
+def test_readers_are_told_where_the_lake_is_and_no_login_that_writes(tmp_path):
+    env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org", "CILAKE_PORT_TRINO": "9443"})
+    settings = settings_in(tmp_path)
+    given = env_file.read((tmp_path / "deploy/private/reader.env").read_text())
+    secret = {name: value for name, value in settings.items() if len(value) == 40}
+    assert {name for name, value in secret.items() if value in given.values()} == {
+        "CILAKE_CATALOG_READER_PASSWORD",
+        "CILAKE_S3_READER_ACCESS_KEY",
+        "CILAKE_S3_READER_SECRET_KEY",
+        "CILAKE_TRINO_ANALYST_PASSWORD",
+    }
+    assert given["CILAKE_CATALOG_URI"] == "postgresql://lake.example.org:5432/iceberg"
+    assert given["CILAKE_S3_ENDPOINT"] == "http://lake.example.org:8333"
+    assert given["CILAKE_TRINO_URL"] == "https://lake.example.org:9443"
+    found = find_settings(tmp_path / "deploy/private/reader.env")
+    assert (found.catalog_user, found.trino_user) == ("iceberg_reader", "analyst")
+    assert found.trino_password == settings["CILAKE_TRINO_ANALYST_PASSWORD"]
+    elsewhere = env_file.reader_text(settings | {"CILAKE_S3_ENDPOINT": "https://s3.example.org"})
+    assert "CILAKE_S3_ENDPOINT=https://s3.example.org\n" in elsewhere
 
 
 def test_secrets_differ_and_given_values_are_taken():

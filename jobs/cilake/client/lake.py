@@ -251,7 +251,8 @@ class Lake:
 
         """
         require(self._settings, "trino_url")
-        with ask(self._settings.trino_url, statement) as (columns, pages):
+        login = {"user": self._settings.trino_user, "password": self._settings.trino_password}
+        with ask(self._settings.trino_url, statement, **login) as (columns, pages):
             return answer_frame(columns, [row for page in pages for row in page])
 
     def _scan(

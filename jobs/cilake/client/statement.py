@@ -16,10 +16,18 @@ from cilake.client.query import LakeError
 
 PAGE_ROWS = 1000
 PATIENCE_SECONDS = 30
+_NO_ANSWER = (
+    trino.exceptions.TrinoConnectionError,
+    trino.exceptions.Http502Error,
+    trino.exceptions.Http503Error,
+    trino.exceptions.Http504Error,
+)
 
 
 @contextmanager
-def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
+def ask(
+    trino_url: str, statement: str, *, user: str = "analyst", password: str = ""
+) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
     """The columns of the answer, each with its name and type in Trino, and its rows, page by page.
 
     A server that is starting or has lost its catalog's connections is asked again for half a minute.
@@ -35,7 +43,8 @@ def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]],
         with trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=place.hostname,
             port=place.port,
-            user="analyst",
+            user=user,
+            auth=trino.auth.BasicAuthentication(user, password) if password else None,
             catalog="lake",
             http_scheme=place.scheme,
             max_attempts=2,
@@ -47,13 +56,17 @@ def ask(trino_url: str, statement: str) -> Iterator[tuple[list[tuple[str, str]],
             )
     except trino.exceptions.TrinoQueryError as error:
         raise LakeError(f"Trino: {' '.join(str(error.message).split())}") from None
-    except (trino.exceptions.TrinoConnectionError, trino.exceptions.HttpError) as error:
+    except _NO_ANSWER as error:
         raise LakeError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+    except trino.exceptions.HttpError as error:
+        raise LakeError(f"Trino at {trino_url} refuses the user {user}: {str(error)[:200]}") from error
 
 
-def write_csv(trino_url: str, statement: str, target: TextIO) -> None:
+def write_csv(
+    trino_url: str, statement: str, target: TextIO, *, user: str = "analyst", password: str = ""
+) -> None:
     """Nothing: the answer is in ``target`` as CSV with a header, and nothing else."""
-    with ask(trino_url, statement) as (columns, pages):
+    with ask(trino_url, statement, user=user, password=password) as (columns, pages):
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow([name for name, _ in columns])
         for page in pages:

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from cilake.settings import Settings, find_settings, require
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cilake.client.lake import Lake
+
 HINTS = {
     "tables": "`cilake tables` lists them all",
     "columns": "`cilake describe {address}` lists them",
@@ -26,11 +31,6 @@ HINTS = {
     "says more",
 }
 """What helps, by the keys of the library's hints, in the words of the command line."""
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from cilake.client.lake import Lake
 
 
 def answer(arguments: argparse.Namespace) -> int:
@@ -82,7 +82,8 @@ def _sql(arguments: argparse.Namespace) -> None:
 
     settings = _settings(arguments)
     require(settings, "trino_url")
-    write_csv(settings.trino_url, arguments.statement, sys.stdout)
+    login = {"user": settings.trino_user, "password": settings.trino_password}
+    write_csv(settings.trino_url, arguments.statement, sys.stdout, **login)
 
 
 def _describe(lake: Lake, address: str) -> None:

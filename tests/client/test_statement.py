@@ -1,0 +1,80 @@
+"""A login to Trino travels over TLS to the server that the certificate names, and is not in an error."""
+
+import base64
+import json
+import shutil
+import ssl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from deploy.local import env_file
+
+import cilake
+from cilake.client.statement import ask
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+
+ANSWER = {
+    "id": "1",
+    "infoUri": "https://localhost/1",
+    "stats": {"state": "FINISHED"},
+    "warnings": [],
+    "columns": [{"name": "one", "type": "integer", "typeSignature": {"rawType": "integer", "arguments": []}}],
+    "data": [[1]],
+}
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers one statement to whoever has the right login."""
+
+    def do_POST(self):
+        given = self.headers.get("Authorization", "")
+        login = base64.b64encode(b"reader:open sesame").decode()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps(ANSWER).encode()
+        self.send_response(200 if given == f"Basic {login}" else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def trino_url(tmp_path, monkeypatch):
+    env_file._make_certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "trino.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "trino.crt"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://localhost:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_login_is_sent(trino_url):
+    with ask(trino_url, "select 1", user="reader", password="open sesame") as (columns, pages):
+        assert (columns, list(pages)) == ([("one", "integer")], [[[1]]])
+
+
+def test_a_wrong_login_is_refused_in_one_line_without_it(trino_url):
+    with (
+        pytest.raises(cilake.LakeError, match="refuses the user reader: error 401") as caught,
+        ask(trino_url, "select 1", user="reader", password="open sodium"),
+    ):
+        pass
+    assert trino_url in str(caught.value)
+    assert "sodium" not in str(caught.value)
+
+
+def test_a_server_whose_certificate_nobody_signed_is_not_told_the_login(trino_url, monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with (
+        pytest.raises(cilake.LakeError, match="does not answer"),
+        ask(trino_url, "select 1", user="reader", password="open sesame"),
+    ):
+        pass
