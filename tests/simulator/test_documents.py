@@ -1,11 +1,16 @@
 """The page about the simulator runs as written, and prints what it says."""
 
+import json
 import re
 import subprocess
+from datetime import date
 
 import pytest
+from deploy.local import nights
 from deploy.local.layout import REPO
 from deploy.local.scratch import _free_block
+
+from ciworld.faults import KINDS
 
 PAGE = (REPO / "docs" / "simulator.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE)
@@ -34,15 +39,20 @@ def test_every_block_prints_what_the_page_says(printed):
         assert printed_text == text
 
 
-def test_the_recording_has_the_dashboards_of_the_pattern(printed):
-    assert '"tables": 12' in printed[-1] and '"missing": 0' in printed[-1]
-    assert '"kind": "recorded"' in printed[-1] and '"last_day": "2026-03-01"' in printed[-1]
-    assert printed[-1].count("ciworld-release-1.2-") == 2
+def test_the_recording_has_the_dashboards_of_the_pattern_and_the_nights_of_the_page(printed):
+    text, found = printed[-1].strip(), []
+    while text:
+        document, end = json.JSONDecoder().raw_decode(text)
+        found.append(document)
+        text = text[end:].strip()
+    counts, world, listing = found
+    assert counts == {"dashboards": 2, "tables": 12, "missing": 0}
+    assert [board["name"][:20] for board in listing["dashboards"]] == ["ciworld-release-1.2-"] * 2
+    start, count = re.search(r"make nights FROM=recordings START=(\S+) NIGHTS=(\d+)", PAGE).groups()
+    nights._check_days(world, date.fromisoformat(start), int(count))
 
 
 def test_every_kind_of_fault_and_every_address_is_on_the_page():
-    from ciworld.faults import KINDS
-
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(KINDS)
     server = (REPO / "simulator" / "ciworld" / "server.py").read_text()
     addresses = set(re.findall(r'\("[A-Z]+", "([a-z]+)"\):', server))
