@@ -1,6 +1,6 @@
 """Static pages of a synthetic world: a run with what its tests did, and the runs of a job.
 
-They stand where the links of a table lead, as the pages of a real CI do, and show what the clock allows.
+The links of a table lead to them, as they lead to the pages of a real CI; they show what the clock allows.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ class Page:
 
 def page_at(world: SyntheticWorld, path: str, at: datetime) -> Page | None:
     """Return the page of a path at a time, or None when the path is neither of a run nor of a job."""
-    for start, answer in ((RUN, _run_at), (HISTORY, _history_at)):
+    for start, make_page in ((RUN, _run_at), (HISTORY, _history_at)):
         rest = path.removeprefix(f"{start}{BUCKET}/")
         if rest != path:
-            return answer(world, [unquote(piece) for piece in rest.rstrip("/").split("/")], at)
+            return make_page(world, [unquote(piece) for piece in rest.rstrip("/").split("/")], at)
     return None
 
 

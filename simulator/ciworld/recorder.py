@@ -84,28 +84,30 @@ def _record_dashboard(service: "_Service", name: str, folder: Path, counts: dict
 
 
 class _Service:
-    """A service that is asked one question at a time."""
+    """A service that gets one request at a time."""
 
     def __init__(self, address: str, pause: float, sleep: Callable[[float], None]):
         self._address = address
         self._pause = pause
         self._sleep = sleep
-        self._asked = False
+        self._requested = False
 
     def get(self, path: str) -> Json:
         """Return the JSON object at a path; raise RecordingError when it cannot be had."""
         reason = ""
         for attempt in range(ATTEMPTS):
-            if self._asked:
+            if self._requested:
                 self._sleep(self._pause)
-            self._asked = True
+            self._requested = True
             request = urllib.request.Request(  # noqa: S310 - the scheme is checked before
                 f"{self._address}{path}", headers={"Accept-Encoding": "gzip", "User-Agent": "ciworld-record"}
             )
             wait = max(self._pause, LEAST_WAIT_SECONDS) * 2**attempt
             try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-                    return _object(answer.read(MAX_FILE_BYTES + 1), answer.headers.get("Content-Encoding"))
+                with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+                    return _object(
+                        response.read(MAX_FILE_BYTES + 1), response.headers.get("Content-Encoding")
+                    )
             except urllib.error.HTTPError as error:
                 if error.code != 429 and error.code < 500:
                     raise RecordingError(f"{path}: HTTP {error.code}") from None

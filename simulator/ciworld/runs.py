@@ -83,7 +83,7 @@ def runs_of_day(universe: Universe, job: Job, day: date) -> list[Run]:
     return runs
 
 
-def day_of_build_id(build_id: str) -> list[date]:
+def days_of_build_id(build_id: str) -> list[date]:
     """Return the days on which the run of a build id may have started, none for what is no build id."""
     if not build_id.isascii() or not build_id.isdigit() or not 18 <= len(build_id) <= 19:
         return []

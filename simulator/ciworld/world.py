@@ -12,7 +12,7 @@ import numpy as np
 from ciworld import pages
 from ciworld.clock import Span, iso, milliseconds
 from ciworld.payload import Json, Payload, PayloadCache
-from ciworld.runs import FIRST, HIDDEN, SECOND, Column, Columns, Run, day_of_build_id, runs_of_day
+from ciworld.runs import FIRST, HIDDEN, SECOND, Column, Columns, Run, days_of_build_id, runs_of_day
 from ciworld.testgrid import (
     FAIL,
     FLAKY,
@@ -239,7 +239,7 @@ class SyntheticWorld:
 
     def run(self, job: Job, build_id: str, at: datetime) -> Run | None:
         """Return the run of a build id that has started by a time, or None."""
-        for day in day_of_build_id(build_id):
+        for day in days_of_build_id(build_id):
             if HISTORY_START.date() <= day <= at.date():
                 for run in self._day_runs(job.number, day):
                     if run.build_id == build_id and run.started <= at:
