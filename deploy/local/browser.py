@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import APIResponse, Error, FrameLocator, Page, Response, sync_playwright
+from playwright.sync_api import APIResponse, Browser, Error, FrameLocator, Page, Response, sync_playwright
+
+from .errors import StackError
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 6000
@@ -45,11 +47,27 @@ def open_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
-            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-            page.set_default_timeout(_PATIENCE_MS)
-            yield page
+            yield _new_page(browser)
         finally:
             browser.close()
+
+
+@contextmanager
+def open_other_page(page: Page) -> Iterator[Page]:
+    """A page of the same browser for another person: without the first one's logins."""
+    if page.context.browser is None:
+        raise StackError("this page belongs to no browser: open it with open_page")
+    other = _new_page(page.context.browser)
+    try:
+        yield other
+    finally:
+        other.close()
+
+
+def _new_page(browser: Browser) -> Page:
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.set_default_timeout(_PATIENCE_MS)
+    return page
 
 
 @dataclass
