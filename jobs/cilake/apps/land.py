@@ -89,7 +89,9 @@ class _Losses:
                 f"{len(self.failures)} of {seen} payloads could not be fetched: {self.source} "
                 f"{self.failures[-1]}; see ops.receipts, then run again"
             )
-        is_lossy = {state: counts[state] > settings.rejected_ratio * seen for state in STATES}
+        is_lossy: dict[str, bool] = {
+            state: counts[state] > settings.rejected_ratio * seen for state in STATES
+        }
         if is_lossy["missing"] and (
             named := [name for name in settings.dashboard_patterns if name in self.unknown]
         ):
