@@ -8,8 +8,9 @@ what is new or changed, exactly as received.
 **Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; one receipt per dashboard and day in
 `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read in `ops.quarantine`.
 
-**Triage**: a red task that says *refused* or *timed out* means that the source is down: clear it later,
-nothing is lost and nothing is stored twice. *Too many rejected* means that the format changed: read
+**Triage**: the last line of the log says why. *Does not answer* means that the source is down: clear the task
+when it is back, nothing is lost and nothing is stored twice. *Has not begun*, *no dashboard* and settings
+are not tried again: correct them, then clear. *Are rejected* means that the format changed: read
 `ops.quarantine` of that day. `ops.receipts` says what is missing. To fetch past days again, start a
 backfill (it reprocesses what is derived, too).
 """

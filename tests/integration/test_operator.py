@@ -4,29 +4,39 @@ The work itself is a stand-in that says for which day it was called: `test_chain
 """
 
 import http.client
+import re
+import socket
 import sys
 import time
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from deploy.local.airflow_client import Airflow
 from deploy.local.browser import AirflowPages, chromium, open_page
 from deploy.local.errors import StackError
-from deploy.local.layout import REPO
+from deploy.local.layout import REPO, current
 
 from cilake.quality.report import failure_text
 from cilake.quality.run import Failure, Report
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
+DAGS_PAGE = REPO / "docs" / "dags.md"
+REAL = current().bin("jobs", "cilake")
 BY_CLOCK = ("ingest_testgrid", "train_test_failure", "maintain_lake")
 CHAIN = ("ingest_testgrid", "refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
 WORK = """#!{python}
-import json, pathlib, sys
+import json, os, pathlib, sys
 day, folder = sys.argv[sys.argv.index("--start") + 1], pathlib.Path({folder!r})
-if (folder / day).exists():
-    sys.exit((folder / day).read_text() + "\\ncilake: kpi.daily_job_health was not published")
+wrong = (folder / day).read_text() if (folder / day).exists() else ""
+if wrong.startswith("http://"):
+    os.environ["CILAKE_TESTGRID_URL"] = wrong
+    os.execv({real!r}, [{real!r}, *sys.argv[1:]])
+if wrong:
+    print(wrong, file=sys.stderr)
+    sys.exit(2)
 print(json.dumps({{"day": day, "words": sys.argv[1:3]}}))
 """
 BROKEN = Failure(
@@ -52,6 +62,12 @@ class Operator(Airflow):
         """The only task of the run, once it is in one of the states."""
         return until(lambda: next((t for t in self.tasks(dag_id, run_id) if t["state"] in states), None))
 
+    def log(self, dag_id, run_id, task):
+        """What is logged of the task's last try, without the marks for folding."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task['task_id']}/logs"
+        content = self.call("GET", f"{path}/{task['try_number']}?full_content=true")["content"]
+        return [entry for entry in content if not entry["event"].startswith("::")]
+
     def page(self, path, **headers):
         """Status, headers and text of a path that is sent as it is written."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
@@ -75,7 +91,10 @@ def until(condition, seconds=180):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """The folder with one file per day for which the work fails; the file is what it says."""
+    """The folder with one file per day for which the work fails; the file is what it says.
+
+    What it says no other try mends. An address in it is that of TestGrid, and the real work is done.
+    """
     return tmp_path_factory.mktemp("broken")
 
 
@@ -84,7 +103,7 @@ def operator(stack, broken, tmp_path_factory):
     done = stack("up", "--only", "airflow")
     assert done.returncode == 0, done.stderr
     work = tmp_path_factory.mktemp("work") / "cilake"
-    work.write_text(WORK.format(python=sys.executable, folder=str(broken)))
+    work.write_text(WORK.format(python=sys.executable, folder=str(broken), real=str(REAL)))
     work.chmod(0o755)
     settings = stack.home / "settings.env"
     before = settings.read_text()
@@ -191,10 +210,12 @@ def test_what_is_no_day_is_refused(operator, dag_id, body, status):
 def test_a_key_wins_and_takes_the_day_to_what_follows(operator):
     run_id = operator.run("refine_ci", partition_key="2026-03-02", conf={"day": "2026-03-01"})
     operator.task("refine_ci", run_id, "success")
+    assert run_id.startswith("manual__2026-03-02__")
     assert operator.returned("refine_ci", run_id)["day"] == "2026-03-02"
     for dag_id in CHAIN[2:]:
         (followed,) = until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-03-02"))
         operator.task(dag_id, followed, "success")
+        assert followed.startswith("asset_triggered__2026-03-02__")
         assert operator.returned(dag_id, followed)["day"] == "2026-03-02"
         runs = operator.runs(dag_id).values()
         assert all(run["partition_key"] for run in runs if run["run_type"] == "asset_triggered")
@@ -202,9 +223,11 @@ def test_a_key_wins_and_takes_the_day_to_what_follows(operator):
 
 def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broken):
     report = Report("kpi.daily_job_health", "v1", date(2026, 3, 3), 7, [{}], [BROKEN])
-    (broken / "2026-03-03").write_text(failure_text(report))
+    message = "cilake: kpi.daily_job_health was not published: a critical expectation failed (see above)"
+    (broken / "2026-03-03").write_text(f"{failure_text(report)}\n{message}")
     run_id = operator.run("report_ci_health", partition_key="2026-03-03")
     task = operator.task("report_ci_health", run_id, "up_for_retry", "failed")
+    assert task["state"] == "failed", "the same rows fail the same check"
     log = operator.log_tail("report_ci_health", run_id, task, lines=200)
     for part in ("[critical] has_runs", '"run_count", "min_value": 1', '"unexpected_count": 1'):
         assert part in log
@@ -238,6 +261,78 @@ def test_a_backfill_gives_each_day_once_to_every_dag(operator):
             (run_id,) = until(lambda dag_id=dag_id, day=day: operator.runs(dag_id, day))
             operator.task(dag_id, run_id, "success")
             assert operator.returned(dag_id, run_id)["day"] == day
+            assert f"__{day}__" in run_id, "the list of runs shows the day"
+
+
+def test_a_source_that_is_down_ends_the_log_with_one_line(operator, broken):
+    with socket.socket() as taken:  # bound and not listened on
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        (broken / "2026-04-01").write_text(url)
+        run_id = operator.run("ingest_testgrid", partition_key="2026-04-01")
+        task = operator.task("ingest_testgrid", run_id, "up_for_retry")
+        log = operator.log("ingest_testgrid", run_id, task)
+    message = (
+        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        "check the address, or run again when it is back"
+    )
+    assert [(e["level"], e["event"]) for e in log[-2:]] == [("error", message), ("error", "Task exited")]
+    assert not [entry for entry in log if entry.get("error_detail") or "Traceback" in entry["event"]]
+    (broken / "2026-04-01").unlink()
+    assert operator.task("ingest_testgrid", run_id, "success")["try_number"] == 2
+
+
+def test_what_another_try_does_not_mend_fails_at_once_and_holds_nobody_up(operator, broken):
+    message = "cilake: 2199-01-01 has not begun: nothing was landed"
+    (broken / "2199-01-01").write_text(message)
+    run_id = operator.run("ingest_testgrid", partition_key="2199-01-01")
+    other = operator.run("ingest_testgrid", partition_key="2026-04-02")
+    task = operator.task("ingest_testgrid", run_id, "failed", "up_for_retry")
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    operator.task("ingest_testgrid", other, "success")
+    *_, last = operator.log("ingest_testgrid", run_id, task)
+    cause = last["error_detail"][-1]
+    assert (cause["exc_value"], cause["frames"]) == (message, []), "the message is what is shown last"
+
+
+def test_a_missing_command_fails_at_once(operator, stack):
+    settings = stack.home / "settings.env"
+    before = settings.read_text()
+    settings.write_text(f"{before}CILAKE_JOBS_BIN=/nowhere/cilake\n")
+    try:
+        run_id = operator.run("report_ci_health", partition_key="2026-04-03")
+        task = operator.task("report_ci_health", run_id, "failed", "up_for_retry")
+    finally:
+        settings.write_text(before)
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    *_, last = operator.log("report_ci_health", run_id, task)
+    assert "set CILAKE_JOBS_BIN" in last["error_detail"][-1]["exc_value"]
+
+
+def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack):
+    printed = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
+    done = stack("airflow", ARGS=printed[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    days = [f"2026-03-0{day}" for day in (1, 2, 3, 4)]
+    for day in days:
+        found = until(
+            lambda day=day: [
+                run_id
+                for run_id, run in operator.runs("ingest_testgrid", day).items()
+                if (run["run_type"], run["state"]) == ("backfill", "success")
+            ]
+        )
+        assert f"__{day}__" in found[0]
+
+
+def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stack):
+    """As docs/dags.md says where it tells how to backfill; reading the DAGs again is what sets it off."""
+    assert stack("airflow", ARGS="dags reserialize").returncode == 0
+    runs = until(
+        lambda: [r for r in operator.runs("ingest_testgrid").values() if r["run_type"] == "scheduled"]
+    )
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert [run["partition_key"] for run in runs] == [yesterday.isoformat()]
 
 
 @pytest.mark.parametrize(
@@ -268,6 +363,9 @@ def test_an_operator_finds_the_way_in_a_browser(operator, stack):
         links = airflow.open_links("build_core")
         assert sorted(links) == ["Data docs", "Run log", "Superset dashboard", "Table page"]
         photograph(page, "airflow-links")
+        page.goto(f"{airflow.url}/dags/refine_ci/runs")
+        page.get_by_role("link", name=re.compile("^manual__2026-05-01__")).first.wait_for()
+        photograph(page, "airflow-runs")
         page.goto(links["Table page"])
         assert page.locator("h1").inner_text() == "Tables"
         page.get_by_role("link", name="core.test_results").first.click()

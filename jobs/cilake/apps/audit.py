@@ -11,7 +11,7 @@ from threading import Lock, Thread
 from pyiceberg.catalog import Catalog
 
 from cilake.apps.progress import say
-from cilake.errors import CilakeError
+from cilake.errors import PermanentError
 from cilake.lake.publish import Branch
 from cilake.landing.writer import append_rows
 from cilake.quality.report import failure_text, summary, write_data_docs
@@ -19,7 +19,7 @@ from cilake.quality.run import validate
 from cilake.settings import Settings
 
 
-class AuditError(CilakeError, RuntimeError):
+class AuditError(PermanentError, RuntimeError):
     """A critical expectation failed: nothing was published."""
 
 
