@@ -140,7 +140,7 @@ def _tables(
 def count_listed(later: pa.Table, probability: np.ndarray) -> dict[str, int]:
     """Return how many of each day's failures are among the tests that a list for that day shows first.
 
-    The list of a day holds the first decision of every test in every job on that day, likeliest failure first.
+    The list of a day holds the first decision of every test in every job on it, likeliest failure first.
     """
     day = later.column("started_at").to_numpy().astype("datetime64[D]").astype(np.int64)
     entity = [later.column(name).to_numpy() for name in ("job_key", "test_key")]

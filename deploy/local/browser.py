@@ -11,16 +11,26 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from playwright.sync_api import APIResponse, Browser, Error, FrameLocator, Page, Response, sync_playwright
+from playwright.sync_api import (
+    APIResponse,
+    Browser,
+    Error,
+    FrameLocator,
+    Locator,
+    Page,
+    Response,
+    sync_playwright,
+)
 
 from .errors import StackError
 
 WIDTH, HEIGHT = 1500, 1000
-_TALLEST = 6000
+_TALLEST = 9000
 _PATIENCE_MS = 90_000
 _LOOK_MS = 250
 _IS_DRAWN = """canvas => {
@@ -84,6 +94,18 @@ class Answer:
         return sum(result.get("rowcount") or 0 for result in self.body.get("result", []))
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the chart's first query."""
+        found: list[dict[str, Any]] = self.body["result"][0]["data"]
+        return found
+
+    @property
+    def filtered_by(self) -> set[str]:
+        """The columns by which Superset says that it filtered."""
+        applied = self.body["result"][0]["applied_filters"]
+        return {entry["column"] for entry in applied}
+
+    @property
     def errors(self) -> list[str]:
         """What went wrong, in words."""
         found = [str(error.get("message")) for error in self.body.get("errors", [])]
@@ -96,6 +118,8 @@ class Dashboard:
 
     page: Page
     titles: Mapping[int, str]
+    filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The titles of the charts that each filter applies to, by the name of the filter."""
     answers: dict[str, Answer] = field(default_factory=dict)
 
     def collect(self, response: Response) -> None:
@@ -156,16 +180,67 @@ class Dashboard:
         return seen[-1]
 
     def choose(self, name: str, value: str) -> None:
-        """Set the filter of that name to that value, and wait for the charts.
-
-        A filter whose values are still loading has no control yet, so it is found by its name.
-        """
-        heading = self.page.get_by_role("heading", name=name, exact=True)
-        control = self.page.locator(".ant-form-item-row", has=heading).locator(".ant-select")
-        control.click()
-        self.page.locator(".ant-select-item-option", has_text=value).first.click()
+        """Set the filter of that name to that value, and wait for the charts that it applies to."""
+        self._control(name).locator(".ant-select").click()
+        self.page.locator(f'.ant-select-item-option[title="{value}"]').click()
         self.page.keyboard.press("Escape")
+        self._apply(name)
+
+    def choose_days(self, first: date, end: date) -> None:
+        """Set the filter *Days* to the days from ``first`` to before ``end``, and wait for its charts."""
+        self._control("Days").get_by_text("No filter").click()
+        editor = self.page.locator(".ant-popover:visible, .ant-modal:visible", has_text="Edit time range")
+        editor.locator(".ant-select").first.click()
+        self.page.locator(".ant-select-item-option", has_text="Advanced").click()
+        texts = editor.locator("input:not([role=combobox])")
+        texts.nth(0).fill(first.isoformat())
+        texts.nth(1).fill(end.isoformat())
+        editor.get_by_role("button", name="Apply").click()
+        self._apply("Days")
+
+    def clear(self) -> None:
+        """Set all filters back, and wait for the charts."""
         self.answers.clear()
+        self.page.locator("[data-test='filter-bar__clear-button']").click()
+        self.page.locator("[data-test='filter-bar__apply-button']").click()
+        self.settle()
+
+    def download(self, title: str, form: str = "CSV") -> str:
+        """Return the text of the file that the chart's menu offers."""
+        chart = self.page.locator(f'[data-test-chart-name="{title}"]')
+        chart.get_by_role("button", name="More Options").click()
+        self.page.get_by_text("Download", exact=True).hover()
+        with self.page.expect_download() as started:
+            self.page.get_by_text(f"Export to .{form}", exact=True).click()
+        return Path(started.value.path()).read_text(encoding="utf-8-sig")
+
+    def options(self, name: str) -> list[str]:
+        """Return the values that the filter offers, sorted."""
+        self._control(name).locator(".ant-select").click()
+        shown = self.page.locator(".ant-select-dropdown:visible .ant-select-item-option")
+        shown.first.wait_for()
+        values = sorted(shown.all_inner_texts())
+        self.page.keyboard.press("Escape")
+        return values
+
+    def drill(self, title: str) -> list[dict[str, Any]]:
+        """Return the rows behind a chart that *Drill to detail* of its menu lists first."""
+        chart = self.page.locator(f'[data-test-chart-name="{title}"]')
+        chart.get_by_role("button", name="More Options").click()
+        with self.page.expect_response(lambda response: "/datasource/samples" in response.url) as answered:
+            self.page.get_by_role("menuitem", name="Drill to detail").first.click()
+        rows: list[dict[str, Any]] = answered.value.json()["result"]["data"]
+        self.page.keyboard.press("Escape")
+        return rows
+
+    def _control(self, name: str) -> Locator:
+        # A filter whose values are still loading has no control yet, so it is found by its name.
+        heading = self.page.get_by_role("heading", name=name, exact=True)
+        return self.page.locator(".ant-form-item-row", has=heading)
+
+    def _apply(self, name: str) -> None:
+        for title in self.filters[name]:
+            self.answers.pop(title, None)
         self.page.locator("[data-test='filter-bar__apply-button']").click()
         self.settle()
 
@@ -207,8 +282,15 @@ class Superset:
     def dashboard(self, slug: str) -> Iterator[Dashboard]:
         """The dashboard, opened and loaded."""
         titles = {row["id"]: row["slice_name"] for row in self.get(f"dashboard/{slug}/charts")["result"]}
+        metadata = json.loads(self.get(f"dashboard/{slug}")["result"]["json_metadata"])
+        filters = {
+            chosen["name"]: frozenset(
+                title for number, title in titles.items() if number not in chosen["scope"]["excluded"]
+            )
+            for chosen in metadata.get("native_filter_configuration", [])
+        }
         self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-        dashboard = Dashboard(self.page, titles)
+        dashboard = Dashboard(self.page, titles, filters)
         self.page.on("response", dashboard.collect)
         try:
             self.page.goto(f"{self.url}/superset/dashboard/{slug}/")

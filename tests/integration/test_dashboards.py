@@ -4,6 +4,7 @@ Pictures of what was seen are in ``.local/pictures``.
 """
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,17 @@ from deploy.local.layout import REPO, Layout
 
 PICTURES = REPO / ".local" / "pictures"
 SLUGS = ["ci-health", "flaky-and-failing-tests", "platform-health", "predictions"]
-# Nothing may be wrong: then these charts have nothing to show.
-MAY_BE_EMPTY = {"Failed checks", "Incomplete landings", "Newest failed runs", "Model versions"}
+# Nothing may be wrong, and nothing may have changed: then these charts have nothing to show.
+MAY_BE_EMPTY = {
+    "Failed checks",
+    "Failed runs",
+    "Incomplete landings",
+    "Jobs that got worse",
+    "Model versions",
+    "Newest failed runs (first 50)",
+    "Probably failing tonight",
+    "Tests that started failing",
+}
 
 pytestmark = [
     pytest.mark.integration,
@@ -59,16 +69,180 @@ def test_every_chart_shows_data_without_an_error(superset, slug):
         assert drawn == canvases > 3
 
 
-def test_a_filter_changes_what_the_charts_show(superset):
+JOB, PLATFORM, RELEASE = "e2e-aws-4.8", "gcp", "4.8"
+TEST = "[sig-1] test of everything"
+DAY = date(2021, 6, 5)
+"""A day within the recorded week, as first and as last day of a range."""
+FAILING = "('failed', 'timed_out', 'categorized_fail', 'build_failed', 'tool_failed')"
+RUNS = "core.ci_runs r join core.ci_jobs j using (job_key)"
+RESULTS = "core.test_results r join core.tests t using (test_key) join core.ci_jobs j using (job_key)"
+OUTCOMES = "predictions.outcomes o join core.ci_jobs j using (job_key)"
+WEEK = "date_trunc('week', run_date)"
+
+CHOICES = {
+    "ci-health": {
+        "Days": "run_date >= date '2021-06-05' and run_date < date '2021-06-06'",
+        "Release": f"release = '{RELEASE}'",
+        "Platform": f"platform = '{PLATFORM}'",
+        "Job": f"job_name = '{JOB}'",
+    },
+    # 5 June is a Saturday: its week counts whole, and no other one.
+    "flaky-and-failing-tests": {
+        "Days": f"{WEEK} = date '2021-05-31'",
+        "Release": f"release = '{RELEASE}'",
+        "Platform": f"platform = '{PLATFORM}'",
+        "Job": f"job_name = '{JOB}'",
+        "Test": f"test_name = '{TEST}'",
+    },
+    "predictions": {
+        "Days": "prediction_date = date '2021-06-06'",
+        "Model version": "model_version = 'baseline'",
+        "Release": f"release = '{RELEASE}'",
+    },
+    "platform-health": {"Days": "false"},
+}
+"""For each filter of each dashboard what the chosen value means in SQL."""
+VALUES = {
+    "Release": RELEASE,
+    "Platform": PLATFORM,
+    "Job": JOB,
+    "Test": TEST,
+    "Model version": "baseline",
+}
+RANGES = {
+    "ci-health": (DAY, DAY + timedelta(days=1)),
+    "flaky-and-failing-tests": (DAY, DAY + timedelta(days=1)),
+    "predictions": (date(2021, 6, 6), date(2021, 6, 7)),
+    "platform-health": (date(2001, 1, 1), date(2001, 1, 2)),
+}
+
+
+def total(title, name):
+    return lambda answers: sum(row[name] or 0 for row in answers[title].rows)
+
+
+def by(title, key, name):
+    return lambda answers: {row[key]: row[name] for row in answers[title].rows if row[name]}
+
+
+NUMBERS = {
+    "ci-health": [
+        (total("Verdicts of runs", "runs"), f"select count(*) from {RUNS} where {{}}"),
+        (
+            total("Runs per day by verdict", "runs_passed"),
+            f"select count_if(result = 'passed') from {RUNS} where {{}}",
+        ),
+        (
+            by("Worst jobs", "job_name", "failing_tests"),
+            f"select job_name, count(distinct test_key) from {RESULTS} "
+            f"where test_status in {FAILING} and not is_verdict and {{}} group by 1",
+        ),
+    ],
+    "flaky-and-failing-tests": [
+        (
+            by("Failing tests per week", "week", "failing_tests"),
+            f"select format_datetime({WEEK}, 'yyyy-MM-dd'), count(distinct test_key) from {RESULTS} "
+            f"where test_status in {FAILING} and not is_verdict and {{}} group by 1",
+        ),
+        (
+            total("Most failing tests (first 50)", "failed"),
+            f"select count(*) from {RESULTS} where test_status in {FAILING} and not is_verdict and {{}}",
+        ),
+        (
+            total("Flakiest tests (first 50)", "flaky"),
+            f"select count(*) from {RESULTS} where test_status = 'flaky' and not is_verdict and {{}}",
+        ),
+    ],
+    "predictions": [
+        (
+            total("Measured decisions", "decisions"),
+            f"select count(*) from {OUTCOMES} where not has_abstained and {{}}",
+        ),
+        (
+            total("Failures among them", "failures"),
+            f"select count(*) from {OUTCOMES} where has_failed and not has_abstained and {{}}",
+        ),
+    ],
+    "platform-health": [
+        (total("Checks per table", "checks"), "select count(*) from ops.validation_results where {}"),
+        (
+            total("Payloads per landed day", "landed"),
+            "select coalesce(sum(landed_count), 0) from ops.latest_receipts where {}",
+        ),
+    ],
+}
+"""Numbers of charts, and the SQL that counts them from the tables of results and runs."""
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_filter_changes_every_chart_that_it_applies_to_as_sql_does(superset, played, slug):
+    lake, _ = played
+    with superset.dashboard(slug) as dashboard:
+        assert set(dashboard.filters) == set(CHOICES[slug])
+        compare(lake, dashboard, slug, "true")
+        for name, condition in CHOICES[slug].items():
+            if name == "Days":
+                dashboard.choose_days(*RANGES[slug])
+            else:
+                dashboard.choose(name, VALUES[name])
+            unmoved = {
+                title: answer.errors or answer.question
+                for title, answer in dashboard.answers.items()
+                if title in dashboard.filters[name] and (answer.errors or not answer.filtered_by)
+            }
+            assert unmoved == {}, name
+            compare(lake, dashboard, slug, condition)
+            dashboard.clear()
+
+
+def compare(lake, dashboard, slug, condition):
+    for shown, query in NUMBERS[slug]:
+        rows = [list(row.values()) for row in lake.sql(query.format(condition))]
+        counted = dict(rows) if rows and len(rows[0]) == 2 else rows[0][0] if rows else {}
+        assert shown(dashboard.answers) == (counted or type(counted)()), (query, condition)
+
+
+def test_dependent_filters_offer_what_the_chosen_ones_leave(superset):
     with superset.dashboard("ci-health") as dashboard:
-        of_all = _runs(dashboard)
-        dashboard.choose("Job", "e2e-aws-4.8")
-        assert 0 < _runs(dashboard) == of_all / 2, "two jobs ran equally often"
+        assert dashboard.options("Job") == ["e2e-aws-4.8", "e2e-gcp-4.8"]
+        dashboard.choose("Platform", PLATFORM)
+        assert dashboard.options("Job") == ["e2e-gcp-4.8"]
 
 
-def _runs(dashboard):
-    rows = dashboard.answers["Verdicts of runs"].body["result"][0]["data"]
-    return sum(row["runs"] for row in rows)
+def test_descriptions_are_written_on_the_dashboard(superset):
+    texts = {chart["slice_name"]: chart["description"] for chart in all_of("charts")}
+    for slug in SLUGS:
+        with superset.dashboard(slug) as dashboard:
+            page = " ".join(dashboard.page.locator(".grid-container").inner_text().split())
+            unseen = [title for title in dashboard.titles.values() if texts[title] not in page]
+            assert unseen == [], slug
+
+
+def all_of(kind):
+    return [yaml.safe_load(path.read_text()) for path in (superset_stack.DASHBOARDS / kind).rglob("*.yaml")]
+
+
+def test_a_download_has_plain_addresses_and_the_page_has_links(superset):
+    title = "Most failing tests (first 50)"
+    with superset.dashboard("flaky-and-failing-tests") as dashboard:
+        assert any("<a href=" in str(row["last_failure"]) for row in dashboard.answers[title].rows)
+        text = dashboard.download(title)
+    assert "https://ci.example/view/" in text
+    assert "<" not in text
+    with superset.dashboard("flaky-and-failing-tests") as dashboard:
+        assert any("<a href=" in str(row["last_failure"]) for row in dashboard.answers[title].rows), "cached"
+
+
+def test_no_table_that_says_how_many_rows_it_shows_warns_of_it_for_ever(superset):
+    with superset.dashboard("flaky-and-failing-tests") as dashboard:
+        assert dashboard.page.locator('[data-test-chart-name] [aria-label="warning"]:visible').count() == 0
+
+
+def test_drilling_into_a_chart_of_runs_lists_runs_with_their_pages(superset):
+    with superset.dashboard("ci-health") as dashboard:
+        rows = dashboard.drill("Verdicts of runs")
+    assert {"job_name", "build_id", "run_url", "verdict"} <= set(rows[0])
+    assert all(row["run_url"].startswith("https://ci.example/view/") for row in rows)
 
 
 def test_export_after_looking_changes_no_file_and_import_overwrites(superset, played, tmp_path):
