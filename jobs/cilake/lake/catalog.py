@@ -26,6 +26,7 @@ from pyiceberg.types import (
 )
 from pyiceberg.utils.datetime import days_to_date
 
+from cilake.contracts.columns import WEEK_DATE
 from cilake.contracts.model import Column, Table, partition_column
 from cilake.contracts.registry import tables
 from cilake.errors import PermanentError
@@ -142,8 +143,11 @@ def _add_columns(catalog: Catalog, table: Table) -> None:
 
 
 def newest_date(catalog: Catalog, table: Table) -> date | None:
-    """Return the newest day in the table, from the bounds of its files; ``None`` without days or rows."""
-    if table.day_column is None:
+    """Return the newest day in the table, from the bounds of its files; ``None`` without days or rows.
+
+    A table of weeks has no newest day: its newest week may still be under way.
+    """
+    if table.day_column in (None, WEEK_DATE.name):
         return None
     loaded = catalog.load_table(table.address)
     field = loaded.schema().find_field(table.day_column)

@@ -18,7 +18,7 @@ TABLE = Table(
         Column("update_status", "string", "Whether the run did its work.", allowed=("succeeded", "failed"), example="succeeded"),
         Column("error_type", "string", "Type of the error that ended the run; null when it succeeded.", nullable=True),
         Column("written_count", "bigint", "Rows written to the table; null where the job does not say.", nullable=True, unit="rows", example=1),
-        Column("newest_date", "date", "Newest day in the table when the run ended; null: the table has no days, or no rows.", nullable=True, example="2021-06-21"),
+        Column("newest_date", "date", "Newest day in the table when the run ended; null: it has no days, but weeks or none, or no rows.", nullable=True, example="2021-06-21"),
         Column("slo_hours", "int", "How old the newest day and the last successful update may be; null: no promise.", nullable=True, unit="hours", example=36),
         Column("run_url", "string", "Page of the run in Airflow; null when something else ran the command.", nullable=True, example="https://airflow.example/dags/refine_ci/runs/manual__1"),
     ),
