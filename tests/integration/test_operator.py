@@ -117,6 +117,7 @@ def operator(stack, broken, tmp_path_factory):
     client.pause("ingest_testgrid", False)
     yield client
     client.pause("ingest_testgrid", True)
+    until(lambda: not client.active(CHAIN))  # what follows later would do the real work
     settings.write_text(before)
 
 
@@ -312,7 +313,7 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
     printed = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
     done = stack("airflow", ARGS=printed[1])
     assert done.returncode == 0, done.stdout + done.stderr
-    days = [f"2026-03-0{day}" for day in (1, 2, 3, 4)]
+    days = [f"2026-03-0{day}" for day in (1, 2, 3)]
     for day in days:
         found = until(
             lambda day=day: [
@@ -327,11 +328,11 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
 def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stack):
     """As docs/dags.md says where it tells how to backfill; reading the DAGs again is what sets it off."""
     assert stack("airflow", ARGS="dags reserialize").returncode == 0
-    runs = until(
-        lambda: [r for r in operator.runs("ingest_testgrid").values() if r["run_type"] == "scheduled"]
-    )
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    assert [run["partition_key"] for run in runs] == [yesterday.isoformat()]
+    yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
+    for dag_id in CHAIN:
+        until(lambda dag_id=dag_id: operator.runs(dag_id, yesterday))
+    runs = operator.runs("ingest_testgrid").values()
+    assert [run["partition_key"] for run in runs if run["run_type"] == "scheduled"] == [yesterday]
 
 
 @pytest.mark.parametrize(
