@@ -12,8 +12,12 @@ import sys
 from typing import Any
 
 RUNS = "airflow.models.dagrun"
-# Ids that Airflow made: type, time and eight random characters. What a client chose is left alone.
-GENERATED = re.compile(r"(?P<type>[a-z_]+?)__(?P<rest>\d{4}-\d{2}-\d{2}T\S+?_{1,2}[A-Za-z0-9]{8})")
+# Ids that Airflow made: the type and the time, with microseconds or eight random characters or both. What a
+# client chose is left alone.
+GENERATED = re.compile(
+    r"(?P<type>[a-z_]+?)__(?P<rest>\d{4}-\d{2}-\d{2}T[\d:]+"
+    r"(\.\d{6}[+\d:]*(_{1,2}[A-Za-z0-9]{8})?|[+\d:]*_{1,2}[A-Za-z0-9]{8}))"
+)
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

@@ -72,10 +72,11 @@ def test_what_the_work_says_last_is_an_error_in_the_log(work, caplog):
 
 
 def test_what_another_try_does_not_mend_is_told_apart(work):
-    from airflow.sdk.exceptions import AirflowFailException
+    from cilake_airflow.backends.job import WorkError
 
-    with pytest.raises(AirflowFailException, match="^cilake: 2026-03-09 has not begun$"):
+    with pytest.raises(WorkError, match="^cilake: 2026-03-09 has not begun$") as caught:
         backend().run(job("refuse"))
+    assert caught.value.exit_code == 2
 
 
 def test_a_fault_of_the_program_is_tried_again_and_shown(work, caplog):

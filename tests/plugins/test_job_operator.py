@@ -89,3 +89,45 @@ def test_bad_days(text, message):
 
     with pytest.raises(BadDay, match=message):
         parse_day(text)
+
+
+def operator(**kwargs):
+    from cilake_airflow.operators.job_operator import CilakeJobOperator
+
+    return CilakeJobOperator(task_id="t", day="2026-03-01", **kwargs)
+
+
+@pytest.mark.parametrize(("verb", "code"), [("fail", 3), ("refuse", 2), ("crash", 1), ("mute", 1)])
+def test_a_failure_ends_the_task_with_the_exit_code_of_the_work(work, verb, code):
+    with pytest.raises(SystemExit) as caught:
+        operator(verb=[verb, "core"]).execute({"ti": Instance(1, 2)})
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CILAKE_BACKEND", "abacus"), ("CILAKE_JOBS_BIN", "/nowhere/cilake")]
+)
+def test_a_wrong_setting_ends_the_task_for_good_and_is_in_the_log(work, monkeypatch, capsys, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        operator(verb=["build", "core"]).execute({"ti": Instance(1, 2)})
+    assert caught.value.code == 2
+    assert name in capsys.readouterr().out
+
+
+def test_only_what_another_try_may_mend_is_tried_again():
+    from airflow.sdk.definitions.retry_policy import RetryAction
+
+    decide = operator(verb=["build", "core"]).retry_policy.evaluate
+    assert decide(SystemExit(2), 1, 2).action is RetryAction.FAIL
+    for error in (SystemExit(1), SystemExit(-9), RuntimeError("lost")):
+        assert decide(error, 1, 2).action is RetryAction.DEFAULT
+
+
+def test_an_airflow_without_retry_policies_is_told_by_an_exception(work):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    older = operator(verb=["refuse", "core"])
+    older.retry_policy = None
+    with pytest.raises(AirflowFailException, match="2026-03-09 has not begun"):
+        older.execute({"ti": Instance(1, 2)})

@@ -20,10 +20,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from cilake_airflow.addresses import run_page
 from cilake_airflow.backends import die_with_parent
 from cilake_airflow.backends.job import Job, WorkError
+from cilake_airflow.retries import PERMANENT
 from cilake_airflow.settings import PluginSettings
-
-PERMANENT = 2
-"""The exit code of ``cilake`` for what another try does not mend (``cilake --help``)."""
 
 MESSAGE = "cilake: "
 """What the line begins with in which the work says why it failed."""
@@ -48,8 +46,8 @@ class ConnectRun:
         """What the work printed as its last line: its counts.
 
         Raises:
-            AirflowFailException: when the command is missing, or says that another try would fail, too.
-            WorkError: when it failed otherwise, or printed no JSON.
+            AirflowFailException: when the command is missing.
+            WorkError: when it failed, or printed no JSON.
 
         """
         executable = shutil.which(self.settings.jobs_bin)
@@ -96,16 +94,15 @@ class ConnectRun:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def failure_of(code: int, said: list[str], job: Job) -> AirflowFailException | WorkError:
+def failure_of(code: int, said: list[str], job: Job) -> WorkError:
     """Return the error for a process that ended with this exit code, after logging it where it did not."""
-    message = said[-1] if said and said[-1].startswith(MESSAGE) else ""
-    if message and code == PERMANENT:
-        return AirflowFailException(message)
-    if not message or code not in (1, PERMANENT):
-        tail = "\n".join(said) or "(it said nothing)"
-        message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
-        log.error("%s", message)
-    return WorkError(message, code)
+    if said and said[-1].startswith(MESSAGE) and code in (1, PERMANENT):
+        return WorkError(said[-1], code)
+    tail = "\n".join(said) or "(it said nothing)"
+    message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
+    log.error("%s", message)
+    # Without the line in which the work explains itself its code says nothing about another try.
+    return WorkError(message, 1 if code == PERMANENT else code)
 
 
 def counts_of(lines: list[str], job: Job) -> Any:

@@ -13,6 +13,7 @@ from cilake_airflow.backends.connect import ConnectRun
 from cilake_airflow.backends.emr_serverless import EmrServerlessRun
 from cilake_airflow.backends.job import BadDay, Job, WorkError, parse_day
 from cilake_airflow.backends.spark_submit import SparkSubmitRun
+from cilake_airflow.retries import PERMANENT, UnlessPermanent
 from cilake_airflow.run_log import RunLogLink
 from cilake_airflow.settings import SettingsError, read_settings
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RUNS = {"connect": ConnectRun, "spark_submit": SparkSubmitRun, "emr_serverless": EmrServerlessRun}
-
-NO_OTHER_TRY = "no other try is made, because it would fail, too"
 
 # The key is how the day travels; the parameter is for runs without one (by hand, `dag.test`).
 DAY = "{{ dag_run.partition_key or params.get('day') or '' }}"
@@ -45,14 +44,16 @@ class CilakeJobOperator(BaseOperator):
         self.verb = list(verb)
         self.day = day
         self._run: ConnectRun | SparkSubmitRun | EmrServerlessRun | None = None
+        if hasattr(self, "retry_policy"):  # from Airflow 3.3 on
+            self.retry_policy = self.retry_policy or UnlessPermanent()
 
     def execute(self, context: Context) -> Any:
         """Do the work and return its counts.
 
         Raises:
-            AirflowFailException: when a day, a setting or what was asked for is wrong: no other try is made.
-            SystemExit: when the work failed. Airflow makes another try, as it does after an exception, but
-                logs no traceback: the last lines of the log stay those in which the work says why.
+            SystemExit: when it failed. Airflow decides about another try as after an exception, but logs no
+                traceback: the log ends with the line that says why.
+            AirflowFailException: on Airflow 3.2 instead, when another try would fail, too.
 
         """
         try:
@@ -63,10 +64,16 @@ class CilakeJobOperator(BaseOperator):
             self._run = RUNS[settings.backend](settings)
             return self._run.run(job)
         except (BadDay, SettingsError, AirflowFailException) as error:
-            # Airflow logs the cause last; without a traceback of its own it is the message alone.
-            raise AirflowFailException(NO_OTHER_TRY) from error.with_traceback(None)
+            self.log.error("%s", error)
+            raise self._ended(error, PERMANENT) from error
         except WorkError as error:
-            raise SystemExit(error.exit_code or 1) from error
+            raise self._ended(error, error.exit_code or 1) from error
+
+    def _ended(self, error: Exception, exit_code: int) -> BaseException:
+        """Return what ends the task for an error that is in the log already."""
+        if exit_code == PERMANENT and not getattr(self, "retry_policy", None):
+            return AirflowFailException(str(error))
+        return SystemExit(exit_code)
 
     def job_of(self, context: Context) -> Job:
         """The job of this try; clearing a task starts a new cycle of tries."""
