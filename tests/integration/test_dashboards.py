@@ -45,7 +45,7 @@ def superset(played):
 def test_every_dashboard_of_the_files_is_there(superset):
     files = (superset_stack.DASHBOARDS / "dashboards").glob("*.yaml")
     slugs = sorted(yaml.safe_load(path.read_text())["slug"] for path in files)
-    assert superset.dashboards() == slugs == SLUGS
+    assert superset.dashboards() == slugs == sorted([*SLUGS, "start"])
 
 
 def test_the_report_of_the_login_page_cannot_undo_a_login(superset):
@@ -66,7 +66,7 @@ def test_every_chart_shows_data_without_an_error(superset, slug):
         empty = {title for title, answer in dashboard.answers.items() if answer.row_count == 0}
         assert empty <= MAY_BE_EMPTY
         drawn, canvases = dashboard.drawn_canvases()
-        assert drawn == canvases > 3
+        assert drawn == canvases > 1
 
 
 JOB, PLATFORM, RELEASE = "e2e-aws-4.8", "gcp", "4.8"
