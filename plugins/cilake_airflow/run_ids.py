@@ -1,8 +1,8 @@
 """The day in the id of a run, which is what Airflow's list of runs shows of it.
 
-Airflow puts the partition key into the ids of scheduled runs and of backfills, but not into those of runs
-that an asset, a person or the API triggers. It asks nobody when it makes those, so the id is completed where
-every run passes: when the object of the run is made.
+Airflow puts the partition key into the ids of scheduled runs and of backfills, behind the time, where the
+list cuts it off, and not at all into those of runs that an asset, a person or the API triggers. It asks
+nobody when it makes those, so the id is completed where every run passes: when its object is made.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 from typing import Any
 
 RUNS = "airflow.models.dagrun"
-# Ids that Airflow made: the type and the time, with microseconds or eight random characters or both. What a
+# Ids that Airflow made: the type and the time, then microseconds, eight random characters or both. What a
 # client chose is left alone.
 GENERATED = re.compile(
-    r"(?P<type>[a-z_]+?)__(?P<rest>\d{4}-\d{2}-\d{2}T[\d:]+"
-    r"(\.\d{6}[+\d:]*(_{1,2}[A-Za-z0-9]{8})?|[+\d:]*_{1,2}[A-Za-z0-9]{8}))"
+    r"(?P<type>[a-z_]+?)__(?P<time>\d{4}-\d{2}-\d{2}T[\d:]+(?P<fraction>\.\d{6})?[+\d:]*)"
+    r"(__(?P<day>\d{4}-\d{2}-\d{2})(?=__))?(?P<random>_{1,2}[A-Za-z0-9]{8})?"
 )
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -37,11 +37,13 @@ def show_days_in_run_ids() -> None:
 
 
 def with_day(run_id: str, partition_key: str | None) -> str:
-    """Return the id with the day after its type; as it is, when it is not ours to change or names the day."""
+    """Return the id with the day behind its type, or as it is when Airflow did not make it or for no day."""
     made = GENERATED.fullmatch(run_id)
-    if made is None or not DAY.fullmatch(partition_key or "") or f"__{partition_key}__" in run_id:
+    if made is None or not (made["fraction"] or made["random"]) or not DAY.fullmatch(partition_key or ""):
         return run_id
-    return f"{made['type']}__{partition_key}__{made['rest']}"
+    if made["day"] not in (None, partition_key):
+        return run_id
+    return f"{made['type']}__{partition_key}__{made['time']}{made['random'] or ''}"
 
 
 def _complete(run: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:

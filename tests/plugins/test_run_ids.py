@@ -52,7 +52,10 @@ def test_a_run_by_the_clock_names_its_day_once(kind):
     timetable = CronPartitionTimetable("0 0 * * *", timezone="UTC")
     key = {"partition_key": DAY} if kind != "MANUAL" else {}
     given = timetable.generate_run_id(run_type=DagRunType[kind], run_after=NOW, data_interval=None, **key)
-    assert made(given, DAY).count(f"__{DAY}__") == 1
+    run_id = made(given, DAY)
+    assert run_id.startswith(f"{DagRunType[kind]}__{DAY}__2026-11-25T13:30:05")
+    assert run_id.count(DAY) == 1
+    assert run_id.endswith(given[-10:])
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,7 @@ def test_a_run_by_the_clock_names_its_day_once(kind):
         ("nights__2026-03-01__17", DAY),
         ("my_run", DAY),
         ("manual__2026-11-25T13:30:05+00:00", DAY),
+        ("scheduled__2026-11-25T00:00:00+00:00__2026-11-24__abcdEFGH", DAY),
         ("asset_triggered__2026-11-25T13:30:05+00:00_abcdEFGH", None),
         ("asset_triggered__2026-11-25T13:30:05+00:00_abcdEFGH", "eu/west"),
     ],
