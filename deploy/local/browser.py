@@ -202,13 +202,6 @@ class Dashboard:
         editor.get_by_role("button", name="Apply").click()
         self._apply("Days")
 
-    def clear(self) -> None:
-        """Set all filters back, and wait for the charts."""
-        self.answers.clear()
-        self.page.locator("[data-test='filter-bar__clear-button']").click()
-        self.page.locator("[data-test='filter-bar__apply-button']").click()
-        self.settle()
-
     def download(self, title: str, form: str = "CSV") -> str:
         """Return the text of the file that the chart's menu offers."""
         chart = self.page.locator(f'[data-test-chart-name="{title}"]')

@@ -47,6 +47,15 @@ def test_success(work, monkeypatch, caplog):
     assert "reading 3 tables" in caplog.text
 
 
+def test_the_work_knows_the_page_of_its_run(work, monkeypatch):
+    from cilake_airflow.backends.job import Job
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/ci")
+    backend().run(Job(verb=("build", "core"), day=date(2026, 2, 28), dag_id="refine_ci", run_id="a b+00:00"))
+    page = "https://airflow.example/ci/dags/refine_ci/runs/a%20b%2B00%3A00"
+    assert work.called()["environ"]["CILAKE_RUN_URL"] == page
+
+
 def test_failure_shows_the_last_lines(work):
     from airflow.sdk.exceptions import AirflowException
 
