@@ -88,7 +88,7 @@ def test_the_command_says_so_in_one_line(tmp_path, capsys):
         "--bucket",
         "lake",
     ]
-    assert main(words) == 1
+    assert main(words) == 2
     assert capsys.readouterr().err.startswith("cilake: --account '1'")
 
 
