@@ -182,7 +182,7 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "job_key,run_date\n1,2021-06-02\n2,2021-06-02\n"
     assert cli.main(["export", HEALTH.address, str(tmp_path / "x.parquet")]) == 0
     assert "wrote 6 rows" in capsys.readouterr().err
-    assert cli.main(["describe", "kpi.daily_job_helth"]) == 1
+    assert cli.main(["describe", "kpi.daily_job_helth"]) == 2
     assert "nearest: kpi.daily_job_health" in capsys.readouterr().err
 
 
@@ -208,7 +208,7 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
 )
 def test_errors_of_the_command_line_name_its_own_options(catalog, monkeypatch, capsys, words, hint):
     monkeypatch.setenv("CILAKE_CATALOG_URI", "postgresql://unused")
-    assert cli.main(words) == 1
+    assert cli.main(words) == 2
     out, err = capsys.readouterr()
     assert hint in err and out == ""
     assert len(err.splitlines()) == 1
@@ -226,7 +226,7 @@ def test_without_a_lake_the_command_line_names_its_own_option(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     for name in ("CILAKE_CATALOG_URI", "CILAKE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    assert cli.main(["tables"]) == 1
+    assert cli.main(["tables"]) == 2
     assert "name a settings file with --settings …/reader.env" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from numbers import Integral
 
 from cilake.contracts.model import Table
 from cilake.contracts.registry import tables
-from cilake.errors import CilakeError
+from cilake.errors import CilakeError, PermanentError
 
 Day = str | date
 """A day: an ISO date, a date, or a datetime at midnight UTC."""
@@ -30,13 +30,14 @@ HINTS = {
     "limit": "`limit` is at least 1",
     "where": "compare columns with =, <, >, in (…), between, like, is null; join them by and, or, not; "
     "`help(lake.read)` lists all forms",
-    "values": "write days as '2026-02-20', instants as '2026-02-20T12:00:00+00:00'; "
+    "values": "`like` takes % at the end only; write days as '2026-02-20', instants as "
+    "'2026-02-20T12:00:00+00:00'; "
     "`help(lake.read)` says more",
 }
 """What helps, by key, in the words of the library; the command line has its own for the same keys."""
 
 
-class LakeError(CilakeError, LookupError):
+class LakeError(PermanentError, LookupError):
     """A question that the lake cannot answer: what is wrong, and a hint that each front end words itself."""
 
     def __init__(self, problem: str, hint: str = "", **facts: object) -> None:
@@ -51,6 +52,12 @@ class LakeError(CilakeError, LookupError):
     def worded(self, hints: Mapping[str, str]) -> str:
         """Return the message with the hint in the words of a front end."""
         return f"{self.problem}: {hints[self.hint].format(**self.facts)}" if self.hint else self.problem
+
+
+class UnansweredError(LakeError):
+    """A question that another try may answer: a service is down or has no room for it."""
+
+    exit_code = CilakeError.exit_code
 
 
 def find_table(address: str) -> Table:
@@ -127,7 +134,7 @@ def check_limit(limit: int | None) -> int | None:
         LakeError: when it is not a positive integer.
 
     """
-    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
+    if limit is not None and (not isinstance(limit, Integral) or isinstance(limit, bool) or limit < 1):
         raise LakeError(f"{limit!r} is not a number of rows", "limit")
     return None if limit is None else int(limit)
 

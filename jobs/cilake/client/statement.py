@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import trino
 
-from cilake.client.query import LakeError
+from cilake.client.query import LakeError, UnansweredError
 
 PAGE_ROWS = 1000
 PATIENCE_SECONDS = 30
@@ -33,7 +33,8 @@ def ask(
     A server that is starting or has lost its catalog's connections is asked again for half a minute.
 
     Raises:
-        LakeError: with Trino's message, when it refuses the statement or does not answer.
+        LakeError: with Trino's message, when it refuses the statement.
+        UnansweredError: when Trino does not answer, or cannot now.
 
     """
     if not statement.strip():
@@ -55,9 +56,10 @@ def ask(
                 iter(lambda: cursor.fetchmany(PAGE_ROWS), []),
             )
     except trino.exceptions.TrinoQueryError as error:
-        raise LakeError(f"Trino: {' '.join(str(error.message).split())}") from None
+        kind = LakeError if error.error_type == "USER_ERROR" else UnansweredError
+        raise kind(f"Trino: {' '.join(str(error.message).split())}") from None
     except _NO_ANSWER as error:
-        raise LakeError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+        raise UnansweredError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
     except trino.exceptions.HttpError as error:
         raise LakeError(f"Trino at {trino_url} refuses the user {user}: {str(error)[:200]}") from error
 

@@ -34,5 +34,5 @@ TABLE = Table(
     inputs=("core.ci_runs", "core.ci_jobs", "core.test_results"),
     made_by="report_ci_health",
     freshness_hours=36,
-    example_query="select job_name, avg(pass_ratio) as pass_ratio from kpi.daily_job_health group by 1 order by 2 limit 20",
+    example_query="select job_name, 1e0 * sum(passed_count) / nullif(sum(passed_count + failed_count + flaky_count), 0) as pass_ratio from kpi.daily_job_health group by 1 order by 2 limit 20",
 )  # fmt: skip
