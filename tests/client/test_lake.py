@@ -99,7 +99,7 @@ def test_as_of_reads_the_table_as_it_was(lake, catalog):
 
 
 def test_an_empty_table_reads_as_an_empty_frame_with_its_columns(lake):
-    assert list(lake.read("core.tests").columns) == ["test_key", "test_name"]
+    assert list(lake.read("core.tests").columns) == ["test_key", "test_name", "is_verdict"]
     assert lake.read("core.tests").empty
 
 

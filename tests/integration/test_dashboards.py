@@ -173,7 +173,12 @@ NUMBERS = {
         ),
     ],
     "platform-health": [
-        (total("Checks per table", "checks"), "select count(*) from ops.validation_results where {}"),
+        (
+            lambda answers: sum(
+                (row.get("held") or 0) + (row.get("failed") or 0) for row in answers["Checks per table"].rows
+            ),
+            "select count(*) from ops.validation_results where {}",
+        ),
         (
             total("Payloads per landed day", "landed"),
             "select coalesce(sum(landed_count), 0) from ops.latest_receipts where {}",

@@ -35,7 +35,7 @@ def test_sql_prints_csv_with_a_header_and_nothing_else(stack):
 
 def test_sql_tells_an_error_in_one_line(stack):
     done = stack("sql", Q="select * from core.no_such_table")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert "no_such_table" in done.stderr
 

@@ -30,8 +30,7 @@ HINTS = {
     "limit": "`limit` is at least 1",
     "where": "compare columns with =, <, >, in (…), between, like, is null; join them by and, or, not; "
     "`help(lake.read)` lists all forms",
-    "values": "`like` takes % at the end only; write days as '2026-02-20', instants as "
-    "'2026-02-20T12:00:00+00:00'; "
+    "values": "write days as '2026-02-20', instants as '2026-02-20T12:00:00+00:00', `like` with a last %; "
     "`help(lake.read)` says more",
 }
 """What helps, by key, in the words of the library; the command line has its own for the same keys."""

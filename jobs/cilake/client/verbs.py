@@ -27,8 +27,8 @@ HINTS = {
     "limit": "--limit is at least 1",
     "where": "compare columns with =, <, >, in (…), between, like, is null; join them by and, or, not; "
     "`cilake read --help` lists all forms",
-    "values": "`like` takes % at the end only; write days as '2026-02-20', "
-    "instants as '2026-02-20T12:00:00+00:00'; `cilake read --help` "
+    "values": "write days as '2026-02-20', instants as '2026-02-20T12:00:00+00:00', `like` with a last %; "
+    "`cilake read --help` "
     "says more",
 }
 """What helps, by the keys of the library's hints, in the words of the command line."""
