@@ -224,20 +224,21 @@ def clean(value: Any) -> Any:
     """The asset without empty and volatile entries, so that an export without a change changes no file."""
     if isinstance(value, dict):
         kept = {key: NUMBERED.get(key, clean(item)) for key, item in value.items() if key not in VOLATILE}
-        if isinstance(kept.get("code"), str):
-            kept["code"] = _Markdown(kept["code"])
+        for key in ("code", "css", "sql"):
+            if isinstance(kept.get(key), str) and kept[key]:
+                kept[key] = _Lines(kept[key])
         return {key: item for key, item in kept.items() if item is not None}
     if isinstance(value, list):
         return [clean(item) for item in value]
     return value
 
 
-class _Markdown(str):
+class _Lines(str):
     """Text of several lines, written line by line."""
 
 
 yaml.SafeDumper.add_representer(
-    _Markdown,
+    _Lines,
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"),
 )
 
