@@ -82,7 +82,7 @@ def test_every_table_has_a_dashboard_that_exists():
 
     pages = (REPO / "dashboards" / "dashboards").glob("*.yaml")
     slugs = {re.search(r"^slug: (\S+)$", page.read_text(), re.MULTILINE).group(1) for page in pages}
-    assert set(DASHBOARDS.values()) == slugs
+    assert set(DASHBOARDS.values()) == slugs - {"start"}, "the start page shows no table"
     assert {table.namespace for table in tables().values()} <= set(DASHBOARDS)
     assert {name for name in DASHBOARDS if "." in name} <= set(tables())
 
