@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 
 import pandas as pd
 import psycopg2
@@ -25,20 +26,23 @@ SECRET = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
 
 
 @pytest.fixture(scope="module")
-def reader_file(played):
-    return played[0].stack.reader_file
+def reader_file(stack):
+    return stack.reader_file
 
 
 @pytest.fixture(scope="module")
-def reader(reader_file):
+def reader(played, reader_file):
     return cilake.connect(reader_file)
 
 
+@contextmanager
 def database(stack, user, password, name="iceberg"):
+    """A connection on which each statement is a transaction: psycopg2 would make one of the block."""
     address = {"host": "127.0.0.1", "port": stack.ports["POSTGRES"], "dbname": name}
     connection = psycopg2.connect(user=user, password=password, **address)
     connection.autocommit = True
-    return connection
+    with closing(connection):
+        yield connection
 
 
 def test_the_file_holds_no_secret_but_the_readers_and_is_private(stack, reader_file):
@@ -77,7 +81,7 @@ def test_every_verb_of_the_library_reads(reader, tmp_path):
     [["tables"], ["describe", "core.tests"], ["read", "core.tests"], ["sql", "select * from core.tests"]],
     ids=lambda words: words[0],
 )
-def test_every_verb_of_the_command_line_reads(reader_file, tmp_path, words):
+def test_every_verb_of_the_command_line_reads(played, reader_file, tmp_path, words):
     done = subprocess.run(
         [sys.executable, "-m", "cilake.cli", words[0], "--settings", str(reader_file), *words[1:]],
         env={name: value for name, value in os.environ.items() if not name.startswith("CILAKE_")},
@@ -125,8 +129,11 @@ def test_the_catalog_refuses_to_be_written(stack, reader_file):
         ):
             with pytest.raises(InsufficientPrivilege):
                 cursor.execute(statement)
-    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
-        database(stack, "iceberg_reader", password, "airflow")
+    with (
+        pytest.raises(psycopg2.OperationalError, match="permission denied for database"),
+        database(stack, "iceberg_reader", password, "airflow"),
+    ):
+        pass
 
 
 def test_a_stack_from_before_gains_the_reader(stack, reader, reader_file):
@@ -135,7 +142,7 @@ def test_a_stack_from_before_gains_the_reader(stack, reader, reader_file):
     reader_file.unlink()
     done = stack("up", "--only", "postgres")
     assert done.returncode == 0, done.stderr
-    assert len(cilake.connect(reader_file).read("core.tests")) > 0
+    assert len(cilake.connect(reader_file).read("core.tests")) == len(reader.read("core.tests")) > 0
 
 
 def test_before_the_first_bootstrap_the_reader_is_told_so(stack, reader_file):
