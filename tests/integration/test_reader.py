@@ -136,13 +136,14 @@ def test_the_catalog_refuses_to_be_written(stack, reader_file):
         pass
 
 
-def test_a_stack_from_before_gains_the_reader(stack, reader, reader_file):
+def test_a_stack_from_before_gains_the_reader(stack, played, reader_file):
     with database(stack, "postgres", stack.settings["CILAKE_POSTGRES_PASSWORD"]) as owner:
         owner.cursor().execute("drop owned by iceberg_reader; drop role iceberg_reader")
     reader_file.unlink()
     done = stack("up", "--only", "postgres")
     assert done.returncode == 0, done.stderr
-    assert len(cilake.connect(reader_file).read("core.tests")) == len(reader.read("core.tests")) > 0
+    # A connection of the role that was dropped is of no use to its successor.
+    assert len(cilake.connect(reader_file).read("core.tests")) > 0
 
 
 def test_before_the_first_bootstrap_the_reader_is_told_so(stack, reader_file):
