@@ -14,6 +14,7 @@ import pytest
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A local Spark session for the whole run, in UTC, with nothing listening on other interfaces."""
     from pyspark.sql import SparkSession
+    from tests.lake_session import iceberg_conf
 
     folder = tmp_path_factory.mktemp("spark")
     # Workers start the system's python without this, which lacks our packages; an inherited remote would
@@ -23,9 +24,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     os.environ.pop("SPARK_REMOTE", None)
     os.environ.update(given)
     time.tzset()
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in iceberg_conf().items():
+        builder = builder.config(name, value)
     session = (
-        SparkSession.builder.master("local[2]")
-        .appName("cilake tests")
+        builder.appName("cilake tests")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", "127.0.0.1")

@@ -34,18 +34,19 @@ def ensure(layout: Layout) -> None:
 def ensure_jars(layout: Layout) -> None:
     """Leave the jars that Spark needs in place, and no Trino: for the images, which bring their own."""
     pins = tomllib.loads(_PINS.read_text())["artifact"]
-    _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin])
+    _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin and "folder" not in pin])
 
 
 def _refresh_jars(layout: Layout, pins: list[dict[str, Any]]) -> None:
-    layout.lib.mkdir(parents=True, exist_ok=True)
     placed = set()
     for pin in pins:
         source = fetch(layout, pin)
-        placed.add(source.name)
-        _link(source, layout.lib / source.name)
-    for path in layout.lib.glob("*.jar"):
-        if path.name not in placed:
+        target = layout.lib / pin.get("folder", "") / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link(source, target)
+        placed.add(target)
+    for path in layout.lib.rglob("*.jar"):
+        if path not in placed:
             path.unlink()
 
 

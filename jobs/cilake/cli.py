@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,20 @@ def _run(arguments: argparse.Namespace) -> object:
     window = parse_window(arguments.start, arguments.end)
     from cilake.apps.updates import run_recorded
 
+    signal.signal(signal.SIGTERM, _end_politely)
     work = getattr(importlib.import_module(module), function)
     command = f"{arguments.verb} {arguments.address}"
     return run_recorded(work, settings, window, command=command, made_by=made_by)
+
+
+def _end_politely(number: int, frame: object) -> None:
+    """End on SIGTERM as on an error, so that what is under way on a server is interrupted.
+
+    Raises:
+        SystemExit: always, with the exit code that shells use for the signal.
+
+    """
+    raise SystemExit(128 + number)
 
 
 def _render_aws(arguments: argparse.Namespace) -> object:

@@ -110,8 +110,9 @@ def _publish_core(
         say(f"wrote {branch.table.address} to {branch.name}")
 
     run_id = f"core_{window.start}"
-    audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
-    write_audit_publish([open_branch(spark, table, run_id) for table in touched], write, audit)
+    catalog = open_catalog(settings)
+    audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
+    write_audit_publish([open_branch(spark, catalog, table, run_id) for table in touched], write, audit)
     added = {table.address: _count(spark, table) - before[table] for table in touched}
     written = {table.address: added.get(table.address, 0) for table in new_rows}
     return written | {TEST_RESULTS.address: int(result_count), CI_RUNS.address: int(run_count)}
@@ -141,7 +142,8 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
         if not days:
             return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0, FAILING_PAIRS.address: 0}
         run_id = f"kpi_{window.start}"
-        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
+        catalog = open_catalog(settings)
+        audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
         all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
         results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
         scope = days_condition("run_date", days)
@@ -165,4 +167,4 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
             Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
             Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks),
         ]
-        return replace_days(spark, answers, audit=audit, run_id=run_id)
+        return replace_days(spark, catalog, answers, audit=audit, run_id=run_id)

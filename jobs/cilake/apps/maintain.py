@@ -14,7 +14,7 @@ from cilake.apps.progress import say
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
 from cilake.lake.profiles import CATALOG
-from cilake.lake.publish import AUDIT_PREFIX
+from cilake.lake.publish import AUDIT_PREFIX, opened_at
 from cilake.lake.session import spark_session
 from cilake.settings import Settings
 from cilake.windows import Window, day_start
@@ -63,9 +63,9 @@ def maintain_table(
     head = present.current_snapshot()
     for name, ref in branches.items():
         written = present.snapshot_by_id(ref.snapshot_id)
-        # A branch nobody wrote to yet is as old as the table's last change, which says nothing.
-        is_old = written is not None and _instant(written.timestamp_ms) < now - ABANDONED_AFTER
-        if not is_old or written == head:
+        # A branch nobody wrote to yet is as old as the table's last change: its name says when it began.
+        since = max(filter(None, (opened_at(name), written and _instant(written.timestamp_ms))), default=now)
+        if since >= now - ABANDONED_AFTER or (written == head and not opened_at(name)):
             return done
         spark.sql(f"ALTER TABLE {identifier} DROP BRANCH IF EXISTS {name}")
         done["removed_branches"] += 1

@@ -50,8 +50,9 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         later = spark.table(TEST_RESULTS.identifier).where(F.col("run_date") > F.lit(min(days)))
         results = leave_out_verdicts(later, spark.table(TESTS.identifier))
         run_id = f"measure_{window.start}"
-        audit = auditor(settings, open_catalog(settings), validation_id=run_id, day=window.start)
-        replace = partial(replace_days, spark, audit=audit, run_id=run_id)
+        catalog = open_catalog(settings)
+        audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
+        replace = partial(replace_days, spark, catalog, audit=audit, run_id=run_id)
         of_outcomes = outcomes.transform(predictions, results, model_name=MODEL.name)
         counts = replace([Replacement(OUTCOMES, of_outcomes, "prediction_date", days)])
         following = summaries(spark, days)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
+from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -28,7 +29,12 @@ class Replacement:
 
 
 def replace_days(
-    spark: SparkSession, replacements: list[Replacement], *, audit: Callable[[Branch], None], run_id: str
+    spark: SparkSession,
+    catalog: Catalog,
+    replacements: list[Replacement],
+    *,
+    audit: Callable[[Branch], None],
+    run_id: str,
 ) -> dict[str, int]:
     """How many rows were written to each table: those of the days that differ, in place of the table's.
 
@@ -37,7 +43,7 @@ def replace_days(
     """
 
     def replace(replacement: Replacement) -> int:
-        count = _replace(spark, replacement, audit, run_id)
+        count = _replace(spark, catalog, replacement, audit, run_id)
         address = replacement.table.address
         say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
@@ -48,7 +54,11 @@ def replace_days(
 
 
 def _replace(
-    spark: SparkSession, replacement: Replacement, audit: Callable[[Branch], None], run_id: str
+    spark: SparkSession,
+    catalog: Catalog,
+    replacement: Replacement,
+    audit: Callable[[Branch], None],
+    run_id: str,
 ) -> int:
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
@@ -68,7 +78,7 @@ def _replace(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
-        write_audit_publish([open_branch(spark, table, run_id)], write, audit)
+        write_audit_publish([open_branch(spark, catalog, table, run_id)], write, audit)
         return sum(wanted[day][0] for day in changed if day in wanted)
     finally:
         rows.unpersist()

@@ -62,7 +62,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     if model is None:
         say(f"{day}: nothing has run yet")
         return 0
-    snapshot = snapshot_id(spark, TEST_RESULTS)
+    snapshot = snapshot_id(catalog, TEST_RESULTS)
     decided_at = day_start(day + timedelta(days=1))
     scored = results.groupBy(F.pmod("test_key", F.lit(BUCKETS)).alias("bucket")).applyInArrow(
         _bucket_scorer(model, runs.toArrow(), decided_at), SPARK_SCHEMA
@@ -88,7 +88,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
 
     prepare_audit()
     audit = auditor(settings, catalog, validation_id=run_id, day=day)
-    write_audit_publish([open_branch(spark, PREDICTIONS, run_id)], write, audit)
+    write_audit_publish([open_branch(spark, catalog, PREDICTIONS, run_id)], write, audit)
     count = ledger.count()
     say(f"{day}: {count:,} predictions by {version}")
     return count

@@ -59,7 +59,7 @@ def _train(settings: Settings, window: Window) -> dict[str, object]:
     day = window.end - timedelta(days=1)
     with spark_session(settings, app_name=f"train {MODEL.name} {day}") as spark:
         results, runs = read_history(spark, day)
-        snapshot = snapshot_id(spark, TEST_RESULTS)
+        snapshot = snapshot_id(open_catalog(settings), TEST_RESULTS)
         features = compute_features(results.toArrow(), runs.toArrow())
     say(f"{features.num_rows:,} decisions")
     split = split_by_time(features, day)

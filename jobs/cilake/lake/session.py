@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
@@ -27,6 +27,12 @@ def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession
     try:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         yield spark
+    except BaseException:
+        # A Connect server goes on with what a client asked for, long after the client has gone. Where the
+        # server itself is what failed, the first error is the one to be told.
+        with suppress(Exception):
+            spark.interruptAll()
+        raise
     finally:
         spark.stop()
 
