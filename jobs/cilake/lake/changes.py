@@ -1,0 +1,77 @@
+"""What a table gained, lost or corrected since a snapshot: the work that a consumer of it has left to do.
+
+A consumer notes in a property of its own table up to which snapshot of an input it has worked, in the commit
+that publishes the work. Nothing is missed when a run is killed, comes late or works for another day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table as IcebergTable
+
+from cilake.contracts.model import Table
+
+_PROPERTY = "cilake.built-from."
+
+
+def mark_built(source: Table, snapshot: int | None) -> dict[str, str]:
+    """Return the property with which a consumer says that it has worked up to a snapshot of ``source``."""
+    return {} if snapshot is None else {f"{_PROPERTY}{source.address}": str(snapshot)}
+
+
+def built_from(catalog: Catalog, consumer: Table, source: Table) -> int | None:
+    """Return the snapshot of ``source`` up to which the consumer has worked; ``None`` before the first time.
+
+    Also ``None`` for a snapshot that is no longer there: then everything is to be worked on.
+    """
+    noted = catalog.load_table(consumer.address).properties.get(f"{_PROPERTY}{source.address}")
+    if noted is None or catalog.load_table(source.address).snapshot_by_id(int(noted)) is None:
+        return None
+    return int(noted)
+
+
+def changed_dates(
+    catalog: Catalog, table: Table, column: str, *, identity: Sequence[str], since: int | None, until: int
+) -> list[date]:
+    """Return the dates in ``column`` of rows that differ between two snapshots, sorted.
+
+    A corrected row counts with the date that it had and with the one that it has. Rows are told apart by the
+    columns of ``identity``, so files that were only merged say nothing. ``since=None`` stands for the empty
+    table.
+    """
+    present = catalog.load_table(table.address)
+    before = _files(present, since) if since is not None else set()
+    after = _files(present, until)
+    columns = [column, *(name for name in identity if name != column)]
+    gone, come = _count(present, before - after, columns), _count(present, after - before, columns)
+    joined = gone.join(come, columns, join_type="full outer", left_suffix="_gone", right_suffix="_come")
+    differs = pc.not_equal(
+        pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0)
+    )
+    return sorted(set(joined.filter(differs)[column].to_pylist()))
+
+
+def _files(present: IcebergTable, snapshot: int) -> set[str]:
+    return {task.file.file_path for task in present.scan(snapshot_id=snapshot).plan_files()}
+
+
+def _count(present: IcebergTable, files: set[str], columns: list[str]) -> pa.Table:
+    """Count the equal rows of the files, by all columns."""
+    rows = _read(present, sorted(files), columns)
+    counted = rows.group_by(columns).aggregate([([], "count_all")])
+    return counted.rename_columns([*columns, "rows"])
+
+
+def _read(present: IcebergTable, files: list[str], columns: list[str]) -> pa.Table:
+    schema = pa.schema([present.schema().as_arrow().field(name) for name in columns])
+    parts = []
+    for path in files:
+        with present.io.new_input(path).open() as file:
+            parts.append(pq.read_table(file, columns=columns).select(columns).cast(schema))
+    return pa.concat_tables(parts) if parts else schema.empty_table()

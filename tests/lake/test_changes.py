@@ -1,0 +1,81 @@
+"""The dates that differ between two snapshots, whatever else happened to the files."""
+
+from datetime import date
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from tests.builders import make_row
+
+from cilake.contracts.core.ci_runs import TABLE
+from cilake.contracts.kpi.daily_job_health import TABLE as CONSUMER
+from cilake.lake.catalog import arrow_schema, create_tables
+from cilake.lake.changes import built_from, changed_dates, mark_built
+
+IDENTITY = ("run_key", "content_hash")
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lake")
+    found = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    create_tables(found)
+    return found
+
+
+@pytest.fixture
+def table(catalog):
+    table = catalog.load_table(TABLE.address)
+    table.delete()
+    return table
+
+
+def rows(*runs):
+    import pyarrow as pa
+
+    made = [
+        make_row(TABLE, run_key=key, run_date=day, started_at=f"{day}T12:00:00Z", content_hash=content)
+        for key, day, content in runs
+    ]
+    return pa.Table.from_pylist(made, schema=arrow_schema(TABLE))
+
+
+def since(catalog, table, snapshot):
+    until = catalog.load_table(TABLE.address).current_snapshot().snapshot_id
+    found = changed_dates(catalog, TABLE, "run_date", identity=IDENTITY, since=snapshot, until=until)
+    return [day.isoformat() for day in found]
+
+
+def head(table):
+    return table.refresh().current_snapshot().snapshot_id
+
+
+def test_new_rows_count_and_merged_files_do_not(catalog, table):
+    table.append(rows((1, "2026-03-01", "a")))
+    table.append(rows((2, "2026-03-01", "a"), (3, "2026-03-02", "a")))
+    first = head(table)
+    assert since(catalog, table, None) == ["2026-03-01", "2026-03-02"]
+    table.overwrite(table.scan().to_arrow())
+    assert since(catalog, table, first) == []
+    table.append(rows((4, "2026-04-01", "a")))
+    assert since(catalog, table, first) == ["2026-04-01"]
+    assert since(catalog, table, head(table)) == []
+
+
+def test_a_run_that_moved_counts_with_both_dates_and_a_removed_one_with_its_own(catalog, table):
+    table.append(rows((1, "2026-02-28", "a"), (2, "2026-03-05", "a"), (3, "2026-03-06", "a")))
+    first = head(table)
+    table.overwrite(rows((1, "2026-03-01", "b"), (2, "2026-03-05", "a")))
+    assert since(catalog, table, first) == ["2026-02-28", "2026-03-01", "2026-03-06"]
+
+
+def test_a_consumer_that_never_worked_or_whose_snapshot_is_gone_begins_anew(catalog, table):
+    table.append(rows((1, "2026-03-01", "a")))
+    assert built_from(catalog, CONSUMER, TABLE) is None
+    for snapshot, found in ((head(table), head(table)), (1, None)):
+        with catalog.load_table(CONSUMER.address).transaction() as transaction:
+            transaction.set_properties(mark_built(TABLE, snapshot))
+        assert built_from(catalog, CONSUMER, TABLE) == found
+    assert mark_built(TABLE, None) == {}
+    assert date(2026, 3, 1) in changed_dates(
+        catalog, TABLE, "run_date", identity=IDENTITY, since=None, until=head(table)
+    )
