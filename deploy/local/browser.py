@@ -194,9 +194,13 @@ class Dashboard:
         """Set the filter *Days* to the days from ``first`` to before ``end``, and wait for its charts."""
         self._control("Days").get_by_text("No filter").click()
         editor = self.page.locator(".ant-popover:visible, .ant-modal:visible", has_text="Edit time range")
-        editor.locator(".ant-select").first.click()
-        self.page.locator(".ant-select-item-option", has_text="Advanced").click()
         texts = editor.locator("input:not([role=combobox])")
+        for _ in range(20):  # a choice made while the editor still opens is lost
+            editor.locator(".ant-select").first.click()
+            self.page.locator(".ant-select-item-option", has_text="Advanced").click()
+            self.page.wait_for_timeout(250)
+            if texts.count() == 2:
+                break
         texts.nth(0).fill(first.isoformat())
         texts.nth(1).fill(end.isoformat())
         editor.get_by_role("button", name="Apply").click()

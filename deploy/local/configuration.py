@@ -188,7 +188,12 @@ def work_environment(layout: Layout, settings: Mapping[str, str]) -> dict[str, s
     """The environment in which the work and every service runs."""
     jobs_bin = str(layout.envs / "jobs" / "bin")
     dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "SPARK_HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    # What a shell sets for another Airflow would win over the files of this one.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("AIRFLOW", "_AIRFLOW"))
+    }
     # Memory arenas of glibc grow with the number of threads; two keep the JVMs and Airflow small.
     environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     environment |= {"TZ": "UTC", "AWS_REGION": settings["CILAKE_S3_REGION"], "CILAKE_STACK": layout.marker}

@@ -40,3 +40,14 @@ def test_it_follows_the_settings_and_is_left_alone_otherwise(layout, monkeypatch
     monkeypatch.setenv("CILAKE_PORT_TRINO", "20123")
     configuration.prepare(layout)
     assert ":20123" in configuration.parse(layout.reader_file.read_text())["CILAKE_TRINO_URL"]
+
+
+def test_what_the_shell_sets_for_another_airflow_does_not_reach_ours(layout, monkeypatch):
+    """With another level of logging the log of a task lacked what the work had said."""
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
+    monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    settings = configuration.prepare(layout)
+    environment = configuration.work_environment(layout, settings)
+    assert not [name for name in environment if "AIRFLOW_" in name and not name.startswith("CILAKE_")]
+    assert "PYTHONPATH" not in environment

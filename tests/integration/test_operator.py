@@ -68,6 +68,14 @@ class Operator(Airflow):
         content = self.call("GET", f"{path}/{task['try_number']}?full_content=true")["content"]
         return [entry for entry in content if not entry["event"].startswith("::")]
 
+    def log_with(self, part, dag_id, run_id, task, seconds=60):
+        """The log of the last try once it has the part: the state is known before all of the log is."""
+        deadline = time.monotonic() + seconds
+        while part not in (log := self.log_tail(dag_id, run_id, task, lines=200)):
+            assert time.monotonic() < deadline, f"the log of {task} lacks {part!r}:\n{log}"
+            time.sleep(0.3)
+        return log
+
     def page(self, path, **headers):
         """Status, headers and text of a path that is sent as it is written."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
@@ -230,15 +238,11 @@ def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broke
     task = operator.task("report_ci_health", run_id, "up_for_retry", "failed")
     assert task["state"] == "failed", "the same rows fail the same check"
     (broken / "2026-03-03").unlink()
-
-    def told():
-        log = operator.log_tail("report_ci_health", run_id, task, lines=200)
-        return log if "[critical] has_runs" in log else None
-
-    log = until(told)  # the state of a task is known before all of its log is
+    log = operator.log_with("was not published", "report_ci_health", run_id, task)
+    assert "[critical] has_runs" in log, log
     for part in ('"run_count", "min_value": 1', '"unexpected_count": 1', BROKEN.reason, '"job_key": 11'):
         assert part in log
-    assert BROKEN.advice in log and "was not published" in log
+    assert BROKEN.advice in log
     body = {"dag_run_id": run_id, "task_ids": ["build_kpi"], "only_failed": False}
     seen = operator.call("POST", "/dags/report_ci_health/clearTaskInstances", {**body, "dry_run": True})
     assert seen["total_entries"] == 1
