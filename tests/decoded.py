@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,20 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
         if runs.num_rows
         else spark.createDataFrame([], SPARK_SCHEMA)
     )
+
+
+def observe(spark: Any, *tables: dict[str, Any]) -> Any:
+    """Return observations of the tables' runs: one tab, served an hour after each other."""
+    from pyspark.sql import functions as F
+
+    from cilake.transforms.core.ci_run_observations import transform
+
+    frames = [decode(spark, table, served_hour=hour) for hour, table in enumerate(tables)]
+    decoded = reduce(lambda one, other: one.unionByName(other), frames)
+    named = decoded.withColumnRenamed("known_at", "seen_at").withColumns(
+        {"source": F.lit("testgrid"), "decoder_version": F.lit(1), "natural_id": F.lit("board/tab")}
+    )
+    return transform(named)
 
 
 def rows_of(frame: Any) -> list[tuple[Any, ...]]:

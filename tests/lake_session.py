@@ -58,7 +58,9 @@ class LocalLake:
 
 
 @contextmanager
-def local_lake(spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[LocalLake]:
+def local_lake(
+    spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> Iterator[LocalLake]:
     """A lake in the folder; while it is open, the jobs' functions work on it."""
     folder.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
@@ -72,6 +74,8 @@ def local_lake(spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **sett
     def opened(settings: Settings, *, app_name: str) -> Iterator[Any]:
         yield session
 
+    # Great Expectations takes whatever session there is.
+    monkeypatch.setattr(type(spark), "_instantiatedSession", session)
     for name in [name for name in sys.modules if name.startswith("cilake.apps.")]:
         module = sys.modules[name]
         if hasattr(module, "spark_session"):

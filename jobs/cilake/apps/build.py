@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 
+from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.audit import auditor, prepare_audit
+from cilake.apps.audit import AuditError, auditor, prepare_audit
 from cilake.apps.progress import say
-from cilake.apps.replace import Replacement, days_condition, replace_days
+from cilake.apps.replace import Replacement, days_condition, replace_days, weeks_condition
+from cilake.apps.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
@@ -19,152 +23,255 @@ from cilake.contracts.kpi.failing_pairs import TABLE as FAILING_PAIRS
 from cilake.contracts.kpi.weekly_test_health import TABLE as WEEKLY_TEST_HEALTH
 from cilake.contracts.model import Table
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
-from cilake.lake.catalog import open_catalog
-from cilake.lake.publish import Branch, open_branch, write_audit_publish
+from cilake.lake.catalog import open_catalog, set_properties
+from cilake.lake.changes import built_from, changed_dates, mark_built
+from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
-from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
+from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.transforms.kpi import daily_job_health, failing_pairs, weekly_test_health
 from cilake.windows import Window, mondays
 
 PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
+CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
+"""The tables of the build in the order in which they are published; the last says which runs are complete."""
+BUILD = "cilake.build"
+"""The property of a table that names the build that published it last."""
+KEY = list(ci_run_observations.KEY)
+SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 
 
 def build_core(settings: Settings, window: Window) -> dict[str, int]:
-    """The rows written to each core table from the payloads landed in the window.
+    """Build the core tables from the payloads landed since the last build; return the number of rows written.
 
-    ``core.ci_runs`` is published last and says which runs are complete: a build killed before that is
-    simply done again, and results it may have published are replaced.
+    The window only names the day that the run is for: a payload whose own day failed is built by the next.
+    ``core.ci_runs`` is published last and notes how far the payloads are built. A build that is killed before
+    is done again, and what it may have published is replaced.
+
+    Raises:
+        AuditError: when a critical expectation fails or the tables would not belong together.
+
     """
+    catalog = open_catalog(settings)
+    payloads = find_unbuilt(catalog, PAYLOADS, CI_RUNS)
+    nothing = dict.fromkeys((table.address for table in CORE), 0)
+    if payloads is None:
+        say("no payload is new")
+        return nothing
     with spark_session(settings, app_name=f"build core {window.start}") as spark:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
-        published = _detach(
-            spark, spark.table(CI_RUNS.identifier).select("run_key", "content_hash", "known_at")
-        )
-        marked = ci_runs.mark_changed(_decode(spark, window), published).persist()
-        newest = ci_runs.select_newest(marked)
-        runs = conform(ci_runs.transform(newest), CI_RUNS).persist()
+        say("decoding payloads")
+        decoded = _decode(payloads.read(spark)).persist()
         try:
-            say("decoding payloads")
-            return _publish_core(spark, settings, window, marked, newest, runs)
+            return nothing | _CoreBuild(spark, settings, catalog, window, payloads, decoded).publish()
         finally:
-            runs.unpersist()
-            marked.unpersist()
+            decoded.unpersist()
 
 
-def _detach(spark: SparkSession, rows: DataFrame) -> DataFrame:
-    """The rows as data of the session's own: writing a table drops every cached plan that reads it."""
-    return spark.createDataFrame(rows.toArrow(), rows.schema)
-
-
-def _decode(spark: SparkSession, window: Window) -> DataFrame:
-    payloads = spark.table(PAYLOADS.identifier).where(
-        (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
-    )
-    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
-    return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
+def _decode(payloads: DataFrame) -> DataFrame:
+    runs = payloads.select("payload", "served_at", "partition_date", "natural_id").mapInArrow(
         payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
         SPARK_SCHEMA,
     )
-
-
-def _publish_core(
-    spark: SparkSession,
-    settings: Settings,
-    window: Window,
-    marked: DataFrame,
-    newest: DataFrame,
-    runs: DataFrame,
-) -> dict[str, int]:
-    run_count, result_count, first, last = runs.agg(
-        F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0)), F.min("run_date"), F.max("run_date")
-    ).collect()[0]
-    say(f"{run_count:,} new or corrected runs with {result_count:,} results")
-    runs.createOrReplaceTempView("changed_runs")
-    of_changed_runs = (
-        f"run_date BETWEEN DATE '{first}' AND DATE '{last}' AND run_key IN (SELECT run_key FROM changed_runs)"  # noqa: S608 - dates and names are ours
+    return runs.withColumnsRenamed({"known_at": "seen_at", "origin": "natural_id"}).withColumns(
+        {"source": F.lit("testgrid"), "decoder_version": F.lit(1)}
     )
-    new_rows = {
-        TESTS: tests.transform(marked, spark.table(TESTS.identifier)),
-        CI_JOBS: ci_jobs.transform(marked, spark.table(CI_JOBS.identifier)),
-        TEST_RESULTS: test_results.transform(
-            newest, partition_count=max(1, -(-run_count // RUNS_PER_PARTITION))
-        ),
-        CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
-    }
-    touched = [table for table in (TESTS, CI_JOBS) if new_rows[table].head(1)]
-    touched += [TEST_RESULTS, CI_RUNS] if run_count else []
-    if touched:
-        prepare_audit()
-    before = {table: _count(spark, table) for table in touched}
-    # Published runs are replaced; so is what a build killed between its publications left without runs.
-    replaces = bool(run_count) and (_has_leftovers(spark) or _any_published(spark, of_changed_runs))
-
-    def write(branch: Branch) -> None:
-        if branch.table in (TEST_RESULTS, CI_RUNS) and replaces:
-            branch.delete(of_changed_runs)
-        branch.append(conform(new_rows[branch.table], branch.table))
-        say(f"wrote {branch.table.address} to {branch.name}")
-
-    run_id = f"core_{window.start}"
-    catalog = open_catalog(settings)
-    audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
-    write_audit_publish([open_branch(spark, catalog, table, run_id) for table in touched], write, audit)
-    added = {table.address: _count(spark, table) - before[table] for table in touched}
-    written = {table.address: added.get(table.address, 0) for table in new_rows}
-    return written | {TEST_RESULTS.address: int(result_count), CI_RUNS.address: int(run_count)}
 
 
-def _has_leftovers(spark: SparkSession) -> bool:
-    total = F.coalesce(F.sum("result_count"), F.lit(0))
-    expected = spark.table(CI_RUNS.identifier).agg(total).collect()[0][0]
-    return int(expected) != _count(spark, TEST_RESULTS)
+class _CoreBuild:
+    """One build: what changes in the core tables, computed once, and its publication."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        catalog: Catalog,
+        window: Window,
+        payloads: Unbuilt,
+        decoded: DataFrame,
+    ) -> None:
+        self.spark, self.settings, self.catalog, self.window = spark, settings, catalog, window
+        self.payloads, self.decoded = payloads, decoded
+        self.run_id = f"core_{window.start}"
+        self.observed = ci_run_observations.transform(decoded)
+        # Checkpoints, as writing a table drops every cached plan that reads it.
+        self.beginnings = self._find_beginnings().localCheckpoint()
+        self.changed = self._find_changed().localCheckpoint()
+        self.run_count, self.result_count = self.changed.agg(
+            F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
+        ).collect()[0]
+        say(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
+
+    def publish(self) -> dict[str, int]:
+        """Write, audit and publish the tables that change; return the number of rows written to each."""
+        rows = self._rows()
+        counts = {table: rows[table].count() for table in (TESTS, CI_JOBS)}
+        counts |= {
+            OBSERVATIONS: self.beginnings.count(),
+            TEST_RESULTS: self.result_count,
+            CI_RUNS: self.run_count,
+        }
+        touched = [table for table in CORE if counts[table] or (table is TEST_RESULTS and self.run_count)]
+        if touched:
+            prepare_audit()
+        branches = [open_branch(self.spark, self.catalog, table, self.run_id) for table in touched]
+        if self.run_count:
+            self.changed.createOrReplaceTempView("changed_runs")
+        replaced = self._replaced_runs() if self.run_count else ""
+
+        def write(branch: Branch) -> None:
+            if branch.table in (TEST_RESULTS, CI_RUNS) and replaced:
+                branch.delete(replaced)
+            branch.append(conform(rows[branch.table], branch.table))
+            say(f"wrote {branch.table.address} to {branch.name}")
+
+        audit = auditor(self.settings, self.catalog, validation_id=self.run_id, day=self.window.start)
+        build = {BUILD: branches[-1].name} if branches else {}
+        write_audit_publish(
+            branches,
+            write,
+            audit,
+            reconcile=_reconcile,
+            properties={TEST_RESULTS.address: build, CI_RUNS.address: build | self.payloads.mark},
+        )
+        if CI_RUNS not in touched:
+            set_properties(self.catalog, CI_RUNS, self.payloads.mark)
+        return {table.address: int(count) for table, count in counts.items()}
+
+    def _find_beginnings(self) -> DataFrame:
+        seen = self.observed.select(*KEY)
+        runs = F.broadcast(seen.select("run_key").distinct())
+        published = self.spark.table(OBSERVATIONS.identifier).select(*KEY)
+        return ci_run_observations.select_beginnings(seen, published.join(runs, "run_key", "left_semi"))
+
+    def _find_changed(self) -> DataFrame:
+        affected = F.broadcast(self.beginnings.select("run_key").distinct())
+        published = self.spark.table(OBSERVATIONS.identifier).select(*SLIM)
+        new = self.observed.select(*SLIM).join(F.broadcast(self.beginnings), KEY, "left_semi")
+        every = published.join(affected, "run_key", "left_semi").unionByName(new)
+        standing = ci_run_observations.select_standing(every)
+        runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
+        return ci_runs.select_changed(standing, runs)
+
+    def _rows(self) -> dict[Table, DataFrame]:
+        new = self.observed.join(F.broadcast(self.beginnings), KEY, "left_semi")
+        observations = self._observations_of_changed(new)
+        runs = ci_runs.transform(F.broadcast(self.changed), observations)
+        return {
+            TESTS: tests.transform(self.decoded, self.spark.table(TESTS.identifier)),
+            CI_JOBS: ci_jobs.transform(self.decoded, self.spark.table(CI_JOBS.identifier)),
+            OBSERVATIONS: self._arrange(new),
+            TEST_RESULTS: test_results.transform(F.broadcast(self.changed), self._arrange(observations)),
+            CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
+        }
+
+    def _observations_of_changed(self, new: DataFrame) -> DataFrame:
+        """Return observations with those of the changed runs among them: new and, if needed, published."""
+        older = self.changed.join(F.broadcast(self.beginnings), KEY, "left_anti")
+        days = [row[0] for row in older.select("run_date").distinct().collect()]
+        if not days:
+            return new
+        published = self.spark.table(OBSERVATIONS.identifier).where(days_condition("run_date", days))
+        return new.unionByName(published.join(F.broadcast(older.select(*KEY)), KEY, "left_semi"))
+
+    def _arrange(self, observations: DataFrame) -> DataFrame:
+        """Return the rows sorted in ranges of month and job: runs are shuffled, not their many results."""
+        month = F.date_trunc("month", "started_at")
+        count = max(1, -(-self.run_count // RUNS_PER_PARTITION))
+        return observations.repartitionByRange(count, month, "job_key").sortWithinPartitions(
+            month, "job_key", "started_at"
+        )
+
+    def _replaced_runs(self) -> str:
+        """Return the condition of the published rows that go, empty when there are none."""
+        of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
+        if _last_build(self.catalog, TEST_RESULTS) != _last_build(self.catalog, CI_RUNS):
+            return of_changed  # left by a build that was killed between the two, on whatever days
+        days = self.changed.where("old_run_date IS NOT NULL").select("old_run_date").distinct().collect()
+        return f"{days_condition('run_date', [row[0] for row in days])} AND {of_changed}" if days else ""
 
 
-def _any_published(spark: SparkSession, of_changed_runs: str) -> bool:
-    return bool(spark.table(CI_RUNS.identifier).where(of_changed_runs).head(1))
+def _last_build(catalog: Catalog, table: Table) -> str | None:
+    return catalog.load_table(table.address).properties.get(BUILD)
 
 
-def _count(spark: SparkSession, table: Table) -> int:
-    return spark.table(table.identifier).count()
+def _reconcile(branches: Mapping[str, Branch]) -> None:
+    """Check that runs and results belong together before either is published.
+
+    Raises:
+        AuditError: when a run would be there twice, or its results twice, in part or not at all.
+
+    """
+    if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
+        return
+    runs = branches[CI_RUNS.address].rows()
+    row_count, run_count, expected = runs.agg(
+        F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
+    ).collect()[0]
+    found = branches[TEST_RESULTS.address].row_count
+    if row_count != run_count:
+        raise AuditError(
+            f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"
+        )
+    if expected != found:
+        raise AuditError(
+            f"core.test_results would hold {found:,} rows, core.ci_runs counts {expected:,} results: "
+            "nothing was published"
+        )
+
+
+KPI = (DAILY_JOB_HEALTH, WEEKLY_TEST_HEALTH, FAILING_PAIRS)
+RUN_IDENTITY = ("run_key", "content_hash", "decoder_version")
 
 
 def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
-    """The rows written to each ``kpi`` table for the days and weeks that the window's landings touch."""
+    """Build the ``kpi`` tables of the days and weeks whose runs changed since the last build.
+
+    A run whose start was corrected counts with the day that it left, too. The window only names the day that
+    the run is for. Returns the number of rows written to each table.
+    """
+    catalog = open_catalog(settings)
+    head = snapshot_id(catalog, CI_RUNS)
+    noted = {built_from(catalog, table, CI_RUNS) for table in KPI}
+    since = noted.pop() if len(noted) == 1 else None
+    nothing = dict.fromkeys((table.address for table in KPI), 0)
+    if head is None or head == since:
+        say("no run is new or corrected")
+        return nothing
+    days = changed_dates(catalog, CI_RUNS, "run_date", identity=RUN_IDENTITY, since=since, until=head)
+    say(f"{len(days)} days have new or corrected runs")
+    mark = mark_built(CI_RUNS, head)
+    if not days:
+        for table in KPI:
+            set_properties(catalog, table, mark)
+        return nothing
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
-        runs = spark.table(CI_RUNS.identifier)
-        landed = (F.col("landed_date") >= F.lit(window.start)) & (F.col("landed_date") < F.lit(window.end))
-        days = [row[0] for row in runs.where(landed).select("run_date").distinct().collect()]
-        say(f"{len(days)} days have new or corrected runs")
-        if not days:
-            return {DAILY_JOB_HEALTH.address: 0, WEEKLY_TEST_HEALTH.address: 0, FAILING_PAIRS.address: 0}
         run_id = f"kpi_{window.start}"
-        catalog = open_catalog(settings)
         audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
-        all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
-        results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
-        scope = days_condition("run_date", days)
-        daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
-        weeks = weekly_test_health.affected_weeks(days)
-        reach = F.col("run_date").between(
-            weeks[0] - timedelta(days=weekly_test_health.LOOKBACK_DAYS), weeks[-1] + timedelta(days=6)
-        )
-        weekly = weekly_test_health.transform(
-            results.where(reach),
-            runs.where(reach),
-            jobs,
-            all_tests,
-            weeks=weeks,
-        )
-        own_weeks = mondays(days)
-        of_weeks = F.col("run_date").between(own_weeks[0], own_weeks[-1] + timedelta(days=6))
-        pairs = failing_pairs.transform(results.where(of_weeks), runs.where(of_weeks), all_tests)
-        answers = [
-            Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
-            Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
-            Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks),
-        ]
-        return replace_days(spark, catalog, answers, audit=audit, run_id=run_id)
+        answers = _answers(spark, days)
+        return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id, properties=mark)
+
+
+def _answers(spark: SparkSession, days: list[date]) -> list[Replacement]:
+    runs = spark.table(CI_RUNS.identifier)
+    all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
+    results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
+    scope = days_condition("run_date", days)
+    daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
+    weeks = weekly_test_health.affected_weeks(days)
+    lookback = timedelta(days=weekly_test_health.LOOKBACK_DAYS)
+    reach = weeks_condition("run_date", weeks, lookback=lookback)
+    weekly = weekly_test_health.transform(
+        results.where(reach), runs.where(reach), jobs, all_tests, weeks=weeks
+    )
+    own_weeks = mondays(days)
+    of_weeks = weeks_condition("run_date", own_weeks)
+    pairs = failing_pairs.transform(results.where(of_weeks), runs.where(of_weeks), all_tests)
+    return [
+        Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
+        Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
+        Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks),
+    ]

@@ -64,7 +64,8 @@ def maintain_table(
     for name, ref in branches.items():
         written = present.snapshot_by_id(ref.snapshot_id)
         # A branch nobody wrote to yet is as old as the table's last change: its name says when it began.
-        since = max(filter(None, (opened_at(name), written and _instant(written.timestamp_ms))), default=now)
+        known = [opened_at(name), _instant(written.timestamp_ms) if written else None]
+        since = max((instant for instant in known if instant), default=now)
         if since >= now - ABANDONED_AFTER or (written == head and not opened_at(name)):
             return done
         spark.sql(f"ALTER TABLE {identifier} DROP BRANCH IF EXISTS {name}")

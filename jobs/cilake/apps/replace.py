@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from cilake.apps.audit import prepare_audit
 from cilake.apps.progress import say
 from cilake.contracts.model import Table
+from cilake.lake.catalog import set_properties
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
 from cilake.lake.schema import conform
 
@@ -35,15 +36,18 @@ def replace_days(
     *,
     audit: Callable[[Branch], None],
     run_id: str,
+    properties: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
-    """How many rows were written to each table: those of the days that differ, in place of the table's.
+    """Put the rows of the days that differ in place of the tables' own; return how many, by address.
+
+    ``properties`` are set on every table: in the commit that publishes it, or alone when nothing differs.
 
     The tables must not depend on each other: they are compared and written beside each other, as each is
     small and mostly waits.
     """
 
     def replace(replacement: Replacement) -> int:
-        count = _replace(spark, catalog, replacement, audit, run_id)
+        count = _replace(spark, catalog, replacement, audit, run_id, properties or {})
         address = replacement.table.address
         say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
@@ -59,6 +63,7 @@ def _replace(
     replacement: Replacement,
     audit: Callable[[Branch], None],
     run_id: str,
+    properties: Mapping[str, str],
 ) -> int:
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
@@ -67,6 +72,8 @@ def _replace(
         wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
         changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
         if not changed:
+            if properties:
+                set_properties(catalog, table, properties)
             return 0
         prepare_audit()
         scope = days_condition(column, changed)
@@ -78,7 +85,8 @@ def _replace(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
-        write_audit_publish([open_branch(spark, catalog, table, run_id)], write, audit)
+        branches = [open_branch(spark, catalog, table, run_id)]
+        write_audit_publish(branches, write, audit, properties={table.address: properties})
         return sum(wanted[day][0] for day in changed if day in wanted)
     finally:
         rows.unpersist()
@@ -96,3 +104,18 @@ def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tupl
 def days_condition(column: str, days: list[date]) -> str:
     """The SQL condition that ``column`` is one of ``days``."""
     return f"{column} IN ({', '.join(f'DATE {day.isoformat()!r}' for day in sorted(days))})"
+
+
+def weeks_condition(column: str, weeks: list[date], *, lookback: timedelta = timedelta()) -> str:
+    """Return the SQL condition that ``column`` is in one of the weeks, or at most ``lookback`` before one.
+
+    Weeks that follow each other make one span, so that one run corrected after a year asks for two.
+    """
+    spans: list[tuple[date, date]] = []
+    for monday in sorted(weeks):
+        first, last = monday - lookback, monday + timedelta(days=6)
+        if spans and first <= spans[-1][1] + timedelta(days=1):
+            spans[-1] = spans[-1][0], last
+        else:
+            spans.append((first, last))
+    return " OR ".join(f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)

@@ -43,6 +43,18 @@ KNOWN_AT = Column(
     "When the source first served this content of the run, by the source's own clock, UTC.",
     example="2021-06-22T00:00:00Z",
 )
+NATURAL_ID = Column(
+    "natural_id",
+    "string",
+    "What the payload that showed it describes, in the source: a tab of a dashboard.",
+    example="redhat-blocking/e2e-aws",
+)
+DECODER_VERSION = Column(
+    "decoder_version",
+    "int",
+    "Version of the decoder that read the payload; a new one reads the same payload differently.",
+    example=1,
+)
 LANDED_DATE = Column(
     "landed_date", "date", "Day of the landing (partition key of the ingest run) that brought this row.",
     example="2021-06-21",

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Type = Literal["bigint", "int", "double", "string", "boolean", "timestamp", "date", "binary", "array<bigint>"]
+Type = Literal[
+    "bigint",
+    "int",
+    "double",
+    "string",
+    "boolean",
+    "timestamp",
+    "date",
+    "binary",
+    "array<bigint>",
+    "array<string>",
+]
 WriteMode = Literal["append", "replace_partition", "merge", "ledger"]
 Sensitivity = Literal["public", "internal"]
 
@@ -49,7 +60,7 @@ class Column:
     nullable: bool = False
     unit: str | None = None
     allowed: tuple[str, ...] = ()
-    example: object = None
+    example: object = field(default=None, hash=False)
     sensitivity: Sensitivity = "public"
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import pyarrow as pa
@@ -53,6 +54,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "date": pa.date32(),
     "binary": pa.binary(),
     "array<bigint>": pa.list_(pa.field("element", pa.int64(), nullable=False)),
+    "array<string>": pa.list_(pa.field("element", pa.string())),
 }
 _TRANSFORMS: dict[str, Transform] = {"months": MonthTransform(), "days": DayTransform()}  # type: ignore[type-arg]
 
@@ -142,6 +144,12 @@ def _add_columns(catalog: Catalog, table: Table) -> None:
                 update.move_first(column.name)
 
 
+def set_properties(catalog: Catalog, table: Table, properties: Mapping[str, str]) -> None:
+    """Set properties of a table; its rows stay as they are."""
+    with catalog.load_table(table.address).transaction() as transaction:
+        transaction.set_properties(dict(properties))
+
+
 def newest_date(catalog: Catalog, table: Table) -> date | None:
     """Return the newest day in the table, from the bounds of its files; ``None`` without days or rows.
 
@@ -175,6 +183,8 @@ def iceberg_schema(table: Table) -> Schema:
 def _iceberg_type(column: Column, element_id: int = 0) -> IcebergType:
     if column.type == "array<bigint>":
         return ListType(element_id, LongType(), element_required=True)
+    if column.type == "array<string>":
+        return ListType(element_id, StringType(), element_required=False)
     return _TYPES[column.type]
 
 

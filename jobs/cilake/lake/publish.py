@@ -57,11 +57,20 @@ class Branch:
 
     def appended(self) -> DataFrame:
         """Return the rows that were appended to the branch before it was sealed."""
+        if self._sealed() == self.base:  # nothing was written: Iceberg has no range for that
+            return self.rows().limit(0)
         return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
 
     def rows(self) -> DataFrame:
         """Return all rows of the table as they will be once the sealed branch is published."""
-        return self.spark.read.option("snapshot-id", str(self._sealed())).table(self.table.identifier)
+        return self.spark.read.option("versionAsOf", str(self._sealed())).table(self.table.identifier)
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows of the table as it will be once the sealed branch is published."""
+        snapshot = self.catalog.load_table(self.table.address).snapshot_by_id(self._sealed())
+        assert snapshot is not None and snapshot.summary is not None
+        return int(snapshot.summary["total-records"] or 0)
 
     def publish(self, properties: Mapping[str, str] | None = None) -> None:
         """Make ``main`` the sealed snapshot, set properties of the table and drop the branch, in one commit.
@@ -130,11 +139,13 @@ def write_audit_publish(
     write: Callable[[Branch], None],
     audit: Callable[[Branch], None],
     *,
+    reconcile: Callable[[Mapping[str, Branch]], None] | None = None,
     properties: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
-    """Write, seal and audit every branch, then publish them in the order given.
+    """Write, seal and audit every branch, reconcile them, then publish them in the order given.
 
-    ``audit`` raises to stop everything before anything is published; the branches are dropped either way.
+    ``audit`` of a branch and ``reconcile`` of all, by address, raise to stop everything before anything is
+    published; the branches are dropped either way.
     ``properties`` of a table, by address, are set in the commit that publishes it.
     """
     sealed: list[Branch] = []
@@ -146,6 +157,8 @@ def write_audit_publish(
         for branch in sealed:
             audit(branch)
             pass_point("audit", branch.table.address)
+        if reconcile:
+            reconcile({branch.table.address: branch for branch in sealed})
         for branch in sealed:
             branch.publish((properties or {}).get(branch.table.address))
             pass_point("publish", branch.table.address)

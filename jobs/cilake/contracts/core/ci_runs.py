@@ -1,6 +1,7 @@
 """CI runs, conformed over whatever system or collector they came from."""
 
 from cilake.contracts.columns import (
+    DECODER_VERSION,
     JOB_KEY,
     KNOWN_AT,
     LANDED_DATE,
@@ -11,11 +12,67 @@ from cilake.contracts.columns import (
 )
 from cilake.contracts.model import Column, Table
 
+FACTS = (
+    Column(
+        "result",
+        "string",
+        "Verdict of the whole run (the Overall row); null when the source gives none.",
+        nullable=True,
+        allowed=tuple(TEST_STATUSES.values()),
+        example="passed",
+    ),
+    Column(
+        "result_count",
+        "bigint",
+        "Rows of the run in core.test_results: its tests and the verdict rows.",
+        unit="results",
+        example=2,
+    ),
+    Column(
+        "test_count",
+        "bigint",
+        "Tests with a result in the run, all statuses; verdict rows are no tests.",
+        unit="results",
+        example=1,
+    ),
+    Column(
+        "passed_count",
+        "bigint",
+        "Tests that passed, with or without errors or skips.",
+        unit="results",
+        example=1,
+    ),
+    Column("failed_count", "bigint", "Tests that failed, timed out or broke.", unit="results", example=0),
+    Column(
+        "flaky_count",
+        "bigint",
+        "Tests that both passed and failed in the run.",
+        unit="results",
+        example=0,
+    ),
+    Column("running_count", "bigint", "Tests whose result is not final yet.", unit="results", example=0),
+    Column(
+        "run_url",
+        "string",
+        "Page of the run in its CI system.",
+        nullable=True,
+        example="https://ci.example/run/1",
+    ),
+    Column(
+        "content_hash",
+        "string",
+        "Hash of the run's results; a change means the source corrected them.",
+        example="0" * 32,
+    ),
+)
+"""What a source says about a run beside its identity and start."""
+
 TABLE = Table(
     address="core.ci_runs",
     title="CI runs",
     grain="One row per run (build) of a job.",
-    description="A run seen in several dashboards or pulls is one row; the newest content served wins.",
+    description="A run seen in several dashboards or pulls is one row: of its observations the one whose content "
+    "began last, unless it has fewer results than a final one before.",
     columns=(
         RUN_KEY,
         JOB_KEY,
@@ -27,57 +84,8 @@ TABLE = Table(
         ),
         STARTED_AT,
         RUN_DATE,
-        Column(
-            "result",
-            "string",
-            "Verdict of the whole run (the Overall row); null when the source gives none.",
-            nullable=True,
-            allowed=tuple(TEST_STATUSES.values()),
-            example="passed",
-        ),
-        Column(
-            "result_count",
-            "bigint",
-            "Rows of the run in core.test_results: its tests and the verdict rows.",
-            unit="results",
-            example=2,
-        ),
-        Column(
-            "test_count",
-            "bigint",
-            "Tests with a result in the run, all statuses; verdict rows are no tests.",
-            unit="results",
-            example=1,
-        ),
-        Column(
-            "passed_count",
-            "bigint",
-            "Tests that passed, with or without errors or skips.",
-            unit="results",
-            example=1,
-        ),
-        Column("failed_count", "bigint", "Tests that failed, timed out or broke.", unit="results", example=0),
-        Column(
-            "flaky_count",
-            "bigint",
-            "Tests that both passed and failed in the run.",
-            unit="results",
-            example=0,
-        ),
-        Column("running_count", "bigint", "Tests whose result is not final yet.", unit="results", example=0),
-        Column(
-            "run_url",
-            "string",
-            "Page of the run in its CI system.",
-            nullable=True,
-            example="https://ci.example/run/1",
-        ),
-        Column(
-            "content_hash",
-            "string",
-            "Hash of the run's results; a change means the source corrected them.",
-            example="0" * 32,
-        ),
+        *FACTS,
+        DECODER_VERSION,
         KNOWN_AT,
         LANDED_DATE,
     ),
@@ -85,7 +93,7 @@ TABLE = Table(
     write_mode="merge",
     partition_by=("months(run_date)",),
     sort_by=("job_key", "started_at"),
-    inputs=("raw.testgrid__tables",),
+    inputs=("core.ci_run_observations",),
     made_by="refine_ci",
     freshness_hours=36,
     caveats=(

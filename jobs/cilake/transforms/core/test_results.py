@@ -1,4 +1,4 @@
-"""Test results: the cells of each run that hold one."""
+"""Test results: those that the standing observation of each run holds."""
 
 from __future__ import annotations
 
@@ -6,27 +6,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.core.test_results import TABLE
-from cilake.transforms.core.ci_runs import status_of
+from cilake.transforms.core.ci_run_observations import KEY
 
 
-def transform(changed: DataFrame, *, partition_count: int = 1) -> DataFrame:
-    """Rows of ``core.test_results`` from changed runs, range-partitioned and sorted by month and job.
-
-    Runs, not cells, are shuffled and sorted: a run is one row until the last step unfolds its arrays.
-    """
-    month = F.date_trunc("month", "started_at")
-    runs = (
-        changed.withColumn("run_date", F.to_date("started_at"))
-        .repartitionByRange(partition_count, month, "job_key")
-        .sortWithinPartitions(month, "job_key", "started_at")
-    )
+def transform(standing: DataFrame, observations: DataFrame) -> DataFrame:
+    """Return the rows of ``core.test_results``: one per test of the observations whose keys stand."""
+    runs = observations.join(standing.select(*KEY, "known_at"), list(KEY))
     cells = runs.select(
         "run_key",
         "job_key",
         "started_at",
         "run_date",
         "known_at",
-        F.inline(F.arrays_zip("test_keys", "codes", "messages")),
+        F.inline(F.arrays_zip("test_keys", "test_statuses", "messages")),
     )
     return cells.select(
         "run_key",
@@ -34,7 +26,7 @@ def transform(changed: DataFrame, *, partition_count: int = 1) -> DataFrame:
         F.col("test_keys").alias("test_key"),
         "started_at",
         "run_date",
-        status_of(F.col("codes")).alias("test_status"),
+        F.col("test_statuses").alias("test_status"),
         F.col("messages").alias("message"),
         "known_at",
     ).select(TABLE.column_names)

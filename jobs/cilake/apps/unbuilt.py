@@ -1,0 +1,87 @@
+"""The payloads that a build has not worked on yet, whatever day they were landed for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.conversions import from_bytes
+from pyiceberg.table import FileScanTask
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.types import TimestamptzType
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cilake.contracts.model import Table
+from cilake.lake.changes import built_from, mark_built
+
+PAYLOAD_KEY = ("natural_id", "partition_date", "served_at", "content_sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """The payloads of a raw table between two of its snapshots, both known at one moment."""
+
+    table: Table
+    since: int | None
+    until: int
+    has_late: bool
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The property with which a table says that it is built from these payloads, too."""
+        return mark_built(self.table, self.until)
+
+    def read(self, spark: SparkSession) -> DataFrame:
+        """Return the payloads and, after each that came late, the next of its kind, which is built already.
+
+        What a late payload shows may have been replaced by the next one, which said nothing new when it was
+        built.
+        """
+        every = spark.read.option("versionAsOf", str(self.until)).table(self.table.identifier)
+        if self.since is None:
+            return every
+        new = (
+            spark.read.option("start-snapshot-id", str(self.since))
+            .option("end-snapshot-id", str(self.until))
+            .table(self.table.identifier)
+        )
+        if not self.has_late:
+            return new
+        keys = new.select(*PAYLOAD_KEY)
+        built = every.select(*PAYLOAD_KEY).join(keys, list(PAYLOAD_KEY), "left_anti")
+        later = built.alias("built").join(
+            keys.select(F.col("natural_id"), F.col("served_at").alias("late_at")), "natural_id"
+        )
+        following = (
+            later.where("served_at > late_at")
+            .groupBy("natural_id", "late_at")
+            .agg(F.min(F.struct("served_at", "content_sha256", "partition_date")).alias("next"))
+            .select("natural_id", "next.*")
+            .distinct()
+        )
+        return new.unionByName(every.join(F.broadcast(following), list(PAYLOAD_KEY), "left_semi"))
+
+
+def find_unbuilt(catalog: Catalog, table: Table, consumer: Table) -> Unbuilt | None:
+    """Return what the consumer has not built yet of a raw table; ``None`` when that is nothing."""
+    present = catalog.load_table(table.address)
+    head = present.current_snapshot()
+    since = built_from(catalog, consumer, table)
+    if head is None or head.snapshot_id == since:
+        return None
+    if since is None:
+        return Unbuilt(table, None, head.snapshot_id, has_late=False)
+    built = {task.file.file_path: task for task in present.scan(snapshot_id=since).plan_files()}
+    tasks = {task.file.file_path: task for task in present.scan(snapshot_id=head.snapshot_id).plan_files()}
+    new = [task for path, task in tasks.items() if path not in built]
+    last = max((_bound(present, task, newest=True) for task in built.values()), default=0)
+    first = min((_bound(present, task, newest=False) for task in new), default=last + 1)
+    return Unbuilt(table, since, head.snapshot_id, has_late=first <= last)
+
+
+def _bound(present: IcebergTable, task: FileScanTask, *, newest: bool) -> int:
+    """Return the latest or the earliest ``served_at`` of a file, in microseconds."""
+    field = present.schema().find_field("served_at").field_id
+    bounds = task.file.upper_bounds if newest else task.file.lower_bounds
+    return int(from_bytes(TimestamptzType(), bounds[field]))

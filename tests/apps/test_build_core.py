@@ -1,0 +1,132 @@
+"""Builds on a lake in a folder: whatever the order of payloads and builds, the tables say the same once."""
+
+import hashlib
+import random
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from tests.builders import make_row
+from tests.grids import dump, make_table
+from tests.lake_session import local_lake
+
+from cilake.apps import build
+from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.windows import Window
+
+pytestmark = pytest.mark.spark
+DAY = date(2021, 6, 25)
+RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
+FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
+
+
+@pytest.fixture
+def new_lake(spark, tmp_path_factory, monkeypatch):
+    """Open another empty lake."""
+
+    def opened():
+        return stack.enter_context(local_lake(spark, tmp_path_factory.mktemp("lake") / "lake", monkeypatch))
+
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield opened
+
+
+@pytest.fixture
+def lake(new_lake):
+    return new_lake()
+
+
+def land(lake, table, *, hour=0, tab="board/tab", day=DAY):
+    """Store a payload that was served so many hours after the day began."""
+    body = dump(table)
+    served = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hour)
+    row = make_row(PAYLOADS, natural_id=tab, payload=body, partition_date=day.isoformat()) | {
+        "served_at": served,
+        "fetched_at": served,
+        "content_sha256": hashlib.sha256(body).hexdigest(),
+        "payload_sha256": hashlib.sha256(body).hexdigest(),
+    }
+    lake.insert(PAYLOADS.address, [row])
+
+
+def run(lake, day=DAY):
+    return build.build_core(lake.settings, Window(day, day + timedelta(days=1)))
+
+
+def tables(lake):
+    """What the tables say, without which landing it came with."""
+    return {name: lake.rows(f"core.{name}") for name in ("ci_runs", "test_results", "tests", "ci_jobs")}
+
+
+def statuses(lake):
+    return [row[0] for row in lake.rows("core.test_results", "test_status")]
+
+
+def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
+    land(lake, RUNNING)
+    assert run(lake) == {
+        "core.tests": 2,
+        "core.ci_jobs": 1,
+        "core.ci_run_observations": 2,
+        "core.test_results": 3,
+        "core.ci_runs": 2,
+    }
+    before = tables(lake)
+    assert set(run(lake).values()) == {0}
+    land(lake, RUNNING, hour=5)
+    assert set(run(lake).values()) == {0}, "the same content again begins nothing"
+    assert tables(lake) == before
+
+
+def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):
+    land(lake, RUNNING)
+    run(lake)
+    land(lake, FINAL, hour=5)
+    counts = run(lake)
+    assert (counts["core.ci_runs"], counts["core.test_results"]) == (1, 2)
+    assert statuses(lake) == ["failed", "failed", "failed", "passed"]
+    assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
+
+
+def test_a_payload_of_a_day_that_failed_is_built_by_the_next_build_whatever_its_day(lake):
+    land(lake, RUNNING, day=DAY)
+    run(lake, DAY + timedelta(days=2))
+    assert len(lake.rows("core.ci_runs", "run_key")) == 2
+
+
+@pytest.mark.parametrize("days", [1, -7, -200])
+def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days):
+    land(lake, FINAL)
+    run(lake)
+    moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + days * 86_400_000, FINAL["timestamps"][1]]}
+    land(lake, moved, hour=5)
+    run(lake)
+    assert len(lake.rows("core.ci_runs", "run_key")) == 2
+    assert len(statuses(lake)) == 4
+    starts = sorted(at for (at,) in lake.rows("core.ci_runs", "started_at"))
+    assert int(starts[-1 if days > 0 else 0].timestamp() * 1000) == moved["timestamps"][0]
+
+
+def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
+    """Contents A, B, A; two tabs that disagree; a moved start; builds after any payload, also repeated."""
+    moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + 86_400_000, FINAL["timestamps"][1]]}
+    landings = [
+        (RUNNING, 1, "board/a"),
+        (FINAL, 2, "board/a"),
+        (RUNNING, 3, "board/a"),
+        (moved, 2.5, "board/b"),
+        (FINAL, 4, "board/b"),
+    ]
+    found = []
+    for seed in range(4):
+        order = random.Random(seed)
+        lake = new_lake()
+        shuffled = order.sample(landings, len(landings)) if seed else landings
+        for table, hour, tab in shuffled:
+            land(lake, table, hour=hour, tab=tab)
+            if order.random() < 0.6:
+                run(lake)
+        run(lake)
+        found.append(tables(lake))
+    assert all(one == found[0] for one in found[1:])

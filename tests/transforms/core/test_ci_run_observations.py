@@ -1,0 +1,179 @@
+"""What stands of a run depends on what was seen, not on the order in which it was landed and built."""
+
+import random
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+from tests.decoded import observe
+from tests.grids import make_table
+
+from cilake.contracts.core.ci_run_observations import TABLE
+from cilake.transforms.core.ci_run_observations import KEY, select_beginnings, select_standing
+
+pytestmark = pytest.mark.spark
+BEGAN = datetime(2021, 6, 25, tzinfo=UTC)
+PARTS = (("testgrid", "board/a"), ("testgrid", "board/b"), ("other", "log"))
+RANKS = {"testgrid": 0, "other": 1}
+SCHEMA = pa.schema(
+    [
+        ("run_key", pa.int64()),
+        ("source", pa.string()),
+        ("natural_id", pa.string()),
+        ("seen_at", pa.timestamp("us", tz="UTC")),
+        ("content_hash", pa.string()),
+        ("decoder_version", pa.int32()),
+        ("result_count", pa.int64()),
+        ("running_count", pa.int64()),
+        ("run_date", pa.date32()),
+        ("landed_date", pa.date32()),
+    ]
+)
+
+
+def frame(spark, rows):
+    return spark.createDataFrame(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def sighting(run, part, hour, content, *, version=1, results=10, running=0):
+    source, natural_id = part
+    at = BEGAN + timedelta(hours=hour)
+    return {
+        "run_key": run,
+        "source": source,
+        "natural_id": natural_id,
+        "seen_at": at,
+        "content_hash": content,
+        "decoder_version": version,
+        "result_count": results,
+        "running_count": running,
+        "run_date": date(2021, 6, 20),
+        "landed_date": at.date(),
+    }
+
+
+def key_of(row):
+    return tuple(row[name] for name in KEY)
+
+
+def standing(spark, rows, **options):
+    found = select_standing(frame(spark, rows), RANKS, **options)
+    return {row.run_key: row for row in found.collect()}
+
+
+def expected(sightings):
+    """By run the content that began last at the source of the highest rank, and when it was first seen."""
+    by_run = defaultdict(list)
+    for row in sorted(sightings, key=lambda row: row["seen_at"]):
+        by_run[row["run_key"]].append(row)
+    found = {}
+    for run, rows in by_run.items():
+        last = {}
+        changes = []
+        for row in rows:
+            part = row["source"], row["natural_id"]
+            if last.get(part) != row["content_hash"]:
+                changes.append((RANKS[row["source"]], row["seen_at"], row["content_hash"], row["source"]))
+            last[part] = row["content_hash"]
+        _, _, content, source = max(changes)
+        first = min(r["seen_at"] for r in rows if (r["content_hash"], r["source"]) == (content, source))
+        found[run] = content, source, first
+    return found
+
+
+def payloads_of_many_runs(dice):
+    """By part and hour what a payload shows of every run: contents come back, parts disagree."""
+    shown = {}
+    for part in PARTS:
+        now = {run: dice.choice("ABC") for run in range(150)}
+        for step in range(5):
+            hour = 2 * step + PARTS.index(part) * 0.5
+            for run in now:
+                if dice.random() < 0.4:
+                    now[run] = dice.choice("ABC")
+            # A run is in the window of some payloads only.
+            shown[part, hour] = [
+                sighting(run, part, hour, content) for run, content in now.items() if run % 7 >= step - 3
+            ]
+    return shown
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_and_any_batches_give_what_stands(spark, seed):
+    """Also contents A, B, A and sources that disagree; a late payload is read with the next of its part."""
+    dice = random.Random(seed)
+    payloads = payloads_of_many_runs(random.Random(99))
+    order = list(payloads)
+    if seed:
+        dice.shuffle(order)
+    built, stored = set(), []
+    while order:
+        batch = [order.pop() for _ in range(min(len(order), dice.randint(1, 6)))]
+        following = {
+            min((done for done in built if done[0] == part and done[1] > hour), default=None)
+            for part, hour in batch
+        }
+        read = {*batch, *(following - {None})}
+        seen = [row for payload in read for row in payloads[payload]]
+        new = select_beginnings(frame(spark, seen), frame(spark, stored)).collect()
+        keys = {key_of(row.asDict() | {"seen_at": row.seen_at.astimezone(UTC)}) for row in new}
+        stored += [row for row in seen if key_of(row) in keys]
+        built |= set(batch)
+    found = {
+        run: (row.content_hash, row.source, row.known_at.astimezone(UTC))
+        for run, row in standing(spark, stored).items()
+    }
+    assert found == expected([row for rows in payloads.values() for row in rows])
+    assert len(set(map(key_of, stored))) == len(stored)
+
+
+def test_as_of_an_instant_only_what_was_seen_by_then_counts(spark):
+    a = PARTS[0]
+    rows = [sighting(1, a, 1, "A"), sighting(1, a, 2, "B"), sighting(1, a, 3, "A"), sighting(2, a, 3, "A")]
+    for hour, content in ((1, {1: "A"}), (2, {1: "B"}), (3, {1: "A", 2: "A"})):
+        found = standing(spark, rows, as_of=F.lit(BEGAN + timedelta(hours=hour)))
+        assert {run: row.content_hash for run, row in found.items()} == content
+
+
+def test_special_cases_stand_as_they_should(spark):
+    a, b = PARTS[:2]
+    rows = [
+        # 1: a final content is not replaced by one with fewer results
+        sighting(1, a, 1, "rich"),
+        sighting(1, a, 2, "cut", results=3),
+        # 2: a running one is
+        sighting(2, a, 1, "running", running=5, results=12),
+        sighting(2, a, 2, "final"),
+        # 3: a newer reading of the same payload counts, and one of another payload is no newer content
+        sighting(3, a, 1, "misread"),
+        sighting(3, a, 1, "read", version=2),
+        sighting(3, b, 2, "other"),
+        # 4: the same content read by a newer version keeps the day it was first known
+        sighting(4, a, 1, "same"),
+        sighting(4, a, 5, "same", version=2),
+        # 5: an unknown source counts less than any known one
+        sighting(5, ("strange", "x"), 9, "strange"),
+        sighting(5, a, 1, "known"),
+    ]
+    found = standing(spark, rows)
+    assert {run: row.content_hash for run, row in found.items()} == {
+        1: "rich",
+        2: "final",
+        3: "other",
+        4: "same",
+        5: "known",
+    }
+    assert (found[4].decoder_version, found[4].known_at.hour) == (2, 1)
+    assert found[1].result_count == 10
+
+
+def test_decoded_runs_have_the_columns_of_the_table_and_words_for_codes(spark):
+    observed = observe(spark, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
+    rows = {row.build_id: row for row in observed.collect()}
+    newest = rows["1002"]
+    assert list(newest.asDict()) == TABLE.column_names
+    assert (newest.result, newest.test_statuses) == ("failed", ["failed", "failed"])
+    assert (newest.result_count, newest.test_count, newest.failed_count) == (2, 1, 1), "Overall is no test"
+    assert set(rows["1001"].test_statuses) == {"passed", "flaky", "passed_with_skips"}
