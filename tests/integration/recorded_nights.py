@@ -113,11 +113,11 @@ class Lake:
         self.folder = folder
         self.environment = {**os.environ, **stack.settings, "CILAKE_TESTGRID_URL": str(client.base_url)}
 
-    def start(self, verb, address, day):
+    def start(self, verb, address, day, **variables):
         """The running command ``cilake verb address`` for a day."""
         return subprocess.Popen(
             [sys.executable, "-m", "cilake.cli", verb, address, "--start", day.isoformat()],
-            env=self.environment,
+            env=self.environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

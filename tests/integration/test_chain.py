@@ -92,23 +92,49 @@ def test_a_day_that_has_not_begun_at_the_source_is_refused(played):
     assert lake.contents() == before
 
 
+STOPS = ("write:core.test_results", "audit:core.ci_runs", "publish:core.test_results")
+
+
 def test_a_killed_build_leaves_the_tables_and_then_builds_the_same(played):
     lake, _ = played
     before = lake.contents()
     lake.set_clock(LATER[0])
     lake.work("land", "testgrid", LATER[0])
-    for line in ("wrote core.test_results", "core.ci_runs: validation"):
-        build = lake.start("build", "core", LATER[0])
-        seen = next((text for text in build.stderr if line in text), None)
-        build.send_signal(signal.SIGKILL)
-        build.communicate()
-        assert seen, "the build ended before it said so"
-        after = [row for row in lake.contents() if not row["address"].startswith("raw")]
-        kept = [row for row in before if not row["address"].startswith("raw")]
-        if line.startswith("wrote"):
-            assert after == kept, "nothing is published before everything is audited"
+    for stop in STOPS:
+        build = lake.start("build", "core", LATER[0], CILAKE_STOP_AFTER=stop)
+        build.communicate(timeout=300)
+        assert build.returncode == -signal.SIGKILL, stop
+        changed = {row["address"] for row in lake.contents() if row not in before}
+        published = stop.startswith("publish")
+        assert ("core.test_results" in changed) == published, "only what was audited is published"
+        assert "core.ci_runs" not in changed
     lake.work("build", "core", LATER[0])
     assert lake.statuses() == results_until(end_of(LATER[0]))
+    assert audit_branches(lake) == [], "what the killed ones left is gone"
+
+
+def test_a_build_that_is_asked_to_end_leaves_nothing_behind(played):
+    lake, _ = played
+    lake.set_clock(LATER[1])
+    lake.work("land", "testgrid", LATER[1])
+    before = lake.contents()
+    build = lake.start("build", "core", LATER[1])
+    seen = next((line for line in build.stderr if "wrote core." in line), None)
+    build.send_signal(signal.SIGTERM)
+    build.communicate(timeout=60)
+    assert seen, "the build ended before it wrote"
+    assert build.returncode == 128 + signal.SIGTERM
+    assert audit_branches(lake) == []
+    assert lake.contents() == before
+
+
+def audit_branches(lake):
+    """The audit branches of the core tables."""
+    refs = [
+        f"select name from core.\"{name}$refs\" where name like 'audit%'"
+        for name in ("tests", "ci_jobs", "ci_run_observations", "test_results", "ci_runs")
+    ]
+    return [row["name"] for row in lake.sql(" union all ".join(refs))]
 
 
 def test_a_backfill_of_a_range_gives_each_key_once(played):
