@@ -20,6 +20,7 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
             "served_at": pa.array([at] * len(tables), pa.timestamp("us", tz="UTC")),
             "partition_date": [date.fromisoformat(landed)] * len(tables),
             "origin": [f"{landed}|{served_hour}|{i}" for i in range(len(tables))],
+            "natural_id": [f"dashboard/tab-{i}" for i in range(len(tables))],
         }
     )
     runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))), schema=DECODED)

@@ -65,10 +65,11 @@ def _decode(spark: SparkSession, window: Window) -> DataFrame:
         (F.col("partition_date") >= F.lit(window.start)) & (F.col("partition_date") < F.lit(window.end))
     )
     origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
-    return payloads.select("payload", "served_at", "partition_date", origin).mapInArrow(
+    decoded = payloads.select("payload", "served_at", "partition_date", origin, "natural_id").mapInArrow(
         payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
         SPARK_SCHEMA,
     )
+    return decoded.where("reject_reason is null")
 
 
 def _publish_core(

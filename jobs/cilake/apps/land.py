@@ -121,7 +121,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     losses.source = name_service(client)
     batch = _Batch(catalog, day, landing_id)
     try:
-        dashboards = find_dashboards(client, settings.dashboard_patterns)
+        dashboards, unmatched = find_dashboards(client, settings.dashboard_patterns)
+        for pattern in unmatched:
+            say(f"no dashboard matches {pattern!r}")
         ahead = AHEAD * settings.landing_concurrency
         with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
             stored: Future[None] | None = None
