@@ -195,6 +195,7 @@ class _Grid:
     urls: list[str | None]
     started_ms: np.ndarray
     tests: list[str]
+    """The name of each row, empty where it is refused."""
     keys: np.ndarray
     cells: Cells
     messages: pa.Array
@@ -236,7 +237,9 @@ def _read_grid(document: dict[str, Any], served_at: datetime) -> _Grid:
         builds=[builds[column] for column in accepted],
         urls=[urls[column] for column in accepted],
         started_ms=np.array([timestamps[column] for column in accepted], dtype=np.int64),
-        tests=names,
+        tests=["" if row in refused_rows else name for row, name in enumerate(names)]
+        if refused_rows
+        else names,
         keys=keys,
         cells=cells,
         messages=messages,
