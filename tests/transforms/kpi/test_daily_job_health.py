@@ -38,6 +38,12 @@ def test_counts_add_up_and_the_ratio_is_over_what_ran(spark):
     assert (row.failing_test_count, row.failing_test_keys) == (1, [hash_name("a")])
 
 
+def test_a_skipped_test_is_in_no_denominator(spark):
+    (row,) = build(spark, make_table({"Overall": [1], "a": [12], "b": [1], "skipped": [3]})).collect()
+    assert (row.passed_count, row.failed_count, row.other_count) == (1, 1, 1)
+    assert row.pass_ratio == 0.5
+
+
 def test_verdict_rows_are_no_tests_whatever_they_are_called(spark):
     rows = {"Overall": [12], "job.Overall": [12], "Pod": [12], "job.Pod": [12], "a.Podium": [1]}
     (row,) = build(spark, make_table(rows)).collect()

@@ -95,10 +95,8 @@ def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
     changed = {
         name: F.when(is_hit, F.col(name) - lost).otherwise(F.col(name)) for name, lost in losses.items()
     }
-    changed |= {
-        name: F.when(is_hit, F.transform(kept, lambda cell, name=name: cell[name])).otherwise(F.col(name))
-        for name in _ARRAYS
-    }
+    # An array of structs has its fields as arrays.
+    changed |= {name: F.when(is_hit, kept[name]).otherwise(F.col(name)) for name in _ARRAYS}
     return joined.withColumns(changed).select(decoded.columns)
 
 
