@@ -146,7 +146,7 @@ def test_05_a_run_cut_to_size_has_no_new_content():
     assert cut not in by_build(after)
     (reject,) = after.rejects
     assert reject.build_id == cut
-    assert reject.reason.endswith("2400000 byte grid exceeds maximum size of 2000000 bytes")
+    assert reject.reason.endswith("'2400000 byte grid exceeds maximum size of 2000000 bytes'")
     kept = "2106800000000000002"
     assert by_build(after)[kept]["content_hash"] == by_build(before)[kept]["content_hash"]
 

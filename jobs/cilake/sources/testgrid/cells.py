@@ -79,14 +79,14 @@ def read_cells(
     if not np.array_equal(np.bincount(rows, counts, len(encoded)), message_counts):
         raise UnreadableError("not_a_table: messages and results of a row differ in number")
     unknown = set(rows[(codes < 0) | (codes > max(TEST_STATUSES))].tolist())
-    total = int(counts.sum())
+    # 32 bits hold every position: a payload has far fewer values.
+    places = np.arange(int(counts.sum()), dtype=np.int32)
     firsts = np.cumsum(counts) - counts
-    in_table = np.arange(total) + np.repeat(starts - firsts, counts)
-    cell_rows = np.repeat(rows, counts)
+    to_column = (starts - rows.astype(np.int64) * columns - firsts).astype(np.int32)
     cells = Cells(
-        rows=cell_rows,
-        columns=(in_table - cell_rows.astype(np.int64) * columns).astype(np.uint16),
+        rows=np.repeat(rows, counts),
+        columns=(places + np.repeat(to_column, counts)).astype(np.uint16),
         codes=np.repeat(codes, counts),
-        messages=np.arange(total),
+        messages=places,
     )
     return cells, unknown

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from cilake.sources.testgrid.errors import UnreadableError
+from cilake.sources.testgrid.grid import Reject
 from cilake.sources.testgrid.parse import (
     DECODER_VERSION,
     RUNS,
     Decoded,
-    Reject,
     collector_paused,
     parse_object,
     read_table,
