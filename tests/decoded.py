@@ -21,6 +21,7 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
             "served_at": pa.array([at] * len(tables), pa.timestamp("us", tz="UTC")),
             "partition_date": [date.fromisoformat(landed)] * len(tables),
             "origin": [f"{landed}|{served_hour}|{i}" for i in range(len(tables))],
+            "natural_id": [f"dashboard/tab-{i}" for i in range(len(tables))],
         }
     )
     runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))), schema=DECODED)
@@ -39,10 +40,7 @@ def observe(spark: Any, *tables: dict[str, Any]) -> Any:
 
     frames = [decode(spark, table, served_hour=hour) for hour, table in enumerate(tables)]
     decoded = reduce(lambda one, other: one.unionByName(other), frames)
-    named = decoded.withColumnRenamed("known_at", "seen_at").withColumns(
-        {"source": F.lit("testgrid"), "decoder_version": F.lit(1), "natural_id": F.lit("board/tab")}
-    )
-    return transform(named)
+    return transform(decoded.withColumn("natural_id", F.lit("board/tab")))
 
 
 def rows_of(frame: Any) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import chain
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +29,7 @@ from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
+from cilake.landing.quarantine import append_quarantine
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
@@ -40,6 +42,9 @@ CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
 BUILD = "cilake.build"
 """The property of a table that names the build that published it last."""
+MAX_QUARANTINED = 10_000
+"""How many parts of payloads one build puts in quarantine at most, of each kind: the rest repeats itself."""
+_PAYLOAD = ("natural_id", "landed_date")
 KEY = list(ci_run_observations.KEY)
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 
@@ -66,19 +71,57 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         say("decoding payloads")
         decoded = _decode(payloads.read(spark)).persist()
         try:
-            return nothing | _CoreBuild(spark, settings, catalog, window, payloads, decoded).publish()
+            runs = _set_aside(spark, catalog, decoded)
+            return nothing | _CoreBuild(spark, settings, catalog, window, payloads, runs).publish()
         finally:
             decoded.unpersist()
 
 
 def _decode(payloads: DataFrame) -> DataFrame:
-    runs = payloads.select("payload", "served_at", "partition_date", "natural_id").mapInArrow(
+    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
+    return payloads.select("payload", "served_at", "partition_date", origin, "natural_id").mapInArrow(
         payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
         SPARK_SCHEMA,
     )
-    return runs.withColumnsRenamed({"known_at": "seen_at", "origin": "natural_id"}).withColumns(
-        {"source": F.lit("testgrid"), "decoder_version": F.lit(1)}
-    )
+
+
+def _set_aside(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> DataFrame:
+    """Return the runs that can be built; put in quarantine what of the payloads cannot.
+
+    That is what the decoder refuses, and jobs and tests with a name whose key belongs to another name: their
+    results would be counted under it.
+    """
+    runs = decoded.where("reject_reason IS NULL")
+    taken_jobs = ci_jobs.collisions(runs, spark.table(CI_JOBS.identifier))
+    taken_tests = tests.collisions(runs, spark.table(TESTS.identifier))
+    parts = [
+        decoded.where("reject_reason IS NOT NULL").select(
+            *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
+        ),
+        taken_jobs.select(*_PAYLOAD, F.col("job_name").alias("part"), "reason"),
+        taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
+    ]
+    found = [part.limit(MAX_QUARANTINED).collect() for part in parts]
+    rows: list[dict[str, object]] = [
+        {
+            "source": "testgrid",
+            "endpoint": "table",
+            "natural_id": row["natural_id"],
+            "partition_date": row["landed_date"],
+            "part": row["part"],
+            "landing_id": f"testgrid-{row['landed_date']}",
+            "reason": row["reason"],
+        }
+        for row in chain.from_iterable(found)
+    ]
+    if rows:
+        new = append_quarantine(catalog, rows)
+        say(f"{len(rows):,} parts of payloads cannot be read, {new:,} of them new in ops.quarantine")
+    if found[1]:
+        runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
+    if found[2]:
+        runs = tests.leave_out_collisions(runs, taken_tests)
+    return runs
 
 
 class _CoreBuild:

@@ -17,7 +17,7 @@ from cilake.apps.progress import say
 from cilake.errors import CilakeError, SourceError
 from cilake.lake.catalog import open_catalog
 from cilake.landing.envelope import STATES, Envelope
-from cilake.landing.writer import append_payloads, append_quarantine, append_receipts, read_known
+from cilake.landing.writer import append_payloads, append_receipts, quarantine_rejected, read_known
 from cilake.settings import Settings, SettingsError, require_address
 from cilake.sources.testgrid.client import Client
 from cilake.sources.testgrid.extract import DashboardError, extract_dashboards, find_dashboards, name_service
@@ -121,7 +121,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     losses.source = name_service(client)
     batch = _Batch(catalog, day, landing_id)
     try:
-        dashboards = find_dashboards(client, settings.dashboard_patterns)
+        dashboards, unmatched = find_dashboards(client, settings.dashboard_patterns)
+        for pattern in unmatched:
+            say(f"no dashboard matches {pattern!r}")
         ahead = AHEAD * settings.landing_concurrency
         with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
             stored: Future[None] | None = None
@@ -167,7 +169,7 @@ class _Batch:
         for endpoint, address in SOURCE.endpoints.items():
             chosen = [envelope for envelope in self.envelopes if envelope.endpoint == endpoint]
             append_payloads(self.catalog, address, chosen, **common)
-        append_quarantine(self.catalog, self.envelopes, **common)
+        quarantine_rejected(self.catalog, self.envelopes, **common)
         append_receipts(self.catalog, self.counts, source=SOURCE.name, **common)
 
 

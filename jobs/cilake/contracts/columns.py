@@ -91,12 +91,16 @@ TEST_STATUSES: dict[int, str] = {
 }
 """TestGrid's cell codes and our readable values; 0 means not run and makes no row."""
 
-PASSING = ("passed", "passed_with_errors", "passed_with_skips", "build_passed")
+PASSING = ("passed", "passed_with_errors", "build_passed")
+SKIPPED = "passed_with_skips"
+"""TestGrid's word for a test that was skipped: it did not run, so it is no pass, no fix and in no denominator."""
 RUNNING = "running"
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
 
-VERDICT_NAME = r"(^|\.)(Overall|Pod)$"
-"""The names of rows that TestGrid adds to the tests of a run: the verdict of the whole run or of its pod."""
+VERDICT_NAME = r"^(?:[A-Za-z0-9._-]+\.)?(?:Overall|Pod)$"
+"""The names of rows that TestGrid adds to the tests of a run: the verdict of the whole run or of its pod, alone
+or after the name of a job. By the name alone, so that all tables agree whatever was landed first: a test `Pod`
+of a suite whose name could be a job's is taken for a verdict, `[sig-node] Pod` and `//pkg:a.Pod` are tests."""
 
 
 def payload_columns(*, source: str, endpoint: str, describes: str, example: str) -> tuple[Column, ...]:

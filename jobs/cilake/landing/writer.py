@@ -14,8 +14,7 @@ from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import arrow_schema
 from cilake.landing.envelope import STATES, Envelope, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
-
-QUARANTINED_BYTES = 8 * 1024 * 1024
+from cilake.landing.quarantine import append_quarantine
 
 
 def read_known(catalog: Catalog, address: str, day: date) -> dict[str, Known]:
@@ -63,9 +62,11 @@ def append_payloads(
     return _append(catalog, address, rows)
 
 
-def append_quarantine(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str) -> int:
-    """How many envelopes were quarantined: those in state ``rejected``."""
-    rows = [
+def quarantine_rejected(
+    catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str
+) -> int:
+    """Keep the envelopes in state ``rejected`` in quarantine; return how many are new there."""
+    rows: list[dict[str, object]] = [
         {
             "source": envelope.source,
             "endpoint": envelope.endpoint,
@@ -74,14 +75,13 @@ def append_quarantine(catalog: Catalog, envelopes: Iterable[Envelope], *, day: d
             "landing_id": landing_id,
             "reason": envelope.reason,
             "http_status": envelope.http_status,
-            "payload": envelope.payload[:QUARANTINED_BYTES],
+            "payload": envelope.payload,
             "payload_bytes": len(envelope.payload),
-            "quarantined_at": datetime.now(UTC),
         }
         for envelope in envelopes
         if envelope.state == "rejected"
     ]
-    return _append(catalog, "ops.quarantine", rows)
+    return append_quarantine(catalog, rows)
 
 
 def append_receipts(

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from tests.grids import dump, make_table
 
+from cilake.errors import SourceError
 from cilake.landing.envelope import Known
 from cilake.sources.testgrid.client import Client, FetchError
 from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
@@ -132,13 +133,82 @@ def test_bodies_over_the_limit_are_refused(service):
 def test_patterns_name_dashboards(service):
     url, replies, asked = service
     client = make_client(url)
-    assert find_dashboards(client, ["a", "b"]) == ["a", "b"] and not asked
+    assert find_dashboards(client, ["a", "b"]) == (["a", "b"], []) and not asked
     replies["/api/v1/dashboards"] = [
         (200, {}, b'{"dashboards": [{"name": "x-1"}, {"name": "y"}, {"name": "x-2"}]}')
     ]
-    assert find_dashboards(client, ["x-*", "x-1"]) == ["x-1", "x-2"]
-    with pytest.raises(LookupError, match="no dashboard matches"):
-        find_dashboards(client, ["z*"])
+    assert find_dashboards(client, ["x-*", "x-1"]) == (["x-1", "x-2"], [])
+    assert find_dashboards(client, ["z*", "x-*", "w?"]) == (["x-1", "x-2"], ["z*", "w?"])
+    assert find_dashboards(client, ["z*", "literal"]) == (["literal"], ["z*"])
+    with pytest.raises(LookupError, match=r"no dashboard matches 'z\*', 'w\?' .* lists 3 dashboards"):
+        find_dashboards(client, ["z*", "w?"])
+
+
+def test_a_listing_of_other_things_is_refused(service):
+    url, replies, _ = service
+    replies["/api/v1/dashboards"] = [(200, {}, b'{"dashboards": [{"name": 7}, {"name": "x"}]}')]
+    with pytest.raises(SourceError, match="no list of dashboards"):
+        find_dashboards(make_client(url), ["*"])
+
+
+@pytest.mark.parametrize(
+    "value", ["\u00b2", "1e400", "-5", "soon", "Mon, 01 Jan 0001 00:00:00 +2300", "9" * 400, "nan"]
+)
+def test_a_wait_that_is_none_is_no_fault(service, value):
+    url, replies, _ = service
+    replies["/x"] = [(503, {"Retry-After": value, "Date": value}, b""), (200, {}, b"{}")]
+    assert make_client(url).get("/x").body == b"{}"
+
+
+def test_a_tag_that_cannot_be_sent_back_is_none(service):
+    url, replies, _ = service
+    replies["/x"] = [(200, {"ETag": '"\u00e9"'}, b"{}"), (200, {"ETag": '"a"'}, b"{}")]
+    assert [make_client(url).get("/x").etag for _ in range(2)] == [None, '"a"']
+
+
+def test_a_tab_of_endless_name_is_missing_and_stops_nothing_else(service):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, orjson.dumps({"x" * 70_000: {}, "ok": {}}))]
+    replies["/d/table#ok"] = [(200, {}, TABLE)]
+    assert list(states(collect(url)).values()) == ["landed", "missing", "landed"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"changelists": 1}',
+        TABLE[:-1] + b',"deep":' + b"[" * 400 + b"]" * 400 + b"}",
+        TABLE[:-1] + b',"deep":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        TABLE.replace(b'"messages":[""]', b'"messages":[[]]').replace(b'"count":1', b'"count":1.5'),
+    ],
+)
+def test_payloads_that_used_to_stop_the_landing_are_rejected(service, payload):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, b'{"bad": {}, "ok": {}}')]
+    replies["/d/table#bad"] = [(200, {}, payload)]
+    replies["/d/table#ok"] = [(200, {}, TABLE)]
+    assert states(collect(url)) == {"d": "landed", "d/bad": "rejected", "d/ok": "landed"}
+
+
+def test_a_table_with_an_odd_column_is_landed_and_says_so(service):
+    url, replies, _ = service
+    replies["/d/summary"] = [(200, {}, b'{"odd": {}}')]
+    replies["/d/table#odd"] = [(200, {}, dump(make_table({"Overall": [1, 1]}, changelists=["1", ""])))]
+    envelope = collect(url)[-1]
+    assert (envelope.state, envelope.reason) == ("landed", "1 columns or rows refused: blank_build_id: ''")
+
+
+def test_a_tab_that_fails_with_and_without_stale_rows_is_missing(service):
+    url, replies, asked = service
+    replies["/d/summary"] = [(200, {}, b'{"a": {}, "busy": {}}')]
+    replies["/d/table#a"] = [(500, {}, b"")]
+    replies["/d/table#busy"] = [(503, {}, b"")]
+    _, failing, busy = collect(url)
+    assert (failing.state, failing.reason) == ("missing", "answers HTTP 500")
+    assert (busy.state, busy.reason) == ("missing", "answers HTTP 503")
+    of_tabs = [path.rpartition("/")[2] for path, _ in asked if "tab=" in path]
+    assert of_tabs.count("table?tab=a") == 3, "asked again without"
+    assert "table?tab=busy" not in of_tabs, "a service that is busy is busy for every request"
 
 
 def test_dashboards_follow_each_other_in_order_whatever_arrives_first(service):

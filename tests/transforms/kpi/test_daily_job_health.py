@@ -8,7 +8,7 @@ from tests.grids import make_table
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
-from cilake.sources.testgrid.parse import hash_name
+from cilake.sources.testgrid.keys import hash_name
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
 from cilake.transforms.core.ci_run_observations import select_standing
 from cilake.transforms.kpi import daily_job_health
@@ -37,6 +37,12 @@ def test_counts_add_up_and_the_ratio_is_over_what_ran(spark):
     assert counts == (1, 1, 1, 1, 1)
     assert row.pass_ratio == pytest.approx(1 / 3)
     assert (row.failing_test_count, row.failing_test_keys) == (1, [hash_name("a")])
+
+
+def test_a_skipped_test_is_in_no_denominator(spark):
+    (row,) = build(spark, make_table({"Overall": [1], "a": [12], "b": [1], "skipped": [3]})).collect()
+    assert (row.passed_count, row.failed_count, row.other_count) == (1, 1, 1)
+    assert row.pass_ratio == 0.5
 
 
 def test_verdict_rows_are_no_tests_whatever_they_are_called(spark):

@@ -16,7 +16,7 @@ from cilake.windows import mondays
 pytestmark = pytest.mark.spark
 
 MONDAY = date(2021, 6, 21)
-STATUS = {1: "passed", 12: "failed", 13: "flaky", 4: "running"}
+STATUS = {1: "passed", 3: "passed_with_skips", 12: "failed", 13: "flaky", 4: "running"}
 # Vectors of TestGrid's flip rate, without cells that did not run: statuses in time, percent of flips.
 FLIP_VECTORS = [
     ([1, 1, 1], 0),
@@ -55,6 +55,13 @@ def build(spark, codes, *, weeks=(MONDAY,), first=None, step=timedelta(hours=6))
         make_frame(spark, TESTS, [make_row(TESTS)]),
         weeks=list(weeks),
     )
+
+
+def test_a_skip_is_no_pass_and_no_fix(spark):
+    (row,) = build(spark, [1, 12, 12, 3, 3]).collect()
+    assert (row.result_count, row.passed_count, row.failed_count) == (3, 1, 2)
+    assert (row.fixed_count, row.is_failing) == (0, True)
+    assert build(spark, [3, 3]).count() == 0, "a test that is always skipped never ran"
 
 
 @pytest.mark.parametrize(("codes", "flip_percent"), FLIP_VECTORS, ids=str)

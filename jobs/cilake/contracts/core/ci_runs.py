@@ -16,7 +16,7 @@ FACTS = (
     Column(
         "result",
         "string",
-        "Verdict of the whole run (the Overall row); null when the source gives none.",
+        "Verdict of the whole run (the row Overall, or that of its job); null when the source gives none.",
         nullable=True,
         allowed=tuple(TEST_STATUSES.values()),
         example="passed",
@@ -31,14 +31,14 @@ FACTS = (
     Column(
         "test_count",
         "bigint",
-        "Tests with a result in the run, all statuses; verdict rows are no tests.",
+        "Tests with a result in the run, all statuses, skipped ones too; verdict rows are no tests.",
         unit="results",
         example=1,
     ),
     Column(
         "passed_count",
         "bigint",
-        "Tests that passed, with or without errors or skips.",
+        "Tests that passed, with or without errors; a skipped test did not run.",
         unit="results",
         example=1,
     ),
@@ -61,7 +61,7 @@ FACTS = (
     Column(
         "content_hash",
         "string",
-        "Hash of the run's results; a change means the source corrected them.",
+        "Hash of the run's start, page and results; a change means the source corrected them.",
         example="0" * 32,
     ),
 )

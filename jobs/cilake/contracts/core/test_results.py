@@ -27,6 +27,7 @@ TABLE = Table(
     freshness_hours=36,
     caveats=(
         "Status `running` is not final: a later landing replaces the run.",
+        "Status `passed_with_skips` is a test that was skipped: it did not run, is no pass, and ends no failing stretch.",
         "Flaky results are practically absent in the OpenShift 4.4, 4.5 and 4.7 recordings and frequent in 4.6 "
         "and 4.8, so flake rates are not comparable between releases.",
         "TestGrid shortens messages to about 140 characters.",

@@ -7,7 +7,7 @@ TABLE = Table(
     address="core.tests",
     title="Tests",
     grain="One row per distinct test name.",
-    description="The dimension of test names; facts carry only the key. Names are kept exactly as served: "
+    description="The dimension of test names that have results; facts carry only the key. Names are kept exactly as served: "
     "outer blanks and case tell tests apart.",
     columns=(
         TEST_KEY,
@@ -25,7 +25,8 @@ TABLE = Table(
     made_by="refine_ci",
     freshness_hours=36,
     caveats=(
-        "`Overall`, `Pod` and names ending in `.Overall` or `.Pod` are verdicts that TestGrid adds, not tests: "
+        "`Overall`, `Pod`, `<job>.Overall` and `<job>.Pod` are verdicts that TestGrid adds, not tests; what could be a "
+        "job's name before the dot (letters, digits, `.`, `_`, `-`) is taken for one: "
         "counts of tests, ratios and predictions leave them out; in queries of your own, so does `not is_verdict`.",
     ),
     example_query="select test_name from core.tests where not is_verdict and test_name like '%etcd%' limit 20",

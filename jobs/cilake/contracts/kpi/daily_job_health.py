@@ -22,7 +22,7 @@ TABLE = Table(
         Column("failed_count", "bigint", "Results that failed.", unit="results", example=0),
         Column("flaky_count", "bigint", "Results that both passed and failed in a run.", unit="results", example=0),
         Column("running_count", "bigint", "Results not final yet.", unit="results", example=0),
-        Column("other_count", "bigint", "Results that neither passed, failed, flaked nor run (unknown, cancelled, blocked, aborted).", unit="results", example=0),
+        Column("other_count", "bigint", "Results that neither passed, failed, flaked nor run (skipped, unknown, cancelled, blocked, aborted).", unit="results", example=0),
         Column("pass_ratio", "double", "passed / (passed + failed + flaky); null when none ran to an end.", nullable=True, unit="ratio", example=1.0),
         Column("failing_test_count", "bigint", "Distinct tests that failed on the day; over several days or jobs count the distinct keys instead.", unit="tests", example=0),
         Column("failing_test_keys", "array<bigint>", "Keys of the tests that failed on the day, sorted.", example=[]),

@@ -15,10 +15,16 @@ import httpx
 from cilake.errors import CilakeError
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+FAILING = frozenset({500, 502, 504})
+"""What a service answers that cannot make one reply; 503 and the like say that it cannot make any now."""
 
 
 class FetchError(CilakeError):
     """A reply that was not obtained within the attempts and the deadline; says what the service did."""
+
+
+class FailingError(FetchError):
+    """A reply that the service fails to make: it answers, each time with a status of ``FAILING``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Client:
 
         """
         problem = "was not asked"
+        failures = 0
         for attempt in range(self._attempts):
             asked_wait = 0.0
             try:
@@ -78,6 +85,9 @@ class Client:
                 if reply.status not in RETRIED:
                     return reply
                 problem = f"answers HTTP {reply.status}"
+                failures += reply.status in FAILING
+            except httpx.InvalidURL as error:
+                raise FetchError(f"was not asked: {str(error)[:1].lower()}{str(error)[1:200]}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
                 problem = f"does not answer: {_reason(error)}"
             # Full jitter, so that concurrent clients do not retry at the same moment.
@@ -87,7 +97,7 @@ class Client:
             if time.monotonic() + pause > self._deadline:
                 raise FetchError(f"{problem}, and waiting {pause:.0f} s more would pass the time bound")
             self._wait(pause)
-        raise FetchError(problem)
+        raise (FailingError if failures == self._attempts else FetchError)(problem)
 
     def _attempt(self, path: str, params: dict[str, str] | None, etag: str | None) -> tuple[Reply, float]:
         if time.monotonic() > self._deadline:
@@ -103,7 +113,7 @@ class Client:
             reply = Reply(
                 status=response.status_code,
                 body=bytes(body),
-                etag=response.headers.get("ETag"),
+                etag=_read_etag(response.headers.get("ETag")),
                 fetched_at=fetched_at,
                 served_at=_read_date(response.headers.get("Date")) or fetched_at,
             )
@@ -116,10 +126,15 @@ def _reason(error: httpx.HTTPError) -> str:
     return text[:1].lower() + text[1:] if text else type(error).__name__
 
 
+def _read_etag(text: str | None) -> str | None:
+    """Return the entity tag if it can be sent back (RFC 9110, 8.8.3, without the obsolete bytes)."""
+    return text if text and text.isascii() and text.isprintable() else None
+
+
 def _read_date(text: str | None) -> datetime | None:
     try:
         return parsedate_to_datetime(text).astimezone(UTC) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one outside of the calendar
         return None
 
 
@@ -127,7 +142,7 @@ def _read_retry_after(text: str | None, served_at: datetime) -> float:
     """Seconds to wait, from either form of the header (RFC 9110, 10.2.3); 0 when absent or unreadable."""
     if not text:
         return 0.0
-    if text.strip().isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", text.strip()):
         return float(text)
     until = _read_date(text)
     return max(0.0, (until - served_at).total_seconds()) if until else 0.0

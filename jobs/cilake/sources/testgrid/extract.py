@@ -7,24 +7,23 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from cilake.errors import PermanentError, SourceError
 from cilake.landing.envelope import Envelope, Known, State
-from cilake.sources.testgrid.client import Client, FetchError, Reply
-from cilake.sources.testgrid.parse import (
-    UnreadableError,
-    content_digest,
-    parse_object,
-    read_grid,
-    read_tabs,
-)
+from cilake.sources.testgrid.client import Client, FailingError, FetchError, Reply
+from cilake.sources.testgrid.errors import UnreadableError
+from cilake.sources.testgrid.parse import Decoded, content_digest, parse_object, read_table, read_tabs
 from cilake.sources.testgrid.source import SOURCE
 
 WILDCARDS = frozenset("*?[")
 LISTING = "/api/v1/dashboards"
+STALE_ROWS = "show-stale-tests"
+WITHOUT_STALE_ROWS = "without stale rows"
+"""What the reason of an envelope says when its table came only by a request without its stale rows."""
 
 
 class DashboardError(PermanentError, LookupError):
@@ -36,15 +35,18 @@ def name_service(client: Client) -> str:
     return f"{SOURCE.title} at {client.address} ({SOURCE.address_setting})"
 
 
-def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
-    """The dashboards the patterns name: literal names as they are, wildcards against the service's listing.
+def find_dashboards(client: Client, patterns: list[str]) -> tuple[list[str], list[str]]:
+    """Return the dashboards that the patterns name, and the patterns that match none.
+
+    Literal names are taken as they are, wildcards against the service's listing.
 
     Raises:
         SourceError: when a wildcard needs the listing and it cannot be read.
-        DashboardError: when a pattern matches nothing.
+        DashboardError: when no pattern matches anything.
 
     """
     names: dict[str, None] = {}
+    unmatched: list[str] = []
     listing: list[str] | None = None
     for pattern in patterns:
         if not WILDCARDS & set(pattern):
@@ -52,13 +54,16 @@ def find_dashboards(client: Client, patterns: list[str]) -> list[str]:
             continue
         if listing is None:
             listing = _read_listing(client)
-        if not (matches := fnmatch.filter(listing, pattern)):
-            raise DashboardError(
-                f"no dashboard matches {pattern!r} (CILAKE_TESTGRID_DASHBOARDS): {name_service(client)} "
-                f"lists {len(listing)} dashboards; correct the pattern"
-            )
-        names.update(dict.fromkeys(matches))
-    return list(names)
+        if matches := fnmatch.filter(listing, pattern):
+            names.update(dict.fromkeys(matches))
+        else:
+            unmatched.append(pattern)
+    if unmatched and not names:
+        raise DashboardError(
+            f"no dashboard matches {', '.join(map(repr, unmatched))} (CILAKE_TESTGRID_DASHBOARDS): "
+            f"{name_service(client)} lists {len(listing or ())} dashboards; correct the pattern"
+        )
+    return list(names), unmatched
 
 
 def _read_listing(client: Client) -> list[str]:
@@ -69,12 +74,16 @@ def _read_listing(client: Client) -> list[str]:
             f"{name_service(client)} {error}; check the address, or run again when it is back"
         ) from error
     if reply.status != 200:
+        # The public front end of TestGrid has no listing: only literal names work there.
         raise SourceError(
             f"{name_service(client)} answers HTTP {reply.status} to {LISTING}: check the address, or name "
-            "the dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS)"
+            "the dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS=sig-release-master-blocking,…)"
         )
     try:
-        return sorted(entry["name"] for entry in parse_object(reply.body).get("dashboards", []))
+        names = [entry["name"] for entry in parse_object(reply.body).get("dashboards", [])]
+        if not set(map(type, names)) <= {str}:
+            raise UnreadableError("not_a_listing: a name is no text")
+        return sorted(names)
     except (UnreadableError, KeyError, TypeError) as error:
         raise SourceError(
             f"{name_service(client)} answers {LISTING} with no list of dashboards ({error}): "
@@ -134,33 +143,31 @@ def _fetch(
     conditional: bool = True,
 ) -> tuple[Envelope, dict[str, Any] | None]:
     """One envelope, and for a readable summary its document."""
-    path = f"/{quote(dashboard, safe='')}/{endpoint}"
-    if endpoint == "table":
-        params = {"show-stale-tests": "", **params}
+    etag = previous.etag if previous and conditional else None
     try:
-        reply = client.get(path, params, previous.etag if previous and conditional else None)
+        reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag)
     except FetchError as error:
         now = datetime.now(UTC)
         return Envelope(
             SOURCE.name, endpoint, dashboard, natural_id, "missing", now, now, reason=str(error)
         ), None  # fmt: skip
     if reply.status == 304:
-        return _envelope(endpoint, dashboard, natural_id, "unchanged", reply), None
+        return _envelope(endpoint, dashboard, natural_id, "unchanged", reply, reason=note), None
     if reply.status != 200:
         return _envelope(
             endpoint, dashboard, natural_id, "missing", reply, reason=f"answers HTTP {reply.status}"
         ), None  # fmt: skip
     try:
         document = parse_object(reply.body)
+        digest = content_digest(document)
         if endpoint == "table":
-            read_grid(document)
+            note = "; ".join(filter(None, (note, _sum_up(read_table(document, served_at=reply.served_at)))))
         else:
             read_tabs(document)
     except UnreadableError as error:
         return _envelope(
             endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
         ), None  # fmt: skip
-    digest = content_digest(document)
     state: State = "unchanged" if previous and previous.has(digest) else "landed"
     envelope = _envelope(
         endpoint,
@@ -168,11 +175,43 @@ def _fetch(
         natural_id,
         state,
         reply,
+        reason=note,
         payload=reply.body,
         payload_sha256=hashlib.sha256(reply.body).hexdigest(),
         content_sha256=digest,
     )
     return envelope, document
+
+
+def _get(client: Client, path: str, params: dict[str, str], etag: str | None) -> tuple[Reply, str]:
+    """Return the reply of an endpoint, and a note where it is less than was asked for.
+
+    A table is asked for with its stale rows. For a tab with very many of them the service fails every time:
+    it is then asked once more without.
+
+    Raises:
+        FetchError: when no complete reply came.
+
+    """
+    if "tab" not in params:
+        return client.get(path, params, etag), ""
+    try:
+        return client.get(path, {STALE_ROWS: "", **params}, etag), ""
+    except FailingError as error:
+        try:
+            reply = client.get(path, params)
+            # The tag is of this reply; the next request asks for the stale rows again.
+            return replace(reply, etag=None), f"{WITHOUT_STALE_ROWS}: with them the service {error}"
+        except FetchError:
+            # What the ordinary request met is what people look for.
+            raise error from None
+
+
+def _sum_up(decoded: Decoded) -> str:
+    """Return how many columns and rows of a table are refused, with the first reason."""
+    if not decoded.rejects:
+        return ""
+    return f"{len(decoded.rejects)} columns or rows refused: {decoded.rejects[0].reason}"
 
 
 def _envelope(

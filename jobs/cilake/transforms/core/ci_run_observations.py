@@ -30,6 +30,8 @@ def transform(decoded: DataFrame) -> DataFrame:
     """Return the decoded runs with the columns of ``core.ci_run_observations``."""
     return decoded.select(
         "*",
+        F.lit("testgrid").alias("source"),
+        F.col("known_at").alias("seen_at"),
         F.to_date("started_at").alias("run_date"),
         status_of(F.col("result_code")).alias("result"),
         F.transform("codes", status_of).alias("test_statuses"),

@@ -1,0 +1,44 @@
+"""Names that share a key: xxHash64 is fast, not made to resist anybody."""
+
+from __future__ import annotations
+
+import struct
+from itertools import count
+
+from cilake.sources.testgrid.keys import HASH_SEED
+
+_P1, _P2 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F
+_MASK = (1 << 64) - 1
+
+
+def colliding_names() -> tuple[str, str]:
+    """Return two printable names of one key.
+
+    The hash takes names in blocks of 32 bytes, and 8 bytes of each go into one of four lanes. Two different
+    first words of a lane are made up for by its second ones; a few thousand tries find a printable pair.
+    """
+    lane = (HASH_SEED + _P1 + _P2) & _MASK
+    first = b"collides"
+    state = _absorb(lane, first)
+    inverse = pow(_P2, -1, 1 << 64)
+    second = struct.unpack("<Q", b"[sig-ab]")[0]
+    for number in count():
+        other_first = b"%08d" % number
+        other_state = _absorb(lane, other_first)
+        # Both lanes go on alike: state + second * P2 == other_state + other_second * P2.
+        other_second = (second + (state - other_state) * inverse) & _MASK
+        word = struct.pack("<Q", other_second)
+        if word.isascii() and word.decode().isprintable():
+            names = (
+                (head + b"x" * 24 + tail + b"y" * 24).decode()
+                for head, tail in ((first, b"[sig-ab]"), (other_first, word))
+            )
+            one, other = names
+            return one, other
+    raise AssertionError
+
+
+def _absorb(lane: int, word: bytes) -> int:
+    """Return a lane of xxHash64 after it took 8 bytes."""
+    lane = (lane + struct.unpack("<Q", word)[0] * _P2) & _MASK
+    return (((lane << 31) | (lane >> 33)) & _MASK) * _P1 & _MASK
