@@ -116,7 +116,8 @@ def _set_aside(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> Dat
     ]
     if rows:
         new = append_quarantine(catalog, rows)
-        say(f"{len(rows):,} parts of payloads cannot be read, {new:,} of them new in ops.quarantine")
+        bound = " or more" if max(map(len, found)) == MAX_QUARANTINED else ""
+        say(f"{len(rows):,}{bound} parts of payloads cannot be read, {new:,} are new in ops.quarantine")
     if found[1]:
         runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
     if found[2]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, get_args
 
 State = Literal["landed", "unchanged", "rejected", "missing"]
@@ -15,7 +15,7 @@ class Envelope:
     """One reply of a source.
 
     ``state`` says what became of it: ``landed`` (new or changed, to be stored), ``unchanged`` (equal to the
-    last one stored), ``rejected`` (cannot be read; ``reason`` says why) or ``missing`` (not obtained).
+    one served before), ``rejected`` (cannot be read; ``reason`` says why) or ``missing`` (not obtained).
     """
 
     source: str
@@ -34,13 +34,42 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is stored under a natural id up to a day: the content stored last, and all of that day."""
+class Fetch:
+    """A reply of an earlier landing: when it was served, its content, and whether that is stored with it."""
 
+    served_at: datetime
     content_sha256: str
-    etag: str | None
-    of_day: frozenset[str] = frozenset()
+    is_stored: bool
+    partition_date: date
+    fetched_at: datetime
+    etag: str | None = None
 
-    def has(self, content_sha256: str) -> bool:
-        """True when storing this content for the day would repeat what is there."""
-        return content_sha256 == self.content_sha256 or content_sha256 in self.of_day
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The earlier replies about one thing, in the order in which they were served."""
+
+    fetches: tuple[Fetch, ...]
+    etag: str | None = None
+    etag_content: str = ""
+
+    def has(self, content_sha256: str, served_at: datetime) -> bool:
+        """Return whether storing this content, served then, would repeat what is there.
+
+        It does when the reply before shows the same, or one of the same instant.
+        """
+        same_instant = {fetch.content_sha256 for fetch in self.fetches if fetch.served_at == served_at}
+        before = [fetch for fetch in self.fetches if fetch.served_at < served_at]
+        return content_sha256 in same_instant or (
+            not same_instant and bool(before) and before[-1].content_sha256 == content_sha256
+        )
+
+    def hidden_by(self, content_sha256: str, served_at: datetime) -> Fetch | None:
+        """Return the next reply if it must be stored now, as this content comes before it.
+
+        It was equal to the reply before it when it came, and is no longer.
+        """
+        after = next((fetch for fetch in self.fetches if fetch.served_at > served_at), None)
+        if after is None or after.is_stored or after.content_sha256 == content_sha256:
+            return None
+        return after

@@ -24,7 +24,7 @@ def append_quarantine(catalog: Catalog, rows: Iterable[dict[str, object]]) -> in
     its payload is stored already.
     """
     now = datetime.now(UTC)
-    by_key = {}
+    by_key: dict[tuple[object, ...], dict[str, object]] = {}
     for row in rows:
         full = {"part": "", "http_status": None, "payload": None, "payload_bytes": 0} | row
         payload = full["payload"]
@@ -41,7 +41,7 @@ def append_quarantine(catalog: Catalog, rows: Iterable[dict[str, object]]) -> in
 def _known(catalog: Catalog, keys: Iterable[tuple[object, ...]]) -> set[tuple[object, ...]]:
     """Return the keys of what is in quarantine for the days of the keys."""
     place = TABLE.primary_key.index("partition_date")
-    days = {literal(key[place]) for key in keys}
+    days = {literal(key[place]) for key in keys}  # type: ignore[type-var]  # these are dates
     found = catalog.load_table(TABLE.address).scan(
         row_filter=In(term=Reference("partition_date"), values=days),
         selected_fields=TABLE.primary_key,

@@ -4,36 +4,66 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, EqualTo, Reference
+from pyiceberg.expressions.literals import literal
 
+from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import arrow_schema
-from cilake.landing.envelope import STATES, Envelope, Known
+from cilake.landing.envelope import STATES, Envelope, Fetch, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
+from cilake.windows import day_start
+
+KNOWN_DAYS = 35
+"""How far back replies are looked at: nothing that is asked for every night is older."""
+NOTE_LENGTH = 500
+_FETCHED = ("natural_id", "served_at", "content_sha256", "partition_date", "fetched_at", "etag")
 
 
-def read_known(catalog: Catalog, address: str, day: date) -> dict[str, Known]:
-    """What is stored under each natural id of a raw table: last up to the day, and for the day itself.
+def read_known(
+    catalog: Catalog, source: str, addresses: Mapping[str, str], day: date
+) -> dict[str, dict[str, Known]]:
+    """Return what earlier replies showed, by endpoint and natural id; ``addresses`` are the raw tables.
 
-    Later days do not count, so a day landed again meets what it met the first time.
+    Replies of landings for the last ``KNOWN_DAYS`` before the day count, and those for later days: what was
+    not asked for so long is stored again. The entity tag is that of the newest reply for days up to the day.
     """
-    rows = catalog.load_table(address).scan(
-        row_filter=f"partition_date <= '{day}'",
-        selected_fields=("natural_id", "partition_date", "served_at", "fetched_at", "content_sha256", "etag"),
-    ).to_arrow()  # fmt: skip
-    order = pc.sort_indices(rows, sort_keys=[("served_at", "ascending"), ("fetched_at", "ascending")])
-    of_day: dict[str, set[str]] = {}
-    last: dict[str, tuple[str, str | None]] = {}
-    for row in rows.drop_columns(["served_at", "fetched_at"]).take(order).to_pylist():
-        last[row["natural_id"]] = row["content_sha256"], row["etag"]
-        if row["partition_date"] == day:
-            of_day.setdefault(row["natural_id"], set()).add(row["content_sha256"])
-    return {name: Known(*facts, frozenset(of_day.get(name, ()))) for name, facts in last.items()}
+    since = day - timedelta(days=KNOWN_DAYS)
+    fetched = catalog.load_table(FETCHES.address).scan(
+        row_filter=f"source = '{source}' and partition_date >= '{since}'",
+        selected_fields=("endpoint", *_FETCHED, "fetch_status"),
+    ).to_arrow().to_pylist()  # fmt: skip
+    replies = [
+        row | {"is_stored": row["fetch_status"] == "landed"} for row in fetched if row["content_sha256"]
+    ]
+    for endpoint, address in addresses.items():
+        # A landing that was killed has stored payloads without a word about their requests.
+        stored = catalog.load_table(address).scan(
+            row_filter=f"partition_date >= '{since}'", selected_fields=_FETCHED
+        ).to_arrow().to_pylist()  # fmt: skip
+        replies += [row | {"endpoint": endpoint, "is_stored": True} for row in stored]
+    grouped: dict[str, dict[str, dict[tuple[object, ...], Fetch]]] = {endpoint: {} for endpoint in addresses}
+    for row in replies:
+        fetch = Fetch(**{name: row[name] for name in Fetch.__slots__})
+        of_id = grouped[row["endpoint"]].setdefault(row["natural_id"], {})
+        key = fetch.served_at, fetch.content_sha256
+        if key not in of_id or fetch.is_stored:
+            of_id[key] = fetch
+    return {
+        endpoint: {name: _known(list(fetches.values()), day) for name, fetches in of_endpoint.items()}
+        for endpoint, of_endpoint in grouped.items()
+    }
+
+
+def _known(fetches: list[Fetch], day: date) -> Known:
+    in_order = sorted(fetches, key=lambda fetch: (fetch.served_at, fetch.fetched_at))
+    newest = next((fetch for fetch in reversed(in_order) if fetch.partition_date <= day), None)
+    return Known(tuple(in_order), newest.etag, newest.content_sha256) if newest else Known(tuple(in_order))
 
 
 def append_payloads(
@@ -107,6 +137,59 @@ def append_receipts(
     count = _append(catalog, "ops.receipts", rows)
     replace_latest_receipts(catalog, rows, source=source, day=day)
     return count
+
+
+def append_fetches(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str) -> int:
+    """Append a row per request to ``ops.fetches``; return how many."""
+    late = day_start(day + timedelta(days=2))
+    rows: list[dict[str, object]] = [
+        {
+            "source": envelope.source,
+            "endpoint": envelope.endpoint,
+            "scope": envelope.scope,
+            "natural_id": envelope.natural_id,
+            "partition_date": day,
+            "landing_id": landing_id,
+            "fetched_at": envelope.fetched_at,
+            "served_at": envelope.served_at,
+            "is_backfilled": envelope.served_at > late,
+            "fetch_status": envelope.state,
+            "http_status": envelope.http_status,
+            "etag": envelope.etag,
+            "content_sha256": envelope.content_sha256 or None,
+            "payload_bytes": len(envelope.payload),
+            "note": envelope.reason[:NOTE_LENGTH] or None,
+        }
+        for envelope in envelopes
+    ]
+    return _append(catalog, FETCHES.address, rows)
+
+
+def restore_hidden(catalog: Catalog, address: str, hidden: Mapping[str, Fetch]) -> int:
+    """Store again, by natural id, contents that are no longer equal to the reply before; return how many.
+
+    The payload is taken from the raw table, where the same content is stored for another day.
+    """
+    if not hidden:
+        return 0
+    table = catalog.load_table(address)
+    rows: list[dict[str, object]] = []
+    for natural_id, fetch in hidden.items():
+        same = And(
+            EqualTo(term=Reference("natural_id"), value=literal(natural_id)),
+            EqualTo(term=Reference("content_sha256"), value=literal(fetch.content_sha256)),
+        )
+        (stored,) = table.scan(row_filter=same, limit=1).to_arrow().to_pylist()
+        rows.append(
+            stored
+            | {
+                "served_at": fetch.served_at,
+                "fetched_at": fetch.fetched_at,
+                "partition_date": fetch.partition_date,
+                "etag": fetch.etag,
+            }
+        )
+    return _append(catalog, address, rows)
 
 
 def append_rows(catalog: Catalog, address: str, rows: list[dict[str, object]]) -> int:

@@ -15,7 +15,7 @@ TABLE = Table(
         describes="one tab of a dashboard",
         example="redhat-openshift-ocp-release-4.8-blocking/e2e-aws",
     ),
-    primary_key=("natural_id", "partition_date", "content_sha256"),
+    primary_key=("natural_id", "served_at", "content_sha256"),
     write_mode="append",
     partition_by=("partition_date",),
     made_by="ingest_testgrid",

@@ -152,7 +152,10 @@ def _fetch(
             SOURCE.name, endpoint, dashboard, natural_id, "missing", now, now, reason=str(error)
         ), None  # fmt: skip
     if reply.status == 304:
-        return _envelope(endpoint, dashboard, natural_id, "unchanged", reply, reason=note), None
+        content = previous.etag_content if previous else ""
+        return _envelope(
+            endpoint, dashboard, natural_id, "unchanged", reply, reason=note, content_sha256=content
+        ), None  # fmt: skip
     if reply.status != 200:
         return _envelope(
             endpoint, dashboard, natural_id, "missing", reply, reason=f"answers HTTP {reply.status}"
@@ -168,7 +171,7 @@ def _fetch(
         return _envelope(
             endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
         ), None  # fmt: skip
-    state: State = "unchanged" if previous and previous.has(digest) else "landed"
+    state: State = "unchanged" if previous and previous.has(digest, reply.served_at) else "landed"
     envelope = _envelope(
         endpoint,
         dashboard,
