@@ -20,10 +20,11 @@ _CONTAINER_USER = 1000
 _ITERATIONS = 200_000
 _CERTIFICATE_DAYS = "825"
 
+OPERATOR = "operator"
 LOGINS = {
     "analyst": ("analysts", "CILAKE_TRINO_ANALYST_PASSWORD"),
     "superset": ("analysts", "CILAKE_TRINO_SUPERSET_PASSWORD"),
-    "jobs": ("jobs", "CILAKE_TRINO_JOBS_PASSWORD"),
+    OPERATOR: ("operators", "CILAKE_TRINO_OPERATOR_PASSWORD"),
 }
 """The first users of Trino, each with its group and the setting of its password."""
 
@@ -116,7 +117,7 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 
 
 def group_file() -> str:
-    """Trino's group file: `analysts` read, `jobs` write."""
+    """Return Trino's group file: `analysts` read what is public, `operators` everything."""
     groups: dict[str, list[str]] = {}
     for user, (group, _) in LOGINS.items():
         groups.setdefault(group, []).append(user)
@@ -141,9 +142,11 @@ def reader_text(settings: Mapping[str, str]) -> str:
         "CILAKE_TRINO_URL": f"https://{host}:{settings['CILAKE_PORT_TRINO']}",
         "CILAKE_TRINO_USER": "analyst",
         "CILAKE_TRINO_PASSWORD": settings["CILAKE_TRINO_ANALYST_PASSWORD"],
+        "CILAKE_TRINO_CA": "trino.crt",
+        "CILAKE_SUPERSET_URL": settings["CILAKE_SUPERSET_URL"],
         "CILAKE_AIRFLOW_URL": settings["CILAKE_AIRFLOW_URL"],
     }
-    text = "# Written by `make env` to be handed out: these logins read the tables and write nothing.\n"
+    text = "# Written by `make env` to be handed out with trino.crt: these logins read and write nothing.\n"
     return text + "".join(f"{name}={value}\n" for name, value in told.items())
 
 

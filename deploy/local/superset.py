@@ -17,6 +17,8 @@ Settings = Mapping[str, str]
 
 SOURCES = REPO / "deploy" / "superset"
 DASHBOARDS = REPO / "dashboards"
+SECRETS = ("CILAKE_SUPERSET_SECRET_KEY", "CILAKE_SUPERSET_GUEST_SECRET")
+_OF_USERS = ("CILAKE_SUPERSET_PASSWORD", "CILAKE_SUPERSET_VIEWER_PASSWORD")
 _ADDRESSES = ("CILAKE_PORT_TRINO", "CILAKE_AIRFLOW_URL")
 
 
@@ -89,7 +91,8 @@ def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *wo
 
 def _run(layout: Layout, settings: Settings, words: list[str]) -> None:
     (layout.data / "superset").mkdir(parents=True, exist_ok=True)
-    variables = configuration.work_environment(layout, settings) | environment(layout, settings)
+    secrets = (*SECRETS, *_OF_USERS) if words[0] == "prepare" else SECRETS
+    variables = configuration.environment(layout, settings, *secrets) | environment(layout, settings)
     log = layout.log / f"superset-{words[0]}.log"
     program: list[str | Path] = [layout.bin("superset", "python"), SOURCES / "assets.py", *words]
     with log.open("wb") as output:

@@ -109,4 +109,4 @@ def test_trino_can_check_the_passwords():
             "sha1", f"word-{user}".encode(), bytes.fromhex(salt), int(iterations), len(digest) // 2
         )
         assert expected.hex() == digest
-    assert env_file.group_file() == "analysts:analyst,superset\njobs:jobs\n"
+    assert env_file.group_file() == "analysts:analyst,superset\noperators:operator\n"
