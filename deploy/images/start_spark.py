@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the process, whose children inherit it; the secrets are in its properties."""
+    """Return the environment for the process and its children; the secrets are in its properties."""
     return {name: value for name, value in environment.items() if not is_secret(name)}
 
 

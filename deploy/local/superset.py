@@ -51,13 +51,13 @@ def prepare(layout: Layout, settings: Settings) -> None:
 def import_dashboards(layout: Layout, settings: Settings, guides: Path = REPO) -> None:
     """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
 
-    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not change.
+    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not change, so
+    that what people changed in Superset stays.
     """
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
-        record = str(layout.data / "superset-assets.txt")
         inputs = [*files, *(guides / name for name in GUIDES), *sorted(SOURCES.glob("*.py"))]
-        words = [str(DASHBOARDS), "--guides", str(guides), "--record", record]
+        words = [str(DASHBOARDS), "--guides", str(guides)]
         _once(layout, settings, "import", inputs, *words)
 
 
