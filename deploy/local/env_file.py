@@ -32,13 +32,17 @@ LOGINS = {
 def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
     """Write `.env`, and in `deploy/private` what Trino reads and `reader.env`; return the files written.
 
-    Nothing that exists is replaced; with an `.env` only the private files that are missing are made from it.
+    Nothing that exists is replaced; an `.env` gets the variables that it lacks, and the private files that are
+    missing are made from it.
     """
     given = dict(os.environ) if environment is None else dict(environment)
     path, private = folder / ".env", folder / "deploy" / "private"
     written = []
     if not path.exists():
         write_private(path, fill(example(), given, identity()))
+        written.append(path)
+    elif added := missing(path.read_text(encoding="utf-8"), given):
+        write_private(path, path.read_text(encoding="utf-8").rstrip("\n") + f"\n{added}")
         written.append(path)
     settings = read(path.read_text(encoding="utf-8"))
     private.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,13 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
             raise StackError(f"{name} must be one line without quotes, dollar and number signs")
         lines.append(f"{name}={value}")
     return "\n".join(lines) + "\n"
+
+
+def missing(text: str, given: Mapping[str, str]) -> str:
+    """Return the lines for the variables of `.env.example` that this text of an `.env` lacks."""
+    known = read(text)
+    lines = fill(example(), given, identity()).splitlines(keepends=True)
+    return "".join(line for line in lines if "=" in line and line.split("=", 1)[0] not in known)
 
 
 def read(text: str) -> dict[str, str]:

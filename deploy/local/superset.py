@@ -51,8 +51,8 @@ def prepare(layout: Layout, settings: Settings) -> None:
 def import_dashboards(layout: Layout, settings: Settings, guides: Path = REPO) -> None:
     """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
 
-    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not change, so
-    that what people changed in Superset stays.
+    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not
+    change, so that what people changed in Superset stays.
     """
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:

@@ -2,8 +2,8 @@
 
 Runs in the Superset environment. ``prepare`` brings the metadata database up to date and makes the users,
 ``import`` replaces all assets by the files of a folder, and the saved queries by those of the guides (Trino
-must be up), when these are others than at the last import; ``export`` writes the assets back to the folder, sorted and without what differs from one
-installation to the next.
+must be up), when these are others than at the last import; ``export`` writes the assets back to the folder,
+sorted and without what differs from one installation to the next.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def main() -> int:
     for verb, text in (("import", "assets from the folder"), ("export", "assets into the folder")):
         verbs.add_parser(verb, help=text).add_argument("folder", type=Path)
     verbs.choices["import"].add_argument(
-        "--overwrite", action="store_true", help="also when the files did not change: undo what people changed"
+        "--overwrite",
+        action="store_true",
+        help="also when the files did not change: undo what people changed",
     )
     verbs.choices["import"].add_argument(
         "--guides", type=Path, default=guide_queries.REPO, help="the folder with README.md and docs"
@@ -118,15 +120,15 @@ def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite:
     contents = {name: with_addresses(text, os.environ) for name, text in files.items()}
     databases = {
         asset["uuid"]: asset
-        for asset in (yaml.safe_load(text) for name, text in contents.items() if name.startswith("databases/"))
+        for asset in (
+            yaml.safe_load(text) for name, text in contents.items() if name.startswith("databases/")
+        )
     }
     wanted = files_digest(files, os.environ)
     if overwrite or known.get(imported.DASHBOARDS) != wanted:
         present = _import_files(contents)
         _remove(set(known.get(imported.ASSETS, "").split()) - present)
-        imported.keep(
-            db.session, {imported.DASHBOARDS: wanted, imported.ASSETS: "\n".join(sorted(present))}
-        )
+        imported.keep(db.session, {imported.DASHBOARDS: wanted, imported.ASSETS: "\n".join(sorted(present))})
         print(f"imported {len(contents) - 1} assets")
     else:
         _point_databases(databases)

@@ -1,4 +1,4 @@
-"""What Superset was given from the files, kept in its own database, so that people's changes are not undone."""
+"""What Superset was given from the files, kept in its own database: people's changes are not undone."""
 
 from __future__ import annotations
 
