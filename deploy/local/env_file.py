@@ -32,8 +32,8 @@ LOGINS = {
 def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
     """Write `.env`, and in `deploy/private` what Trino reads and `reader.env`; return the files written.
 
-    Nothing that exists is replaced; an `.env` gets the variables that it lacks, and the private files that are
-    missing are made from it.
+    Nothing that exists is replaced; an `.env` gets the variables that it lacks, and the private files that
+    are missing are made from it.
     """
     given = dict(os.environ) if environment is None else dict(environment)
     path, private = folder / ".env", folder / "deploy" / "private"

@@ -48,16 +48,20 @@ def prepare(layout: Layout, settings: Settings) -> None:
     _once(layout, settings, "prepare", inputs)
 
 
-def import_dashboards(layout: Layout, settings: Settings, guides: Path = REPO) -> None:
+def import_dashboards(
+    layout: Layout, settings: Settings, guides: Path = REPO, *, overwrite: bool = False
+) -> None:
     """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
 
     `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not
-    change, so that what people changed in Superset stays.
+    change, so that what people changed in Superset stays; `overwrite` brings the files back.
     """
+    if overwrite:
+        _stamp(layout, "import").unlink(missing_ok=True)
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
         inputs = [*files, *(guides / name for name in GUIDES), *sorted(SOURCES.glob("*.py"))]
-        words = [str(DASHBOARDS), "--guides", str(guides)]
+        words = [str(DASHBOARDS), "--guides", str(guides), *(["--overwrite"] if overwrite else [])]
         _once(layout, settings, "import", inputs, *words)
 
 
