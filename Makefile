@@ -4,12 +4,12 @@ override Q := $(value Q)
 override ARGS := $(value ARGS)
 export Q ARGS
 RUN = @$(PYTHON) -m deploy.local
-TARGETS = help setup up down status sql airflow logs urls clean demo nights test lint requirements quality bench docs dist env dashboards-export dashboards-bench
+TARGETS = help setup up down status sql airflow logs urls clean demo nights test lint requirements quality bench docs dist env dashboards-export dashboards-import dashboards-bench
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
 
-help setup down status lint requirements docs dist env dashboards-export:
+help setup down status lint requirements docs dist env dashboards-export dashboards-import:
 	$(RUN) $@
 
 up:

@@ -1,7 +1,7 @@
 """SeaweedFS in a container, with one key that writes and one that only reads.
 
-The flags are those of the embedded stack. Its other ports ask for no key: only the services that hold the
-writer's key anyway share a network with it.
+The flags are those of the embedded stack. The filer and the volumes take only requests that one of its own
+parts has signed. The master's port asks for no key: only services that hold one share a network with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def main() -> None:
     descriptor = os.open(IDENTITIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
         json.dump(identities(environment, bucket), handle)
-    os.execvpe(PROGRAM, command(), {**environment, "S3_BUCKET": bucket})  # noqa: S606 - no shell is wanted
+    own = {"PATH": environment["PATH"], "S3_BUCKET": bucket, **internal_keys(environment)}
+    os.execvpe(PROGRAM, command(), own)  # noqa: S606 - no shell is wanted
 
 
 def command() -> list[str]:
@@ -33,8 +34,14 @@ def command() -> list[str]:
     return [*words, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]
 
 
+def internal_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which the parts of the server sign what they ask each other over HTTP."""
+    names = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
+    return {f"WEED_{name}_KEY": environment["CILAKE_S3_INTERNAL_SECRET"] for name in names}
+
+
 def identities(environment: Mapping[str, str], bucket: str) -> dict[str, object]:
-    """Who may do what: the jobs and Trino write the bucket, everybody else reads it."""
+    """Who may do what: the jobs write the bucket, everybody else reads it."""
 
     def identity(name: str, prefix: str, *actions: str) -> dict[str, object]:
         keys = {

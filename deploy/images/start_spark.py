@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local.configuration import is_secret
+
 from deploy import templates
 
 PROPERTIES = Path("/tmp/spark.properties")  # noqa: S108 - the container's own, on memory
@@ -25,7 +27,12 @@ def main() -> None:
     with os.fdopen(descriptor, "w") as handle:
         handle.write(templates.fill(environment, *FILES[role]))
     words = command(role, environment)
-    os.execve(words[0], words, environment)  # noqa: S606 - no shell is wanted
+    os.execve(words[0], words, without_secrets(environment))  # noqa: S606 - no shell is wanted
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the process and its children; the secrets are in its properties."""
+    return {name: value for name, value in environment.items() if not is_secret(name)}
 
 
 def command(role: str, environment: Mapping[str, str], properties: Path = PROPERTIES) -> list[str]:

@@ -40,6 +40,7 @@ Development
   make dist                        dist/: what spark-submit, EMR Serverless and MWAA need of us
   make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
+  make dashboards-import           bring the dashboards of the files back, over what was changed in Superset
   make dashboards-bench [PICTURES=] how long every chart takes; PICTURES names a folder for pictures
   make docs                        generate the data dictionary and the pages of the validation results
 
@@ -62,6 +63,7 @@ def main() -> int:
         "dist",
         "env",
         "dashboards-export",
+        "dashboards-import",
     ):
         commands.add_parser(name)
     commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
@@ -169,6 +171,11 @@ def _dashboards_export(arguments: argparse.Namespace, here: layout.Layout) -> in
     return 0
 
 
+def _dashboards_import(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    superset.import_dashboards(here, configuration.require(here), overwrite=True)
+    return 0
+
+
 def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here)
     stack.run_work(here, stack.work_settings(here), ["docs"])
@@ -215,6 +222,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "dist": _dist,
     "env": _env,
     "dashboards-export": _dashboards_export,
+    "dashboards-import": _dashboards_import,
     "nights": _nights,
     "demo": _nights,
     "bench": _benchmark,

@@ -56,6 +56,7 @@ _SECRETS = (
     "CILAKE_CATALOG_READER_PASSWORD",
     "CILAKE_AIRFLOW_DB_PASSWORD",
     "CILAKE_AIRFLOW_PASSWORD",
+    "CILAKE_AIRFLOW_VIEWER_PASSWORD",
     "CILAKE_AIRFLOW_JWT_SECRET",
     "CILAKE_AIRFLOW_SECRET_KEY",
     "CILAKE_SUPERSET_DB_PASSWORD",
@@ -67,9 +68,24 @@ _SECRETS = (
     "CILAKE_S3_SECRET_KEY",
     "CILAKE_S3_READER_ACCESS_KEY",
     "CILAKE_S3_READER_SECRET_KEY",
+    "CILAKE_S3_INTERNAL_SECRET",
     "CILAKE_TRINO_SHARED_SECRET",
     "SPARK_CONNECT_AUTHENTICATE_TOKEN",
 )
+
+OF_THE_WORK = (
+    "CILAKE_CATALOG_PASSWORD",
+    "CILAKE_S3_ACCESS_KEY",
+    "CILAKE_S3_SECRET_KEY",
+    "SPARK_CONNECT_AUTHENTICATE_TOKEN",
+)
+"""The secrets with which the work reads and writes the lake."""
+
+_SECRET_ENDINGS = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
+_OURS = ("CILAKE_", "SPARK_", "AIRFLOW")
+
+AIRFLOW_USERS = {"admin": "CILAKE_AIRFLOW_PASSWORD", "viewer": "CILAKE_AIRFLOW_VIEWER_PASSWORD"}
+"""The users of Airflow, each with the setting of its password; their roles have the same names."""
 
 CATALOG_READER = "iceberg_reader"
 """The user of the catalog's database that can only read; `postgres/reader.sql` makes it."""
@@ -145,7 +161,8 @@ def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[st
     reader = reader_text(settings)
     if not layout.reader_file.exists() or layout.reader_file.read_text() != reader:
         write_private(layout.reader_file, reader)
-    write_private(layout.airflow_passwords, json.dumps({"admin": settings["CILAKE_AIRFLOW_PASSWORD"]}))
+    passwords = {user: settings[name] for user, name in AIRFLOW_USERS.items()}
+    write_private(layout.airflow_passwords, json.dumps(passwords))
     return settings
 
 
@@ -184,20 +201,26 @@ def _port(name: str, text: str) -> int:
     return int(text)
 
 
-def work_environment(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which the work and every service runs."""
+def is_secret(name: str) -> bool:
+    """Return whether the setting of that name is to be known only by who needs it."""
+    return name.startswith(_OURS) and name.endswith(_SECRET_ENDINGS)
+
+
+def environment(layout: Layout, settings: Mapping[str, str], *secrets: str) -> dict[str, str]:
+    """Return the environment of a program of the stack: all settings, and of the secrets only those named."""
     jobs_bin = str(layout.envs / "jobs" / "bin")
     dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "SPARK_HOME", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     # What a shell sets for another Airflow would win over the files of this one.
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in dropped and not name.startswith(("AIRFLOW", "_AIRFLOW"))
+        if not (name in dropped or name.startswith(("AIRFLOW", "_AIRFLOW")) or is_secret(name))
     }
     # Memory arenas of glibc grow with the number of threads; two keep the JVMs and Airflow small.
     environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     environment |= {"TZ": "UTC", "AWS_REGION": settings["CILAKE_S3_REGION"], "CILAKE_STACK": layout.marker}
     environment |= {"PYSPARK_PYTHON": settings["CILAKE_JOBS_PYTHON"], "SPARK_LOCAL_IP": "127.0.0.1"}
-    environment |= dict(settings)
+    environment |= {name: value for name, value in settings.items() if not is_secret(name)}
+    environment |= {name: settings[name] for name in secrets}
     environment["PATH"] = os.pathsep.join([jobs_bin, os.environ.get("PATH", os.defpath)])
     return environment

@@ -20,10 +20,11 @@ _CONTAINER_USER = 1000
 _ITERATIONS = 200_000
 _CERTIFICATE_DAYS = "825"
 
+OPERATOR = "operator"
 LOGINS = {
     "analyst": ("analysts", "CILAKE_TRINO_ANALYST_PASSWORD"),
     "superset": ("analysts", "CILAKE_TRINO_SUPERSET_PASSWORD"),
-    "jobs": ("jobs", "CILAKE_TRINO_JOBS_PASSWORD"),
+    OPERATOR: ("operators", "CILAKE_TRINO_OPERATOR_PASSWORD"),
 }
 """The first users of Trino, each with its group and the setting of its password."""
 
@@ -31,13 +32,17 @@ LOGINS = {
 def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
     """Write `.env`, and in `deploy/private` what Trino reads and `reader.env`; return the files written.
 
-    Nothing that exists is replaced; with an `.env` only the private files that are missing are made from it.
+    Nothing that exists is replaced; an `.env` gets the variables that it lacks, and the private files that
+    are missing are made from it.
     """
     given = dict(os.environ) if environment is None else dict(environment)
     path, private = folder / ".env", folder / "deploy" / "private"
     written = []
     if not path.exists():
         write_private(path, fill(example(), given, identity()))
+        written.append(path)
+    elif added := missing(path.read_text(encoding="utf-8"), given):
+        write_private(path, path.read_text(encoding="utf-8").rstrip("\n") + f"\n{added}")
         written.append(path)
     settings = read(path.read_text(encoding="utf-8"))
     private.mkdir(parents=True, exist_ok=True)
@@ -96,6 +101,13 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def missing(text: str, given: Mapping[str, str]) -> str:
+    """Return the lines for the variables of `.env.example` that this text of an `.env` lacks."""
+    known = read(text)
+    lines = fill(example(), given, identity()).splitlines(keepends=True)
+    return "".join(line for line in lines if "=" in line and line.split("=", 1)[0] not in known)
+
+
 def read(text: str) -> dict[str, str]:
     """The variables of an environment file."""
     lines = (line.strip() for line in text.splitlines())
@@ -116,7 +128,7 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 
 
 def group_file() -> str:
-    """Trino's group file: `analysts` read, `jobs` write."""
+    """Return Trino's group file: `analysts` read what is public, `operators` everything."""
     groups: dict[str, list[str]] = {}
     for user, (group, _) in LOGINS.items():
         groups.setdefault(group, []).append(user)
@@ -141,9 +153,11 @@ def reader_text(settings: Mapping[str, str]) -> str:
         "CILAKE_TRINO_URL": f"https://{host}:{settings['CILAKE_PORT_TRINO']}",
         "CILAKE_TRINO_USER": "analyst",
         "CILAKE_TRINO_PASSWORD": settings["CILAKE_TRINO_ANALYST_PASSWORD"],
+        "CILAKE_TRINO_CA": "trino.crt",
+        "CILAKE_SUPERSET_URL": settings["CILAKE_SUPERSET_URL"],
         "CILAKE_AIRFLOW_URL": settings["CILAKE_AIRFLOW_URL"],
     }
-    text = "# Written by `make env` to be handed out: these logins read the tables and write nothing.\n"
+    text = "# Written by `make env` to be handed out with trino.crt: these logins read and write nothing.\n"
     return text + "".join(f"{name}={value}\n" for name, value in told.items())
 
 

@@ -29,7 +29,6 @@ def main() -> None:
     name = sys.argv[1]
     here = layout.current()
     settings = configuration.require(here)
-    environment = configuration.work_environment(here, settings)
     _raise_file_limit()
     cwd = here.cwd / name
     cwd.mkdir(parents=True, exist_ok=True)
@@ -41,14 +40,12 @@ def main() -> None:
             "-c",
             str(here.run / "supervisord.conf"),
         ]
-        sys.exit(keep(supervisord, environment, patience=2))
+        sys.exit(keep(supervisord, configuration.environment(here, settings), patience=2))
     service = BY_NAME[name]
-    environment |= service.environment(here, settings)
+    environment = service.whole_environment(here, settings)
     command = service.command(here, settings)
     if name == "postgres":
         _become(postgres.place(here))
-        secret = ("PASSWORD", "SECRET", "TOKEN", "KEY")
-        environment = {k: v for k, v in environment.items() if not k.endswith(secret)}
     if service.reaped:
         sys.exit(keep(command, environment, patience=5))
     os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted

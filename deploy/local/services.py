@@ -12,7 +12,7 @@ from deploy.images import start_s3
 
 from deploy import templates
 
-from . import java, postgres, processes, superset, trino
+from . import configuration, java, postgres, processes, superset, trino
 from .configuration import S3_BLOCK
 from .layout import REPO, Layout
 from .probe import answers
@@ -36,6 +36,7 @@ class Service:
     command: Callable[[Layout, Settings], list[str]]
     healthy: Callable[[Layout, Settings], bool]
     environment: Callable[[Layout, Settings], dict[str, str]] = _nothing
+    secrets: tuple[str, ...] = ()
     files: Callable[[Layout, Settings], dict[Path, str]] = _no_files
     needs: tuple[str, ...] = ()
     ports: Callable[[Settings], dict[int, str]] = field(default=lambda settings: {})
@@ -44,10 +45,15 @@ class Service:
     stop_seconds: int = 20
     by_default: bool = True
 
+    def whole_environment(self, layout: Layout, settings: Settings) -> dict[str, str]:
+        """Return the environment in which it runs: all settings, of the secrets only its own."""
+        return configuration.environment(layout, settings, *self.secrets) | self.environment(layout, settings)
+
     def fingerprint(self, layout: Layout, settings: Settings) -> str:
         """A digest that changes when the service has to be restarted to follow the settings."""
         files = {str(path): text for path, text in self.files(layout, settings).items()}
-        parts = [self.command(layout, settings), self.environment(layout, settings), files]
+        secrets = {name: settings[name] for name in self.secrets}
+        parts = [self.command(layout, settings), self.environment(layout, settings), secrets, files]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -77,7 +83,7 @@ def _s3_files(layout: Layout, settings: Settings) -> dict[Path, str]:
 
 def _s3_environment(layout: Layout, settings: Settings) -> dict[str, str]:
     (layout.data / "s3").mkdir(parents=True, exist_ok=True)
-    return {"S3_BUCKET": _bucket(settings)}
+    return {"S3_BUCKET": _bucket(settings), **start_s3.internal_keys(settings)}
 
 
 def _bucket(settings: Settings) -> str:
@@ -107,7 +113,6 @@ def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "JAVA_HOME": str(java.for_spark(layout).home),
         "SPARK_HOME": str(layout.site_packages("jobs") / "pyspark"),
         "SPARK_LOG_DIR": str(layout.log),
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": settings["SPARK_CONNECT_AUTHENTICATE_TOKEN"],
     }
 
 
@@ -128,27 +133,15 @@ def _spark_healthy(layout: Layout, settings: Settings) -> bool:
 
 
 def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Airflow's whole configuration, including the settings that its tasks hand to the jobs."""
-    login = json.dumps(
-        {
-            "conn_type": "aws",
-            "login": settings["CILAKE_S3_ACCESS_KEY"],
-            "password": settings["CILAKE_S3_SECRET_KEY"],
-            "extra": {
-                "region_name": settings["CILAKE_S3_REGION"],
-                "endpoint_url": settings["CILAKE_S3_ENDPOINT"],
-                "config_kwargs": {"s3": {"addressing_style": "path"}},
-            },
-        }
-    )
+    """Return Airflow's whole configuration; its tasks read the settings of the work from the stack's file."""
     password, port = settings["CILAKE_AIRFLOW_DB_PASSWORD"], settings["CILAKE_PORT_POSTGRES"]
     database = f"airflow:{password}@127.0.0.1:{port}/airflow"
-    configuration = {
+    options = {
         "CORE__DAGS_FOLDER": str(REPO / "dags"),
         "CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
         "CORE__FERNET_KEY": settings["CILAKE_AIRFLOW_FERNET_KEY"],
         "CORE__EXECUTION_API_SERVER_URL": f"{settings['CILAKE_AIRFLOW_URL']}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in configuration.AIRFLOW_USERS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.airflow_passwords),
         "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
@@ -160,10 +153,9 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": str(layout.log / "airflow"),
     }
     environment = templates.variables("airflow/airflow.env")
-    environment |= {f"AIRFLOW__{name}": value for name, value in configuration.items()}
-    environment |= {"AIRFLOW_HOME": str(layout.airflow_home), "AIRFLOW_CONN_LAKE_S3": login}
+    environment |= {f"AIRFLOW__{name}": value for name, value in options.items()}
+    environment["AIRFLOW_HOME"] = str(layout.airflow_home)
     # Airflow looks for its own programs on PATH; the jobs are started by their full path.
-    environment |= dict(settings)
     environment["PATH"] = f"{layout.envs / 'airflow' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     environment["JAVA_HOME"] = str(java.for_spark(layout).home)
     return environment
@@ -287,6 +279,7 @@ SERVICES = (
         superset.command,
         _superset_healthy,
         environment=superset.environment,
+        secrets=superset.SECRETS,
         needs=("postgres", "trino"),
         ports=_own_port("CILAKE_PORT_SUPERSET"),
     ),

@@ -182,7 +182,7 @@ def _migration_stamp(layout: Layout) -> str:
 def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
     say("preparing Airflow's database")
     airflow = layout.bin("airflow", "airflow")
-    environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
+    environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     log = layout.log / "airflow-migrate.log"
     # A task of a pool that is not there never runs: the pools belong to the database.
     for words in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
@@ -208,7 +208,7 @@ def _bootstrap(layout: Layout, settings: Mapping[str, str]) -> None:
 
 def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log: Path | None = None) -> None:
     """Run a verb of `cilake` with the stack's settings; its output goes to the log, else to this terminal."""
-    environment = configuration.work_environment(layout, settings)
+    environment = configuration.environment(layout, settings, *configuration.OF_THE_WORK)
     environment["JAVA_HOME"] = airflow_environment(layout, settings)["JAVA_HOME"]
     command: list[str | Path] = [layout.bin("jobs", "cilake"), *words]
     if log is None:
@@ -281,7 +281,8 @@ def urls(layout: Layout, *, as_json: bool) -> None:
             "admin",
             f"{secrets} (CILAKE_SUPERSET_PASSWORD)",
         ),
-        ("Airflow", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
+        ("Airflow", settings["CILAKE_AIRFLOW_URL"], "viewer", str(layout.airflow_passwords)),
+        ("Airflow admin", settings["CILAKE_AIRFLOW_URL"], "admin", str(layout.airflow_passwords)),
         ("Trino", settings["CILAKE_TRINO_URL"], "analyst", ""),
         ("reader.env", layout.reader_file.as_uri(), "", f"{reader} (reads the tables only: hand it out)"),
         (
@@ -301,7 +302,7 @@ def urls(layout: Layout, *, as_json: bool) -> None:
         (
             "data docs",
             f"{settings['CILAKE_AIRFLOW_URL']}/cilake/data-docs/index.html",
-            "admin",
+            "viewer",
             str(layout.airflow_passwords),
         ),
     ]
@@ -330,7 +331,7 @@ def sql(layout: Layout, statement: str) -> int:
         raise StackError('no statement: make sql Q="select 1 as one"')
     settings = configuration.require(layout)
     words: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
-    return subprocess.run(words, env={**os.environ, **settings}, check=False).returncode
+    return subprocess.run(words, env=configuration.environment(layout, settings), check=False).returncode
 
 
 def airflow(layout: Layout, arguments: str) -> int:
@@ -348,7 +349,7 @@ def airflow(layout: Layout, arguments: str) -> int:
     if supervision.states(layout).get("postgres", {}).get("statename") not in _UP:
         raise StackError("the stack is not running: `make up` starts it")
     command: list[str | Path] = [layout.bin("airflow", "airflow"), *words]
-    environment = configuration.work_environment(layout, settings) | airflow_environment(layout, settings)
+    environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     return subprocess.run(command, env=environment, check=False, cwd=layout.airflow_home).returncode
 
 

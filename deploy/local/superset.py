@@ -17,6 +17,8 @@ Settings = Mapping[str, str]
 
 SOURCES = REPO / "deploy" / "superset"
 DASHBOARDS = REPO / "dashboards"
+SECRETS = ("CILAKE_SUPERSET_SECRET_KEY", "CILAKE_SUPERSET_GUEST_SECRET")
+_OF_USERS = ("CILAKE_SUPERSET_PASSWORD", "CILAKE_SUPERSET_VIEWER_PASSWORD")
 _ADDRESSES = ("CILAKE_PORT_TRINO", "CILAKE_AIRFLOW_URL")
 
 
@@ -46,16 +48,20 @@ def prepare(layout: Layout, settings: Settings) -> None:
     _once(layout, settings, "prepare", inputs)
 
 
-def import_dashboards(layout: Layout, settings: Settings, guides: Path = REPO) -> None:
+def import_dashboards(
+    layout: Layout, settings: Settings, guides: Path = REPO, *, overwrite: bool = False
+) -> None:
     """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
 
-    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not change.
+    `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not
+    change, so that what people changed in Superset stays; `overwrite` brings the files back.
     """
+    if overwrite:
+        _stamp(layout, "import").unlink(missing_ok=True)
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
-        record = str(layout.data / "superset-assets.txt")
         inputs = [*files, *(guides / name for name in GUIDES), *sorted(SOURCES.glob("*.py"))]
-        words = [str(DASHBOARDS), "--guides", str(guides), "--record", record]
+        words = [str(DASHBOARDS), "--guides", str(guides), *(["--overwrite"] if overwrite else [])]
         _once(layout, settings, "import", inputs, *words)
 
 
@@ -89,7 +95,8 @@ def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *wo
 
 def _run(layout: Layout, settings: Settings, words: list[str]) -> None:
     (layout.data / "superset").mkdir(parents=True, exist_ok=True)
-    variables = configuration.work_environment(layout, settings) | environment(layout, settings)
+    secrets = (*SECRETS, *_OF_USERS) if words[0] == "prepare" else SECRETS
+    variables = configuration.environment(layout, settings, *secrets) | environment(layout, settings)
     log = layout.log / f"superset-{words[0]}.log"
     program: list[str | Path] = [layout.bin("superset", "python"), SOURCES / "assets.py", *words]
     with log.open("wb") as output:

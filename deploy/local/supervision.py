@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import processes
-from .configuration import work_environment, write_private
+from .configuration import environment, write_private
 from .errors import NO_ANSWER, StackError
 from .launch import KEEPER
 from .layout import REPO, Layout, say
@@ -125,7 +125,7 @@ def start(layout: Layout, settings: Mapping[str, str]) -> None:
         process = subprocess.Popen(
             [layout.bin("jobs", "python"), "-m", "deploy.local.launch", KEEPER],
             cwd=REPO,
-            env=work_environment(layout, settings),
+            env=environment(layout, settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

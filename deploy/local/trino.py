@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deploy import templates
 
 from . import java
+from .configuration import CATALOG_READER
+from .env_file import LOGINS, OPERATOR
 from .layout import Layout
 from .probe import answers
 
@@ -53,7 +56,9 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
         "CILAKE_TRINO_DISCOVERY": settings["CILAKE_TRINO_URL"],
         "CILAKE_TRINO_QUERY_MEMORY": "400MB",
         "CILAKE_TRINO_HEADROOM": "250MB",
-        # Its catalog is read-only, and so is its key.
+        # Its catalog is read-only, and so are its logins.
+        "CILAKE_CATALOG_USER": CATALOG_READER,
+        "CILAKE_CATALOG_PASSWORD": settings["CILAKE_CATALOG_READER_PASSWORD"],
         "CILAKE_S3_ACCESS_KEY": settings["CILAKE_S3_READER_ACCESS_KEY"],
         "CILAKE_S3_SECRET_KEY": settings["CILAKE_S3_READER_SECRET_KEY"],
     }
@@ -62,10 +67,13 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    """The configuration files, those of the containers without the login; secrets stay in the environment."""
-    etc = layout.run / "trino"
+    """Return the configuration files: those of the containers without the login and the resource groups.
+
+    Secrets stay in the environment. Trino looks for who may do what in the folder `etc` where it works.
+    """
+    etc, own = layout.run / "trino", layout.cwd / "trino" / "etc"
     # The version of the containers has a shorter name for this switch than the one that stands here.
-    catalog = templates.read("trino/lake.properties", "trino/read.properties")
+    catalog = templates.read("trino/lake.properties")
     catalog = catalog.replace("fs.s3.enabled", "fs.native-s3.enabled")
     return {
         etc / "config.properties": templates.read(
@@ -73,7 +81,24 @@ def files(layout: Layout, settings: Settings) -> dict[Path, str]:
         ),
         etc / "catalog" / "lake.properties": catalog,
         etc / "log.properties": templates.read("trino/log.properties"),
+        etc / "rules.json": json.dumps(rules_without_login(json.loads(templates.read("trino/rules.json")))),
+        own / "access-control.properties": templates.read("trino/access-control.properties").replace(
+            "/etc/trino/rules.json", str(etc / "rules.json")
+        ),
     }
+
+
+def rules_without_login(rules: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rules for a server at which nobody logs in and which therefore knows no groups.
+
+    Whoever asks is an analyst, but for who says to be the operator.
+    """
+
+    def by_user(rule: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in rule.items() if key != "group"}
+        return {"user": OPERATOR, **kept} if rule.get("group") == LOGINS[OPERATOR][0] else kept
+
+    return {section: [by_user(rule) for rule in entries] for section, entries in rules.items()}
 
 
 def healthy(layout: Layout, settings: Settings) -> bool:

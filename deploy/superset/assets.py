@@ -2,8 +2,8 @@
 
 Runs in the Superset environment. ``prepare`` brings the metadata database up to date and makes the users,
 ``import`` replaces all assets by the files of a folder, and the saved queries by those of the guides (Trino
-must be up), ``export`` writes the assets back to the folder, sorted and without what differs from one
-installation to the next.
+must be up), when these are others than at the last import; ``export`` writes the assets back to the folder,
+sorted and without what differs from one installation to the next.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import guide_queries
+import imported
 import saved_queries
 import viewer_role
 import yaml
 
+TRINO_URI = "CILAKE_SUPERSET_TRINO_URI"
 PLACES = {
-    "CILAKE_SUPERSET_TRINO_URI": "trino://superset@trino:8080/lake",
+    TRINO_URI: "trino://superset@trino:8080/lake",
     "CILAKE_AIRFLOW_URL": "http://airflow:8080",
 }
 """The addresses in the files, by the variable whose value stands for them in an installation."""
@@ -55,7 +57,9 @@ def main() -> int:
     for verb, text in (("import", "assets from the folder"), ("export", "assets into the folder")):
         verbs.add_parser(verb, help=text).add_argument("folder", type=Path)
     verbs.choices["import"].add_argument(
-        "--record", type=Path, help="remembers what was imported, so that what left the files is removed"
+        "--overwrite",
+        action="store_true",
+        help="also when the files did not change: undo what people changed",
     )
     verbs.choices["import"].add_argument(
         "--guides", type=Path, default=guide_queries.REPO, help="the folder with README.md and docs"
@@ -70,7 +74,7 @@ def main() -> int:
             _prepare(app)
         elif arguments.verb == "import":
             queries = guide_queries.read_queries(arguments.guides)
-            print(f"imported {_import(arguments.folder, arguments.record, queries)} assets")
+            _import(arguments.folder, queries, overwrite=arguments.overwrite)
         else:
             print(f"exported {_export(arguments.folder)} assets")
     return 0
@@ -89,43 +93,85 @@ def _prepare(app: Any) -> None:
 
 
 def _ensure_user(name: str, role: Any, variable: str) -> None:
-    """Make the user with the role and the password of the environment; other roles that it has stay."""
+    """Make the user with the role and the password of the environment; of one that exists both stay."""
     from superset.extensions import db, security_manager
 
-    # The password comes from the environment: on a command line every user of the machine could read it.
-    password = os.environ[variable]
     user = security_manager.find_user(name)
     if user is None:
+        # From the environment: on a command line every user of the machine could read it.
+        password = os.environ[variable]
         user = security_manager.add_user(name, "cilake", name, f"{name}@localhost", role, password=password)
-    else:
-        security_manager.reset_password(user.id, password)
-        if role not in user.roles:
-            user.roles.append(role)
-            db.session.commit()
+    elif role not in user.roles:
+        user.roles.append(role)
+        db.session.commit()
     if not user:
         sys.exit(f"the user {name} of Superset could not be made: its reason is above")
 
 
-def _import(folder: Path, record: Path | None, queries: list[guide_queries.GuideQuery]) -> int:
+def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite: bool) -> None:
+    """Bring in files and queries that are others than at the last import, and say what was done."""
+    from superset.extensions import db
+
+    files = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*.yaml"))
+    }
+    known = imported.read(db.session)
+    contents = {name: with_addresses(text, os.environ) for name, text in files.items()}
+    databases = {
+        asset["uuid"]: asset
+        for asset in (
+            yaml.safe_load(text) for name, text in contents.items() if name.startswith("databases/")
+        )
+    }
+    wanted = files_digest(files, os.environ)
+    if overwrite or known.get(imported.DASHBOARDS) != wanted:
+        present = _import_files(contents)
+        _remove(set(known.get(imported.ASSETS, "").split()) - present)
+        imported.keep(db.session, {imported.DASHBOARDS: wanted, imported.ASSETS: "\n".join(sorted(present))})
+        print(f"imported {len(contents) - 1} assets")
+    else:
+        _point_databases(databases)
+        print("the files are those of the last import: what people changed since is kept")
+    viewer_role.open_databases(databases)
+    wanted = imported.digest(f"{query.guide}\n{query.label}\n{query.sql}" for query in queries)
+    if overwrite or known.get(imported.GUIDES) != wanted:
+        print(f"saved queries of the guides: {saved_queries.replace_copies(queries, next(iter(databases)))}")
+        imported.keep(db.session, {imported.GUIDES: wanted})
+
+
+def files_digest(files: Mapping[str, str], environment: Mapping[str, str]) -> str:
+    """Return what tells these files, with the addresses of this installation, from others.
+
+    The address of Trino is no part of it: it holds a login, and is followed without an import.
+    """
+    pages = {name: value for name, value in environment.items() if name != TRINO_URI}
+    return imported.digest(
+        part for name, text in sorted(files.items()) for part in (name, with_addresses(text, pages))
+    )
+
+
+def _import_files(contents: Mapping[str, str]) -> set[str]:
+    """Import the assets and return their UUIDs."""
     from flask import g
     from superset.commands.importers.v1.assets import ImportAssetsCommand
     from superset.extensions import security_manager
 
-    contents = {
-        path.relative_to(folder).as_posix(): with_addresses(path.read_text(encoding="utf-8"), os.environ)
-        for path in sorted(folder.rglob("*.yaml"))
-    }
     g.user = security_manager.find_user("admin")
-    ImportAssetsCommand(contents).run()
-    databases = [yaml.safe_load(contents[name])["uuid"] for name in contents if name.startswith("databases/")]
-    viewer_role.open_databases(databases)
-    print(f"saved queries of the guides: {saved_queries.replace_copies(queries, databases[0])}")
-    if record:
-        present = {yaml.safe_load(text).get("uuid") for text in contents.values()} - {None}
-        known = set(record.read_text().split()) if record.exists() else set()
-        _remove(known - present)
-        record.write_text("\n".join(sorted(present)))
-    return len(contents) - 1
+    ImportAssetsCommand(dict(contents)).run()
+    return {yaml.safe_load(text).get("uuid") for text in contents.values()} - {None}
+
+
+def _point_databases(databases: Mapping[str, Any]) -> None:
+    """Let the databases of the files have the addresses and logins of this installation."""
+    from superset.extensions import db
+    from superset.models.core import Database
+
+    for uuid, asset in databases.items():
+        for database in db.session.query(Database).filter_by(uuid=uuid):
+            if database.sqlalchemy_uri_decrypted != asset["sqlalchemy_uri"]:
+                database.set_sqlalchemy_uri(asset["sqlalchemy_uri"])
+    db.session.commit()
 
 
 def with_addresses(text: str, environment: Mapping[str, str]) -> str:

@@ -42,14 +42,15 @@ def answer_format():
 def link(url, text, form):
     """Return the SQL of a link to the address in the column ``url``, shown as ``text``.
 
-    Both are SQL expressions. In a page the link is an anchor; anything but a plain address gives its text.
-    In a file it is the address. Charts call it with ``cache_key_wrapper(answer_format())``, so that Superset
-    keeps the answers for pages and for files apart.
+    Both are SQL expressions. In a page the link is an anchor; anything but a plain address gives its text,
+    and markup in the text is shown, not followed. In a file it is the address. Charts call it with
+    ``cache_key_wrapper(answer_format())``, so that Superset keeps the answers for pages and for files apart.
     """
     if form == "plain":
         return f"coalesce({url}, {text})"
-    anchor = f"""'<a href="' || {url} || '" target="_blank" rel="noopener">' || {text} || '</a>'"""
-    return f"""case when regexp_like({url}, '^https?://[^"<>\\s]+$') then {anchor} else {text} end"""
+    shown = f"replace(replace({text}, '&', '&amp;'), '<', '&lt;')"
+    anchor = f"""'<a href="' || {url} || '" target="_blank" rel="noopener">' || {shown} || '</a>'"""
+    return f"""case when regexp_like({url}, '^https?://[^"<>\\s]+$') then {anchor} else {shown} end"""
 
 
 JINJA_CONTEXT_ADDONS = {"answer_format": answer_format, "link": link}

@@ -81,9 +81,15 @@ def _run(arguments: argparse.Namespace) -> object:
         return bootstrap(settings)
     if arguments.verb == "docs":
         from cilake.apps.docs import write_docs
+        from cilake.contracts.registry import tables
         from cilake.quality.suite import write_suites
+        from cilake.render.trino_rules import write_rules
 
-        return {"suites": len(write_suites()), "pages": len(write_docs(arguments.root / "docs" / "tables"))}
+        return {
+            "suites": len(write_suites()),
+            "pages": len(write_docs(arguments.root / "docs" / "tables")),
+            "rules": int(write_rules(arguments.root / "deploy" / "trino" / "rules.json", tables())),
+        }
     module, function, made_by = VERBS[arguments.verb, arguments.address]
     window = parse_window(arguments.start, arguments.end)
     from cilake.apps.updates import run_recorded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ class Settings:
     trino_url: str = ""
     trino_user: str = "analyst"
     trino_password: str = _secret()
+    trino_ca: str = ""
     testgrid_url: str = "https://testgrid.k8s.io"
     # Literal names: the public front end has no listing that a wildcard could be matched against.
     testgrid_dashboards: str = "sig-release-master-blocking,sig-release-master-informing"
@@ -147,7 +148,11 @@ def _read(path: Path) -> Settings:
     except OSError as error:
         raise SettingsError(f"cannot read the settings in {path}: {error.strerror}") from None
     given = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return read_settings(given | _read_only(given))
+    found = read_settings(given | _read_only(given))
+    if not found.trino_ca:
+        return found
+    # The certificate is handed out with the file and lies beside it, wherever that is.
+    return replace(found, trino_ca=str(path.absolute().parent / found.trino_ca))
 
 
 def _read_only(given: Mapping[str, str]) -> dict[str, str]:

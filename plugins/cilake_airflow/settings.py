@@ -9,7 +9,31 @@ from pathlib import Path
 
 TABLE_PAGES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 BACKENDS = ("connect", "spark_submit", "emr_serverless")
-SECRET_SUFFIXES = ("PASSWORD", "SECRET_KEY", "ACCESS_KEY", "TOKEN")
+_SECRET_ENDINGS = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
+_OURS = ("CILAKE_", "SPARK_")
+
+LAKE_SECRETS = ("CILAKE_CATALOG_PASSWORD", "CILAKE_S3_ACCESS_KEY", "CILAKE_S3_SECRET_KEY")
+"""The secrets that every kind of job is given."""
+
+OTHER_SECRETS = {
+    "land": (),
+    "build": ("SPARK_CONNECT_AUTHENTICATE_TOKEN",),
+    "train": ("SPARK_CONNECT_AUTHENTICATE_TOKEN",),
+    "score": ("SPARK_CONNECT_AUTHENTICATE_TOKEN",),
+    "measure": ("SPARK_CONNECT_AUTHENTICATE_TOKEN",),
+    "maintain": ("SPARK_CONNECT_AUTHENTICATE_TOKEN",),
+}
+"""The further secrets of a kind of job, by its verb; a verb that is not here is given those of the lake."""
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the setting of that name is for those only who need it."""
+    return name.startswith(_OURS) and name.endswith(_SECRET_ENDINGS)
+
+
+def secrets_of(verb: str) -> tuple[str, ...]:
+    """Return the names of the secrets that a job with this verb is given."""
+    return LAKE_SECRETS + OTHER_SECRETS.get(verb, ())
 
 
 class SettingsError(ValueError):
@@ -35,11 +59,14 @@ class PluginSettings:
     @property
     def secrets(self) -> list[str]:
         """The values that must never reach a log."""
-        return [
-            value
-            for name, value in self.job_settings.items()
-            if name.startswith(("CILAKE_", "SPARK_")) and name.endswith(SECRET_SUFFIXES) and value
-        ]
+        return [value for name, value in self.job_settings.items() if is_secret(name) and value]
+
+    def settings_of(self, verb: str) -> dict[str, str]:
+        """Return the settings for a job with this verb: of the secrets only its own."""
+        own = secrets_of(verb)
+        return {
+            name: value for name, value in self.job_settings.items() if not is_secret(name) or name in own
+        }
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> PluginSettings:
@@ -54,7 +81,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
     inherited = {
         name: value for name, value in given.items() if name.startswith(("CILAKE_", "SPARK_CONNECT_"))
     }
-    job_settings = inherited | _settings_file(given)
+    known = {*LAKE_SECRETS, *(name for names in OTHER_SECRETS.values() for name in names)}
+    job_settings = {
+        name: value
+        for name, value in (inherited | _settings_file(given)).items()
+        if not is_secret(name) or name in known
+    }
     backend = given.get("CILAKE_BACKEND") or "connect"
     if backend not in BACKENDS:
         raise SettingsError(f"CILAKE_BACKEND={backend!r} is unknown; use one of {', '.join(BACKENDS)}")

@@ -11,6 +11,7 @@ import pytest
 from deploy.local import env_file
 
 import cilake
+from cilake.cli import main
 from cilake.client.statement import ask
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
@@ -48,7 +49,8 @@ def trino_url(tmp_path, monkeypatch):
     env_file._make_certificate(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "trino.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "trino.crt"))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, daemon=True).start()
@@ -56,25 +58,59 @@ def trino_url(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def test_a_login_is_sent(trino_url):
-    with ask(trino_url, "select 1", user="reader", password="open sesame") as (columns, pages):
+@pytest.fixture
+def certificate(trino_url, tmp_path):
+    return str(tmp_path / "trino.crt")
+
+
+def test_a_login_is_sent(trino_url, certificate):
+    with ask(trino_url, "select 1", user="reader", password="open sesame", ca=certificate) as (
+        columns,
+        pages,
+    ):
         assert (columns, list(pages)) == ([("one", "integer")], [[[1]]])
 
 
-def test_a_wrong_login_is_refused_in_one_line_without_it(trino_url):
+def test_a_wrong_login_is_refused_in_one_line_without_it(trino_url, certificate):
     with (
         pytest.raises(cilake.LakeError, match="refuses the user reader: error 401") as caught,
-        ask(trino_url, "select 1", user="reader", password="open sodium"),
+        ask(trino_url, "select 1", user="reader", password="open sodium", ca=certificate),
     ):
         pass
     assert trino_url in str(caught.value)
     assert "sodium" not in str(caught.value)
 
 
-def test_a_server_whose_certificate_nobody_signed_is_not_told_the_login(trino_url, monkeypatch):
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+def test_a_server_whose_certificate_nobody_signed_is_not_told_the_login(trino_url):
     with (
-        pytest.raises(cilake.LakeError, match="does not answer"),
+        pytest.raises(cilake.LakeError, match=r"signed by nobody known here: CILAKE_TRINO_CA") as caught,
         ask(trino_url, "select 1", user="reader", password="open sesame"),
     ):
         pass
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_login_is_not_sent_in_the_open():
+    with (
+        pytest.raises(cilake.LakeError, match="sent over TLS only") as caught,
+        ask("http://localhost:1", "select 1", user="reader", password="open sesame"),
+    ):
+        pass
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_certificate_that_is_not_there_is_named(trino_url, tmp_path):
+    with (
+        pytest.raises(cilake.LakeError, match=r"no certificate .*absent\.crt, which CILAKE_TRINO_CA names"),
+        ask(trino_url, "select 1", user="reader", password="x", ca=str(tmp_path / "absent.crt")),
+    ):
+        pass
+
+
+def test_the_command_logs_in_with_the_file_that_readers_are_given(trino_url, tmp_path, monkeypatch, capsys):
+    """``reader.env`` and the certificate are handed out together and may lie anywhere."""
+    monkeypatch.chdir(tmp_path.parent)
+    lines = [f"CILAKE_TRINO_URL={trino_url}", "CILAKE_TRINO_USER=reader", "CILAKE_TRINO_PASSWORD=open sesame"]
+    (tmp_path / "reader.env").write_text("\n".join([*lines, "CILAKE_TRINO_CA=trino.crt\n"]))
+    assert main(["sql", "--settings", str(tmp_path / "reader.env"), "select 1 as one"]) == 0
+    assert capsys.readouterr().out == "one\n1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from tests.deploy.compose_file import (
     variables,
 )
 
+from cilake.settings import Settings
 from deploy import templates
 
 LONG_LIVED = sorted(name for name, service in SERVICES.items() if not one_shot(service))
@@ -49,7 +51,7 @@ def test_every_variable_is_explained_and_every_explained_one_is_used():
         "COMPOSE_PROFILES",
         "CILAKE_HOST",
         "CILAKE_TRINO_ANALYST_PASSWORD",
-        "CILAKE_TRINO_JOBS_PASSWORD",
+        "CILAKE_TRINO_OPERATOR_PASSWORD",
     }
 
 
@@ -212,6 +214,34 @@ def test_s3_has_a_key_that_only_reads():
     assert not [word for word in start_s3.command() if "secret-" in word]
 
 
+def test_task_links_lead_to_pages_that_are_there():
+    """The API server knows Superset, reads the data docs of the tasks, and has the pages of the tables."""
+    server, scheduler = SERVICES["airflow-api-server"], SERVICES["airflow-scheduler"]
+    assert server["environment"]["CILAKE_SUPERSET_URL"] == "${CILAKE_SUPERSET_URL}"
+    folder = server["environment"]["CILAKE_DATA_DOCS"]
+    assert folder == scheduler["environment"]["CILAKE_DATA_DOCS"]
+    assert f"data-docs:{folder}:ro" in server["volumes"]
+    assert f"data-docs:{folder}" in scheduler["volumes"]
+    stage = DOCKERFILE[DOCKERFILE.index(" AS airflow\n") : DOCKERFILE.index(" AS superset\n")]
+    assert "COPY plugins plugins" in stage and "COPY docs/tables docs/tables" in stage
+
+
+def test_the_work_is_given_every_setting_that_a_person_may_want_to_change():
+    given = environment_of("airflow-scheduler")
+    for page in (REPO / "docs").rglob("*.md"):
+        for name in re.findall(r"CILAKE_[A-Z_]*[A-Z]", page.read_text()):
+            setting = name.removeprefix("CILAKE_").lower()
+            of_work = setting in Settings.__slots__ and not setting.startswith(("trino", "s3", "catalog"))
+            assert not of_work or name in given or name == "CILAKE_SPARK_JARS", f"{page.name}: {name}"
+    assert {"CILAKE_REJECTED_RATIO", "CILAKE_SNAPSHOT_DAYS"} <= set(given)
+
+
+def test_settings_that_compose_repeats_have_the_defaults_of_the_work():
+    example = env_file.read(EXAMPLE)
+    for name in ("landing_seconds", "landing_concurrency", "rejected_ratio", "snapshot_days"):
+        assert example[f"CILAKE_{name.upper()}"] == str(Settings.__dataclass_fields__[name].default)
+
+
 def test_every_database_of_the_embedded_stack_is_made_here_too():
     script = (REPO / "deploy/postgres/create_databases.sh").read_text()
     for name, password in postgres._DATABASES.items():
@@ -244,7 +274,8 @@ def test_every_stage_declares_the_arguments_it_uses():
 def test_the_page_names_only_what_exists():
     page = (REPO / "docs/deploy-compose.md").read_text()
     for name in re.findall(r"CILAKE_[A-Z_]*[A-Z]", page):
-        assert [known for known in env_file.read(EXAMPLE) if known.startswith(name)], name
+        known = {*env_file.read(EXAMPLE), *re.findall(r'"(CILAKE_\w+)": ', inspect.getsource(env_file))}
+        assert [each for each in known if each.startswith(name)], name
     limits = sum(
         int(limit[:-1]) / (1 if limit.endswith("g") else 1024)
         for name, service in SERVICES.items()

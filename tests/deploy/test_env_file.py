@@ -59,6 +59,19 @@ def test_private_files_that_are_missing_are_made_from_the_settings(tmp_path):
 
 
 @needs_openssl
+def test_variables_of_a_newer_version_are_added_and_nothing_else_changes(tmp_path):
+    env_file.write(tmp_path, {})
+    before = settings_in(tmp_path)
+    older = {name: value for name, value in before.items() if "VIEWER" not in name} | {"CILAKE_HOST": "own"}
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in older.items()))
+    assert env_file.write(tmp_path, {}) == [tmp_path / ".env"]
+    after = settings_in(tmp_path)
+    assert mode(tmp_path / ".env") == 0o600
+    assert set(after) == set(before) and after.items() >= older.items()
+    assert len(after["CILAKE_AIRFLOW_VIEWER_PASSWORD"]) == 40
+
+
+@needs_openssl
 def test_readers_are_told_where_the_lake_is_and_no_login_that_writes(tmp_path):
     env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org", "CILAKE_PORT_TRINO": "9443"})
     settings = settings_in(tmp_path)
@@ -109,4 +122,4 @@ def test_trino_can_check_the_passwords():
             "sha1", f"word-{user}".encode(), bytes.fromhex(salt), int(iterations), len(digest) // 2
         )
         assert expected.hex() == digest
-    assert env_file.group_file() == "analysts:analyst,superset\njobs:jobs\n"
+    assert env_file.group_file() == "analysts:analyst,superset\noperators:operator\n"

@@ -6,9 +6,11 @@ import importlib
 import re
 
 import pytest
+import sqlalchemy
 import yaml
 from deploy.local.layout import REPO
 from deploy.superset import guide_queries
+from sqlalchemy.orm import Session
 
 DASHBOARDS = {
     found["slug"]: found
@@ -92,6 +94,32 @@ def test_addresses_are_put_in_and_taken_out_again(assets):
     put_in = assets.with_addresses(text, here)
     assert "(http://127.0.0.1:18488/cilake/tables/README.md)" in put_in and "trino://a@b:1/lake" in put_in
     assert assets.without_addresses(yaml.safe_load(put_in), here) == yaml.safe_load(text)
+
+
+def test_the_memory_of_an_import_is_in_the_database_and_is_replaced(tmp_path, assets):
+    imported = importlib.import_module("imported")
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/superset.db")
+    with Session(engine) as session:
+        assert imported.read(session) == {}
+        imported.keep(session, {"dashboards": "one", "assets": "a\nb"})
+        imported.keep(session, {"dashboards": "two"})
+    with Session(engine) as session:
+        assert imported.read(session) == {"dashboards": "two", "assets": "a\nb"}
+
+
+def test_files_differ_by_name_text_and_shown_address_but_not_by_the_login_to_trino(assets):
+    files = {"charts/a.yaml": "x: 1\n", "dashboards/b.yaml": "[t](http://airflow:8080/x)\n"}
+    files["databases/lake.yaml"] = "sqlalchemy_uri: trino://superset@trino:8080/lake\n"
+    here = {"CILAKE_AIRFLOW_URL": "http://here", "CILAKE_SUPERSET_TRINO_URI": "trino://a:one@b:1/lake"}
+    same = assets.files_digest(files, here)
+    assert same == assets.files_digest(dict(reversed(files.items())), here)
+    assert same == assets.files_digest(files, here | {"CILAKE_SUPERSET_TRINO_URI": "trino://a:two@b:1/lake"})
+    others = [
+        assets.files_digest(files | {"charts/a.yaml": "x: 2\n"}, here),
+        assets.files_digest({**files, "charts/c.yaml": files["charts/a.yaml"]}, here),
+        assets.files_digest(files, here | {"CILAKE_AIRFLOW_URL": "http://there"}),
+    ]
+    assert len({same, *others}) == 4
 
 
 def test_links_to_an_airflow_that_is_not_known_are_text(assets):

@@ -4,6 +4,7 @@ import importlib.util
 
 import duckdb
 import pytest
+import yaml
 from deploy.local.layout import REPO
 
 CONFIG = REPO / "deploy" / "superset" / "superset_config.py"
@@ -47,3 +48,30 @@ NO_ADDRESS = [
 @pytest.mark.parametrize("url", NO_ADDRESS)
 def test_what_is_no_address_is_shown_as_text(link, url):
     assert answer(link("url", "text", "html"), url) == "7"
+
+
+@pytest.mark.parametrize("url", ["https://ci.example/7", None])
+def test_markup_in_the_text_is_shown_and_not_followed(link, url):
+    text = '<a href="https://elsewhere.example">run & more</a>'
+    shown = answer(link("url", "text", "html"), url, text)
+    assert '<a href="https://elsewhere' not in shown
+    assert '&lt;a href="https://elsewhere.example">run &amp; more&lt;/a>' in shown
+    assert answer(link("url", "text", "plain"), None, text) == text
+
+
+def test_only_charts_with_links_render_markup():
+    """A name that somebody else chose may hold markup: a chart without a link of ours shows it as text."""
+    linking = set()
+    for path in (REPO / "dashboards" / "datasets").rglob("*.yaml"):
+        dataset = yaml.safe_load(path.read_text())
+        for column in [*dataset["columns"], *dataset["metrics"]]:
+            if "link(" in (column.get("expression") or ""):
+                linking.add((dataset["uuid"], column.get("column_name") or column["metric_name"]))
+    assert linking
+    for path in (REPO / "dashboards" / "charts").glob("*.yaml"):
+        chart = yaml.safe_load(path.read_text())
+        params = chart["params"]
+        names = [*params.get("all_columns", []), *params.get("groupby", []), *params.get("metrics", [])]
+        shows = any((chart["dataset_uuid"], name) in linking for name in names if isinstance(name, str))
+        if "allow_render_html" in params or shows:
+            assert params["allow_render_html"] is shows, path.name

@@ -262,7 +262,9 @@ def test_drilling_into_a_chart_of_runs_lists_runs_with_their_pages(superset):
     assert all(row["run_url"].startswith("https://ci.example/view/") for row in rows)
 
 
-def test_export_after_looking_changes_no_file_and_import_overwrites(superset, played, tmp_path):
+def test_export_after_looking_changes_no_file_and_only_an_asked_for_import_overwrites(
+    superset, played, tmp_path
+):
     """Superset notes things in the dashboards that were opened before: those are nobody's changes."""
     lake, _ = played
     layout = Layout(lake.stack.home, Path(os.environ["CILAKE_ENV_HOME"]))
@@ -280,4 +282,6 @@ def test_export_after_looking_changes_no_file_and_import_overwrites(superset, pl
     assert changed.status == 200, changed.text()
     superset_stack.forget(layout)
     superset_stack.import_dashboards(layout, lake.stack.settings)
+    assert superset.get(f"chart/{chart['id']}")["result"]["slice_name"] == "Changed by hand"
+    superset_stack.import_dashboards(layout, lake.stack.settings, overwrite=True)
     assert superset.get(f"chart/{chart['id']}")["result"]["slice_name"] == "Runs"

@@ -17,6 +17,7 @@ from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 
 import cilake
+from cilake.client.statement import ask
 from cilake.lake.catalog import open_catalog
 from cilake.settings import find_settings
 
@@ -181,3 +182,14 @@ def test_answers_of_trino_are_typed(reader):
     assert first["key"] == 9007199254740993
     empty = reader.sql("select max(run_date) as day, run_key from core.ci_runs where run_key = 0 group by 2")
     assert (str(empty["day"].dtype), str(empty["run_key"].dtype), len(empty)) == ("datetime64[s]", "Int64", 0)
+
+
+def test_analysts_see_no_payloads_and_operators_do(reader, reader_file):
+    for refused in ("raw.testgrid__tables", 'ops."quarantine$files"'):
+        with pytest.raises(cilake.LakeError, match="Access Denied"):
+            reader.sql(f"select * from {refused} limit 1")
+    assert reader.sql("select payload, reason from ops.quarantine")["payload"].isna().all()
+    url = find_settings(reader_file).trino_url
+    statement = "select count(*) from raw.testgrid__tables where payload is not null"
+    with ask(url, statement, user="operator") as (_, pages):
+        assert next(row for page in pages for row in page)[0] > 0

@@ -33,7 +33,7 @@ from cilake.client.query import (
     find_table,
     instant,
 )
-from cilake.client.statement import ask
+from cilake.client.statement import ask, login
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
 from cilake.settings import Settings, find_settings, require
@@ -251,8 +251,7 @@ class Lake:
 
         """
         require(self._settings, "trino_url")
-        login = {"user": self._settings.trino_user, "password": self._settings.trino_password}
-        with ask(self._settings.trino_url, statement, **login) as (columns, pages):
+        with ask(self._settings.trino_url, statement, **login(self._settings)) as (columns, pages):
             return answer_frame(columns, [row for page in pages for row in page])
 
     def _scan(

@@ -79,12 +79,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _sql(arguments: argparse.Namespace) -> None:
-    from cilake.client.statement import write_csv
+    from cilake.client.statement import login, write_csv
 
     settings = _settings(arguments)
     require(settings, "trino_url")
-    login = {"user": settings.trino_user, "password": settings.trino_password}
-    write_csv(settings.trino_url, arguments.statement, sys.stdout, **login)
+    write_csv(settings.trino_url, arguments.statement, sys.stdout, **login(settings))
 
 
 def _describe(lake: Lake, address: str) -> None:

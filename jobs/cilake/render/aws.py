@@ -29,7 +29,8 @@ def files(place: AwsPlace, iceberg_jar: str = ICEBERG_JAR) -> dict[str, str]:
         "configurationOverrides": emr_serverless.overrides(place),
     }
     secret = f"secrets/{mwaa.secrets_prefix(place)}/{emr_serverless.CONNECTION}.json"
-    return {
+    pools = {f"mwaa/pool-{name}.json": _json(request) for name, request in mwaa.pool_requests(place).items()}
+    return pools | {
         "settings.env": "".join(f"{name}={value}\n" for name, value in place.variables.items()),
         "emr-serverless/application.json": _json(emr_serverless.application(place)),
         "emr-serverless/bootstrap-job-run.json": _json(run),

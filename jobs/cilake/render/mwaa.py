@@ -9,6 +9,15 @@ from cilake.render.aws_place import AwsPlace
 AIRFLOW_VERSION = "3.2"
 """The version that the DAGs are parsed with, besides the one of the other deployments."""
 
+POOLS = {
+    "spark": {
+        "slots": 2,
+        "description": "Tasks that use Spark: as many at a time as the cluster has room for",
+        "include_deferred": False,
+    }
+}
+"""The pools of the DAGs; a test compares them with ``deploy/airflow/pools.json``."""
+
 BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
 
 
@@ -72,4 +81,12 @@ def environment(place: AwsPlace) -> dict[str, object]:
             for name in ("DagProcessingLogs", "SchedulerLogs", "TaskLogs", "WebserverLogs", "WorkerLogs")
         },
         "NetworkConfiguration": {"SubnetIds": [], "SecurityGroupIds": []},
+    }
+
+
+def pool_requests(place: AwsPlace) -> dict[str, dict[str, object]]:
+    """Return the input of ``aws mwaa invoke-rest-api`` that makes each pool, by the name of the pool."""
+    return {
+        name: {"Name": place.name, "Method": "POST", "Path": "/pools", "Body": {"name": name, **pool}}
+        for name, pool in POOLS.items()
     }

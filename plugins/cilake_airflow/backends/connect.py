@@ -21,7 +21,7 @@ from cilake_airflow.addresses import run_page
 from cilake_airflow.backends import die_with_parent
 from cilake_airflow.backends.job import Job, WorkError
 from cilake_airflow.retries import PERMANENT
-from cilake_airflow.settings import PluginSettings
+from cilake_airflow.settings import PluginSettings, is_secret
 
 MESSAGE = "cilake: "
 """What the line begins with in which the work says why it failed."""
@@ -59,7 +59,7 @@ class ConnectRun:
         log.info("running %s", " ".join(command))
         self.process = subprocess.Popen(
             [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
-            env=child_environment(os.environ, self.settings.job_settings)
+            env=child_environment(os.environ, self.settings.settings_of(job.verb[0]))
             | {"CILAKE_RUN_URL": run_page(job.dag_id, job.run_id)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -124,9 +124,9 @@ def counts_of(lines: list[str], job: Job) -> Any:
 
 
 def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the work: ours without Airflow's, plus the settings of the work."""
+    """Return the environment of the work: ours without Airflow's and without secrets, and its settings."""
     dropped = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__AIRFLOW")
-    kept = {name: value for name, value in own.items() if not name.startswith(dropped)}
+    kept = {name: value for name, value in own.items() if not (name.startswith(dropped) or is_secret(name))}
     return kept | dict(job_settings) | {"PYTHONUNBUFFERED": "1"}
 
 
