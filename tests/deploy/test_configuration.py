@@ -48,6 +48,6 @@ def test_what_the_shell_sets_for_another_airflow_does_not_reach_ours(layout, mon
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     settings = configuration.prepare(layout)
-    environment = configuration.work_environment(layout, settings)
+    environment = configuration.environment(layout, settings)
     assert not [name for name in environment if "AIRFLOW_" in name and not name.startswith("CILAKE_")]
     assert "PYTHONPATH" not in environment
