@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
@@ -20,12 +20,19 @@ from cilake.lake.schema import conform
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Everything a table should hold for the days, by the date in ``column``."""
+    """Everything a table should hold for the days, by the date in ``column``.
+
+    ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are, even
+    on the same days. ``properties`` are set on the table in the commit that publishes the rows, also when no
+    row differs.
+    """
 
     table: Table
     rows: DataFrame
     column: str
     days: list[date]
+    where: str = "true"
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def replace_days(
@@ -63,13 +70,14 @@ def _replace(
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
     try:
-        present = spark.table(table.identifier).where(days_condition(column, replacement.days))
+        present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
         wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
         changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
         if not changed:
+            set_properties(catalog, table, replacement.properties)
             return 0
         prepare_audit()
-        scope = days_condition(column, changed)
+        scope = _scope(replacement, changed)
 
         def write(branch: Branch) -> None:
             branch.delete(scope)
@@ -78,10 +86,27 @@ def _replace(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
-        write_audit_publish([open_branch(spark, catalog, table, run_id)], write, audit)
+        write_audit_publish(
+            [open_branch(spark, catalog, table, run_id)],
+            write,
+            audit,
+            properties={table.address: replacement.properties},
+        )
         return sum(wanted[day][0] for day in changed if day in wanted)
     finally:
         rows.unpersist()
+
+
+def set_properties(catalog: Catalog, table: Table, properties: Mapping[str, str]) -> None:
+    """Set properties of a table where they differ, in a commit of their own."""
+    present = catalog.load_table(table.address)
+    if any(present.properties.get(name) != value for name, value in properties.items()):
+        with present.transaction() as transaction:
+            transaction.set_properties(dict(properties))
+
+
+def _scope(replacement: Replacement, days: list[date]) -> str:
+    return f"{days_condition(replacement.column, days)} AND ({replacement.where})"
 
 
 def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
@@ -91,6 +116,18 @@ def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tupl
     checksum = F.xxhash64(*table.column_names, *nulls).cast("decimal(38,0)")
     by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum))
     return {day: (count, total) for day, count, total in by_day.collect()}
+
+
+def spans_condition(column: str, days: Iterable[date]) -> str:
+    """Return the SQL condition that ``column`` is one of many days, as spans of days without a gap."""
+    spans: list[list[date]] = []
+    for day in sorted(set(days)):
+        if spans and day - spans[-1][1] <= timedelta(days=1):
+            spans[-1][1] = day
+        else:
+            spans.append([day, day])
+    between = (f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)
+    return f"({' OR '.join(between) or 'false'})"
 
 
 def days_condition(column: str, days: list[date]) -> str:
