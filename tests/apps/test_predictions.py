@@ -34,13 +34,13 @@ def lake_of(spark, folder, monkeypatch):
 
 @pytest.fixture(scope="module")
 def played(spark, tmp_path_factory):
-    """A lake after a training, eight nights scored and measured, and what each step returned."""
+    """A lake after a training, four nights scored and measured, and what each step returned."""
     folder = tmp_path_factory.mktemp("played")
     with pytest.MonkeyPatch.context() as monkeypatch, lake_of(spark, folder, monkeypatch) as lake:
         WORLD.name(lake)
         WORLD.land(lake, range(HISTORY))
         said = {"train": train.train_test_failure(lake.settings, night(HISTORY - 1))}
-        for number in range(HISTORY - 1, HISTORY + 7):
+        for number in range(HISTORY - 1, HISTORY + 3):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
             said["score", number] = score.score_test_failure(lake.settings, night(number))
@@ -86,9 +86,9 @@ def test_accuracy_states_its_age(played):
     rows = select(
         lake, ACCURACY.address, "prediction_date", "outcome_age_days", "decided_ratio", where="scorer = 'model'"
     )
-    newest = WORLD.day(HISTORY + 6)
+    newest = WORLD.day(HISTORY + 2)
     assert {(day, age) for day, age, _ in rows} == {
-        (newest - timedelta(days=age), age) for age in range(1, 8)
+        (newest - timedelta(days=age), age) for age in range(1, 4)
     }
     assert {ratio for *_, ratio in rows} == {1.0}
 
@@ -96,7 +96,7 @@ def test_accuracy_states_its_age(played):
 def test_repeated_it_changes_nothing(played):
     lake, _ = played
     before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
-    counts = measure.measure_test_failure(lake.settings, night(HISTORY + 6))
+    counts = measure.measure_test_failure(lake.settings, night(HISTORY + 2))
     assert set(counts.values()) == {0}
     assert before == {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
 
@@ -104,7 +104,7 @@ def test_repeated_it_changes_nothing(played):
 def test_what_was_read_is_pinned_recorded_and_kept(played):
     lake, said = played
     manifest = select(lake, "ops.model_versions", "manifest")[0][0]
-    day = WORLD.day(HISTORY + 2)
+    day = WORLD.day(HISTORY + 1)
     ledger = select(
         lake,
         PREDICTIONS.address,
