@@ -215,9 +215,7 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     watch.lap("train")
     predictions = score.predict(model, later, with_reasons=False)
     outcome = later.column("has_failed").to_numpy()
-    forecasts = {
-        scorer: predictions.column(column).to_numpy() for scorer, column in evaluate.SCORERS.items()
-    }
+    forecasts = {scorer: predictions.column(column).to_numpy() for scorer, column in evaluate.SCORERS.items()}
     table = evaluate.evaluate(forecasts, outcome)
     watch.lap("evaluate")
     block = gate.blocks_of(later.column("started_at"), later.column("job_key"))
@@ -237,7 +235,8 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
         abstain_ratio=1 - predictions.column("abstain_reason").null_count / len(predictions),
         scorers=table.to_pylist(),
         abstain_reasons=dict(
-            (row["values"], row["counts"]) for row in pc.value_counts(predictions["abstain_reason"]).to_pylist()
+            (row["values"], row["counts"])
+            for row in pc.value_counts(predictions["abstain_reason"]).to_pylist()
         ),
         gate_passed=verdict.passed,
         gate_verdict=verdict.text,

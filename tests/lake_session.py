@@ -58,7 +58,9 @@ class LocalLake:
 
 
 @contextmanager
-def local_lake(spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[LocalLake]:
+def local_lake(
+    spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> Iterator[LocalLake]:
     """A lake in the folder; while it is open, the jobs' functions work on it."""
     folder.mkdir(parents=True, exist_ok=True)
     catalog = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")

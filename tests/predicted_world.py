@@ -1,4 +1,4 @@
-"""A lake with a made-up CI in it: tests that break for days in all jobs at once, which only a model foresees."""
+"""A made-up CI in a lake: tests break for days in all jobs at once, which only a model foresees."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class World:
         counts = {"test_count": self.tests, "failed_count": len(failed), "result_count": self.tests}
         run = make_row(
             CI_RUNS,
-            **common | counts | {"landed_date": day, "content_hash": f"{key}-{sorted(failed)}", "build_id": str(key)}
+            **common
+            | counts
+            | {"landed_date": day, "content_hash": f"{key}-{sorted(failed)}", "build_id": str(key)}
             | changes,
         )
         results = [

@@ -75,7 +75,9 @@ def test_the_model_that_passed_its_gate_makes_the_predictions(played):
 
 def test_what_broke_everywhere_is_likely_to_fail_again_and_says_why(played):
     lake, _ = played
-    reasons = select(lake, "kpi.likely_failures", "model_name", "top_reasons", where="failure_probability > 0.5")
+    reasons = select(
+        lake, "kpi.likely_failures", "model_name", "top_reasons", where="failure_probability > 0.5"
+    )
     assert reasons
     assert {name for name, _ in reasons} == {MODEL.name}
     assert any("in other jobs" in text for _, text in reasons)
@@ -84,7 +86,12 @@ def test_what_broke_everywhere_is_likely_to_fail_again_and_says_why(played):
 def test_accuracy_states_its_age(played):
     lake, _ = played
     rows = select(
-        lake, ACCURACY.address, "prediction_date", "outcome_age_days", "decided_ratio", where="scorer = 'model'"
+        lake,
+        ACCURACY.address,
+        "prediction_date",
+        "outcome_age_days",
+        "decided_ratio",
+        where="scorer = 'model'",
     )
     newest = WORLD.day(HISTORY + 2)
     assert {(day, age) for day, age, _ in rows} == {
@@ -98,11 +105,13 @@ def test_repeated_it_changes_nothing(played):
     before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
     counts = measure.measure_test_failure(lake.settings, night(HISTORY + 2))
     assert set(counts.values()) == {0}
-    assert before == {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
+    assert before == {
+        table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE
+    }
 
 
 def test_what_was_read_is_pinned_recorded_and_kept(played):
-    lake, said = played
+    lake, _ = played
     manifest = select(lake, "ops.model_versions", "manifest")[0][0]
     day = WORLD.day(HISTORY + 1)
     ledger = select(

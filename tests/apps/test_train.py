@@ -22,7 +22,7 @@ def split_of(*rows):
 
 
 def daily_world(letters, *, tests=20, step=0.25, runs=48):
-    """The split of a job whose every run, ``step`` hours after the one before, has a result per test by the letters."""
+    """The split of a job with a run every ``step`` hours, whose results are by the letters."""
     return split_of(
         *(
             (run * 100 + test, 1, test, run * step, letters[(run * 7 + test) % len(letters)])
@@ -50,7 +50,9 @@ def test_one_day_with_one_result_per_test():
 
 def test_one_instant_cannot_be_split():
     rows = [(1, 1, 1, 0, "p"), (2, 1, 1, 4, "p"), (1, 1, 2, 0, "p"), (2, 1, 2, 4, "f")]
-    with pytest.raises(ShortHistory, match="no decision known by the end of 2021-03-01 is before 2021-03-01 03:00"):
+    with pytest.raises(
+        ShortHistory, match="no decision known by the end of 2021-03-01 is before 2021-03-01 03:00"
+    ):
         split_of(*rows)
 
 

@@ -1,4 +1,4 @@
-"""The champion judged by what it predicted: when it is no longer better than the baseline, that one serves."""
+"""The champion judged by what it predicted: no longer better than the baseline, it serves no more."""
 
 from __future__ import annotations
 

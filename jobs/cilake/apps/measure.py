@@ -1,4 +1,4 @@
-"""``cilake measure``: what happened after each prediction, how good the predictions were, who goes on serving."""
+"""``cilake measure``: what happened after each prediction, how good it was, and who goes on serving."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.calibration_bins import TABLE as CALIBRATION_BINS
 from cilake.contracts.kpi.daily_predictions import TABLE as DAILY_PREDICTIONS
 from cilake.contracts.kpi.likely_failures import TABLE as LIKELY_FAILURES
+from cilake.contracts.model import Table
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
@@ -108,20 +109,21 @@ def _measure(
     replace: Callable[[list[Replacement]], dict[str, int]],
 ) -> dict[str, int]:
     predictions = pins.read(spark, PREDICTIONS).where(days_condition("prediction_date", days))
-    later = pins.read(spark, TEST_RESULTS).where(
-        spans_condition("run_date", outcomes.outcome_dates(days))
-    )
+    later = pins.read(spark, TEST_RESULTS).where(spans_condition("run_date", outcomes.outcome_dates(days)))
     results = leave_out_verdicts(later, spark.table(TESTS.identifier))
-    scope = {"column": "prediction_date", "days": days, "where": OF_MODEL, "properties": _marks(pins)}
+
+    def replacement(table: Table, rows: DataFrame) -> Replacement:
+        return Replacement(table, rows, "prediction_date", days, where=OF_MODEL, properties=_marks(pins))
+
     of_outcomes = outcomes.transform(predictions, results, model_name=MODEL.name)
-    counts = replace([Replacement(OUTCOMES, of_outcomes, **scope)])
+    counts = replace([replacement(OUTCOMES, of_outcomes)])
     known = spark.table(OUTCOMES.identifier).where(
         f"{days_condition('prediction_date', days)} AND {OF_MODEL}"
     )
     newest = pins.read(spark, CI_RUNS).agg(F.max("run_date")).collect()[0][0]
     following = summaries(spark, pins, predictions, known, days, model_name=MODEL.name)
     following[ACCURACY] = _accuracy(known, predictions, newest)
-    return counts | replace([Replacement(table, rows, **scope) for table, rows in following.items()])
+    return counts | replace([replacement(table, rows) for table, rows in following.items()])
 
 
 def _marks(pins: Pins) -> dict[str, str]:

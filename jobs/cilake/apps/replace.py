@@ -22,9 +22,9 @@ from cilake.lake.schema import conform
 class Replacement:
     """Everything a table should hold for the days, by the date in ``column``.
 
-    ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are, even
-    on the same days. ``properties`` are set on the table in the commit that publishes the rows, also when no
-    row differs.
+    ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are,
+    even on the same days. ``properties`` are set on the table in the commit that publishes the rows, also
+    when no row differs.
     """
 
     table: Table

@@ -99,7 +99,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
 
 
 def _baseline(results: DataFrame) -> train.TrainedModel | None:
-    """Return the shrunken history rate as a model, with the base rate of the history; ``None`` without any."""
+    """Return the shrunken history rate as a model, with the history's base rate; ``None`` without any."""
     finals = results.where(F.col("test_status") != "running")
     count, failed, first, last = finals.agg(
         F.count("*"), F.count_if(F.col("test_status") == "failed"), F.min("started_at"), F.max("started_at")

@@ -24,7 +24,7 @@ def serving(catalog: Catalog, day: date) -> dict[str, Any] | None:
 
 
 def load_model(catalog: Catalog, champion: dict[str, Any]) -> train.TrainedModel | None:
-    """Return the model of a version; ``None`` for one of an earlier layout, in place of which the baseline serves.
+    """Return the model of a version; ``None`` for one of an earlier layout: then the baseline serves.
 
     Raises:
         ScoringError: when the artifact is not what was registered, or was made for other features.

@@ -32,7 +32,7 @@ EVALUATED_RATIO = 0.25
 EVALUATED = timedelta(days=MODEL.gate.pooled_days)
 TRAINED_EVERY = timedelta(days=7)
 SNAPSHOTS_KEPT = timedelta(days=400)
-"""How long what a version was trained on can be read again; the contract of ``ops.model_versions`` says so."""
+"""How long what a version was trained on can be read again, as the contract of the versions says."""
 
 
 class ShortHistory(Exception):

@@ -54,9 +54,7 @@ def changed_dates(
     columns = [column, *(name for name in identity if name != column)]
     gone, come = _count(present, before - after, columns), _count(present, after - before, columns)
     joined = gone.join(come, columns, join_type="full outer", left_suffix="_gone", right_suffix="_come")
-    differs = pc.not_equal(
-        pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0)
-    )
+    differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
     return sorted(set(joined.filter(differs)[column].to_pylist()))
 
 

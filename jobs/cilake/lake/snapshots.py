@@ -59,9 +59,7 @@ def _tag(catalog: Catalog, table: Table, name: str, snapshot: int, keep: timedel
                 manage = ManageSnapshots(transaction)
                 if found is not None and found.snapshot_ref_type == SnapshotRefType.TAG:
                     manage = manage.remove_tag(name)
-                manage.create_tag(
-                    snapshot, name, max_ref_age_ms=int(keep.total_seconds() * 1000)
-                ).commit()
+                manage.create_tag(snapshot, name, max_ref_age_ms=int(keep.total_seconds() * 1000)).commit()
             return
         except CommitFailedException:
             # Another job changed the table at this moment; the tag is for its history, which is still there.

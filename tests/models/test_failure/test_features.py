@@ -20,7 +20,6 @@ from cilake.models.test_failure.features import (
 )
 
 
-
 def canonical(table: pa.Table) -> pa.Table:
     keys = ("test_key", "job_key", "started_at", "run_key")
     return table.combine_chunks().sort_by([(key, "ascending") for key in keys])

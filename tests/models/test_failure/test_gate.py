@@ -28,7 +28,7 @@ def chance(values):
 
 
 def world(*, noise=1.0, seed=0, **forecasts):
-    """Decisions of which the model knows the chances and the baseline knows them with noise in the log-odds."""
+    """Decisions whose chances the model knows, and the baseline knows with noise in the log-odds."""
     rng = np.random.default_rng(seed)
     truth = rng.beta(0.3, 12.0, SIZE).clip(1e-4, 0.99)
     said = {"model": truth, "shrunken_history": chance(odds(truth) + rng.normal(0, noise, SIZE))}
@@ -111,7 +111,6 @@ def test_forecasts_that_are_missing_are_named():
     assert reasons(replace(evidence, forecasts=alone)) == "no forecasts of shrunken_history"
 
 
-
 #: For every threshold of the gate a value under which good evidence fails, and what is said then.
 STRICT = {
     "metric": ("brier", "brier is"),
@@ -191,7 +190,9 @@ def test_a_champion_that_is_worse_is_demoted_at_once():
     assert verdict.text.startswith("worse than shrunken_history on what it predicted; gain over shrunken")
 
 
-@pytest.mark.parametrize(("nights", "passed"), [(RULE.probation_nights - 1, True), (RULE.probation_nights, False)])
+@pytest.mark.parametrize(
+    ("nights", "passed"), [(RULE.probation_nights - 1, True), (RULE.probation_nights, False)]
+)
 def test_doubt_demotes_after_the_probation(nights, passed):
     assert judge_champion(served(0.0, nights=nights, spread=0.3)).passed is passed
 

@@ -45,4 +45,7 @@ def test_same_input_same_rows_and_none_from_none(spark):
 
 def test_models_have_bins_of_their_own(spark):
     made = build(spark, [outcome(0.2, 0.2), outcome(0.2, 0.2, model_name="time_to_merge")]).collect()
-    assert {(row.model_name, row.decision_count) for row in made} == {("test_failure", 1), ("time_to_merge", 1)}
+    assert {(row.model_name, row.decision_count) for row in made} == {
+        ("test_failure", 1),
+        ("time_to_merge", 1),
+    }

@@ -1,6 +1,14 @@
 """What was predicted for each job each night, and what came of it."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, MODEL_NAME, MODEL_VERSION, PLATFORM, PREDICTION_DATE, RELEASE
+from cilake.contracts.columns import (
+    JOB_KEY,
+    JOB_NAME,
+    MODEL_NAME,
+    MODEL_VERSION,
+    PLATFORM,
+    PREDICTION_DATE,
+    RELEASE,
+)
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(

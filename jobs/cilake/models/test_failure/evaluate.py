@@ -115,9 +115,7 @@ def brier_losses(probability: np.ndarray, has_failed: np.ndarray) -> np.ndarray:
     return losses
 
 
-def _measures(
-    values: np.ndarray, outcome: np.ndarray, weight: np.ndarray
-) -> dict[str, float | int | None]:
+def _measures(values: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> dict[str, float | int | None]:
     probability = clipped(values)
     if probability.shape != outcome.shape:
         raise ValueError(f"{len(probability)} probabilities for {len(outcome)} outcomes")

@@ -57,7 +57,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the champion's predictions came to: sums per day x job of its loss, its baseline's and failures."""
+    """What the champion's predictions came to: its loss, its baseline's and the failures per day x job."""
 
     model_loss: np.ndarray
     baseline_loss: np.ndarray
@@ -112,10 +112,10 @@ def judge_challenger(evidence: Evidence, rule: Gate = MODEL.gate) -> Verdict:
 
 
 def judge_champion(served: Served, rule: Gate = MODEL.gate) -> Verdict:
-    """Return whether the champion may go on, by its own predictions next to the baseline on the same decisions.
+    """Return whether the champion may go on, by its predictions next to the baseline's on the same decisions.
 
-    It may while there are too few failures to tell. For certain loss it is demoted at once, because it is no
-    longer surely better only after ``probation_nights``.
+    It may while there are too few failures to tell. For certain loss it is demoted at once, because it is
+    no longer surely better only after ``probation_nights``.
     """
     if _too_little(served.failure_count, rule):
         return Verdict(True, [])
@@ -138,10 +138,13 @@ def _too_little(failures: np.ndarray, rule: Gate) -> list[str]:
     total, blocks = round(float(failures.sum())), int(np.count_nonzero(failures))
     reasons = []
     if total < rule.minimum_failures:
-        reasons.append(f"{total:,} decisions failed, fewer than the {rule.minimum_failures:,} that show something")
+        reasons.append(
+            f"{total:,} decisions failed, fewer than the {rule.minimum_failures:,} that show something"
+        )
     if blocks < rule.minimum_failing_blocks:
         reasons.append(
-            f"failures on {blocks:,} days of a job, fewer than the {rule.minimum_failing_blocks:,} that show something"
+            f"failures on {blocks:,} days of a job, fewer than the {rule.minimum_failing_blocks:,}"
+            " that show something"
         )
     return reasons
 
@@ -153,9 +156,7 @@ def _miscalibrated(probability: np.ndarray, evidence: Evidence, rule: Gate) -> l
     """
     place = bin_of(probability)
     groups = {"all": np.ones(len(place), dtype=bool)}
-    groups |= {
-        f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": place == i for i in np.unique(place).tolist()
-    }
+    groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": place == i for i in np.unique(place).tolist()}
     reasons = []
     for name, chosen in groups.items():
         p, weight = probability[chosen], evidence.weight[chosen]

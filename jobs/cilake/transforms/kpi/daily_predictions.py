@@ -12,9 +12,7 @@ from cilake.transforms.sums import exact_sum, log_loss
 _KEY = ["job_key", "prediction_date", "model_version"]
 
 
-def transform(
-    predictions: DataFrame, outcomes: DataFrame, jobs: DataFrame, *, model_name: str
-) -> DataFrame:
+def transform(predictions: DataFrame, outcomes: DataFrame, jobs: DataFrame, *, model_name: str) -> DataFrame:
     """Return rows of ``kpi.daily_predictions`` for the days of the model's predictions and their outcomes."""
     made = predictions.groupBy(*_KEY).agg(
         F.count("*").alias("prediction_count"),
