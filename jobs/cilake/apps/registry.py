@@ -20,8 +20,9 @@ PROMOTED, REJECTED, DEMOTED = "promoted", "rejected", "demoted"
 def find_champion(catalog: Catalog, model_name: str, day: date, *, serves_days: int) -> dict[str, Any] | None:
     """Return the version that serves for predictions of ``day``; ``None`` when the baseline serves.
 
-    It is the newest promoted version trained on days up to ``day``, unless it was demoted on an earlier day
-    or was trained more than ``serves_days`` days before. The version before it is no substitute: it was beaten.
+    It is the newest promoted version trained on days up to ``day``, unless it was demoted on an earlier
+    day or was trained more than ``serves_days`` days before. The version before it is no substitute: it was
+    beaten.
     """
     rows = (
         catalog.load_table(ADDRESS)

@@ -164,12 +164,11 @@ def split_by_time(sampled: pa.Table, at: datetime, day: date) -> Split:
     """
     if not sampled.num_rows:
         raise ShortHistory(f"no test has two results by the end of {day}")
-    is_earlier = pc.less(sampled["started_at"], pa.scalar(at, TIMESTAMP))
     # In one order whatever order the buckets came in, so that training repeats to the last bit.
-    order = [(name, "ascending") for name in ("started_at", "job_key", "test_key", "run_key")]
-    earlier, later = (
-        part.sort_by(order) for part in (sampled.filter(is_earlier), sampled.filter(pc.invert(is_earlier)))
-    )
+    names = ("started_at", "job_key", "test_key", "run_key")
+    order = pc.sort_indices(sampled.select(names), sort_keys=[(name, "ascending") for name in names])
+    earlier_count = pc.sum(pc.less(sampled["started_at"], pa.scalar(at, TIMESTAMP))).as_py()
+    earlier, later = sampled.take(order[:earlier_count]), sampled.take(order[earlier_count:])
     for part, side in ((earlier, "before"), (later, "from")):
         if not part.num_rows:
             raise ShortHistory(f"no decision known by the end of {day} is {side} {at:%Y-%m-%d %H:%M} on")

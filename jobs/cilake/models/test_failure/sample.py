@@ -16,7 +16,7 @@ SAMPLE_SCHEMA = FEATURES_SCHEMA.append(WEIGHT)
 EVENTFUL, ELSEWHERE, UNEVENTFUL = range(3)
 TRAINING_SHARES = (0.25, 0.1, 0.02)
 #: Differences between scorers are small, so more is taken to measure them.
-EVALUATION_SHARES = (0.5, 0.25, 0.05)
+EVALUATION_SHARES = (0.35, 0.15, 0.03)
 #: The shares hold for this many decisions; of fewer, proportionally more are taken.
 SHARES_FOR = 10_000_000
 
