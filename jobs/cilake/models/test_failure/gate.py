@@ -20,6 +20,7 @@ from .evaluate import (
     evaluate,
     log_losses,
 )
+from .history import factorize
 from .spec import MODEL, Gate
 
 LOSSES = {"log_loss": log_losses, "brier": brier_losses}
@@ -68,8 +69,9 @@ class Served:
 def blocks_of(started_at: pa.ChunkedArray, job_key: pa.ChunkedArray) -> np.ndarray:
     """Return the number of the block, a decision day of a job, that each decision lies in."""
     day = started_at.to_numpy().astype("datetime64[D]").astype(np.int64)
-    _, block = np.unique(np.stack([day, job_key.to_numpy()]), axis=1, return_inverse=True)
-    return np.asarray(block).reshape(-1)
+    jobs, job = factorize(job_key.to_numpy())
+    _, block = factorize(day * len(jobs) + job)
+    return block
 
 
 def judge_challenger(evidence: Evidence, rule: Gate = MODEL.gate) -> Verdict:
