@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cilake.contracts.columns import VERDICT_NAME
-from cilake.models.test_failure import evaluate, labels, score, train
+from cilake.models.test_failure import evaluate, gate, labels, sample, score, train
 from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions
 
 SUMMARY_FILE = "summary.json.gz"
@@ -209,21 +209,18 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     del features
     if not len(earlier) or not len(later):
         raise NoData(f"the split {split.isoformat()} leaves no decisions on one side")
-    model = train.train(earlier)
+    model = train.train(sample.sample(earlier, sample.TRAINING_SHARES, total=len(earlier)))
     data, digest = train.to_bytes(model)
     model = train.from_bytes(data, digest)
     watch.lap("train")
     predictions = score.predict(model, later, with_reasons=False)
     outcome = later.column("has_failed").to_numpy()
-    forecasts = {
-        evaluate.MODEL_SCORER: predictions.column("failure_probability").to_numpy(),
-        "shrunken_history": predictions.column("shrunken_probability").to_numpy(),
-        "last_value": predictions.column("last_value_probability").to_numpy(),
-        "base_rate": predictions.column("base_rate_probability").to_numpy(),
-    }
+    forecasts = {scorer: predictions.column(column).to_numpy() for scorer, column in evaluate.SCORERS.items()}
     table = evaluate.evaluate(forecasts, outcome)
-    passed, reasons = evaluate.gate(table)
     watch.lap("evaluate")
+    block = gate.blocks_of(later.column("started_at"), later.column("job_key"))
+    verdict = gate.judge_challenger(gate.Evidence(forecasts, outcome, block, np.ones(len(outcome))))
+    watch.lap("gate")
     latest = pc.max(results.column("started_at")).as_py()
     pending = pending_decisions(results, latest).slice(0, SCORED_ENTITIES)
     score.predict(model, later.slice(0, SCORED_ENTITIES))
@@ -237,8 +234,12 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
         active_entity_count=len(pending),
         abstain_ratio=1 - predictions.column("abstain_reason").null_count / len(predictions),
         scorers=table.to_pylist(),
-        gate_passed=passed,
-        gate_reasons=reasons,
+        abstain_reasons=dict(
+            (row["values"], row["counts"])
+            for row in pc.value_counts(predictions["abstain_reason"]).to_pylist()
+        ),
+        gate_passed=verdict.passed,
+        gate_verdict=verdict.text,
         first_listed={name: count_listed(later, forecast) for name, forecast in forecasts.items()},
         reliability=evaluate.reliability(forecasts[evaluate.MODEL_SCORER], outcome),
         seconds=watch.seconds,
@@ -271,8 +272,8 @@ def as_text(figures: dict[str, Any]) -> str:
         + f"{row['decision_count']:>12,}{row['mean_probability']:>10.4f}{row['failed_ratio']:>10.4f}"
         for row in figures["reliability"]
     ]
-    verdict = "passed" if figures["gate_passed"] else "failed, the baseline serves: "
-    return "\n".join([*lines, "", f"gate {verdict}{'; '.join(figures['gate_reasons'])}"])
+    verdict = "passed" if figures["gate_passed"] else "failed, the baseline serves"
+    return "\n".join([*lines, "", f"gate {verdict}: {figures['gate_verdict']}"])
 
 
 def _instant(text: str) -> datetime:

@@ -1,17 +1,20 @@
 """Compares predictions with what happened.
 
 **What**: joins the ledger with the results that came after each decision, and states error and calibration
-of the model next to its baselines.
+of the model next to its baselines. Every prediction whose outcome came or was corrected since the last run is
+measured again, however old; the day of the run only names it. A champion that is no longer better than its
+baseline is demoted.
 
-**Inputs**: `predictions.test_failure`, `core.test_results`.
+**Inputs**: `predictions.test_failure`, `core.ci_runs`, `core.test_results`, `ops.model_versions`.
 
 **Outputs**: `predictions.outcomes`, `predictions.accuracy`, and for people `kpi.likely_failures`,
-`kpi.daily_predictions`, `kpi.calibration_bins`; every check in `ops.validation_results`.
+`kpi.daily_predictions`, `kpi.calibration_bins`; a demotion in `ops.model_versions`; every check in
+`ops.validation_results`.
 
 **Triage**: after a failed expectation the published tables are as they were; the log names the rule, what
 was seen, example rows and what to do. Days whose next runs have not happened yet have no outcome: that is
-no fault. A model worse than its baseline is shown as such and does not make this task fail; look at
-`ops.model_versions` for its gate.
+no fault. A model worse than its baseline is demoted and does not make this task fail; `ops.model_versions`
+says why.
 """
 
 from airflow.sdk import DAG

@@ -8,8 +8,8 @@ model; while none is promoted the baseline answers.
 **Outputs**: `predictions.test_failure`, an append-only ledger; every check in `ops.validation_results`.
 
 **Triage**: after a failed expectation nothing was added to the ledger; the log names the rule, what was
-seen, example rows and what to do. A prediction is never changed: a second run for the same day adds only
-what is missing. If the artifact cannot be read (hash or type not allowed), train again for the day before
+seen, example rows and what to do. A prediction is never changed: a second run for a day in the ledger adds
+nothing. If the artifact cannot be read (hash or type not allowed), train again for the day before
 with `train_test_failure`, then clear.
 """
 

@@ -57,3 +57,8 @@ def mondays(days: list[date]) -> list[date]:
 def day_start(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime.combine(day, time.min, tzinfo=UTC)
+
+
+def days_of_weeks(weeks: list[date], *, lookback_days: int = 0) -> set[date]:
+    """Return the days of the weeks that begin on these Mondays, and so many days before each."""
+    return {monday + timedelta(days=n) for monday in weeks for n in range(-lookback_days, 7)}

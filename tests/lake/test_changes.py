@@ -79,3 +79,13 @@ def test_a_consumer_that_never_worked_or_whose_snapshot_is_gone_begins_anew(cata
     assert date(2026, 3, 1) in changed_dates(
         catalog, TABLE, "run_date", identity=IDENTITY, since=None, until=head(table)
     )
+
+
+def test_consumers_that_share_a_table_note_their_own_work(catalog, table):
+    table.append(rows((1, "2026-03-01", "a")))
+    snapshot = head(table)
+    consumer = catalog.load_table(CONSUMER.address)
+    with consumer.transaction() as transaction:
+        transaction.set_properties(mark_built(TABLE, snapshot, part="test_failure"))
+    assert built_from(catalog, CONSUMER, TABLE, part="test_failure") == snapshot
+    assert built_from(catalog, CONSUMER, TABLE, part="time_to_merge") is None

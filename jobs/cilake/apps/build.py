@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from itertools import chain
 
 from pyiceberg.catalog import Catalog
@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from cilake.apps.audit import AuditError, auditor, prepare_audit
 from cilake.apps.progress import say
-from cilake.apps.replace import Replacement, days_condition, replace_days, weeks_condition
+from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
 from cilake.apps.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
@@ -34,7 +34,7 @@ from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.transforms.kpi import daily_job_health, failing_pairs, weekly_test_health
-from cilake.windows import Window, mondays
+from cilake.windows import Window, days_of_weeks, mondays
 
 PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
@@ -295,27 +295,27 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
         run_id = f"kpi_{window.start}"
         audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
-        answers = _answers(spark, days)
-        return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id, properties=mark)
+        answers = _answers(spark, days, mark)
+        return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id)
 
 
-def _answers(spark: SparkSession, days: list[date]) -> list[Replacement]:
+def _answers(spark: SparkSession, days: list[date], mark: dict[str, str]) -> list[Replacement]:
     runs = spark.table(CI_RUNS.identifier)
     all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
     results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
     scope = days_condition("run_date", days)
     daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
     weeks = weekly_test_health.affected_weeks(days)
-    lookback = timedelta(days=weekly_test_health.LOOKBACK_DAYS)
-    reach = weeks_condition("run_date", weeks, lookback=lookback)
+    lookback = weekly_test_health.LOOKBACK_DAYS
+    reach = spans_condition("run_date", days_of_weeks(weeks, lookback_days=lookback))
     weekly = weekly_test_health.transform(
         results.where(reach), runs.where(reach), jobs, all_tests, weeks=weeks
     )
     own_weeks = mondays(days)
-    of_weeks = weeks_condition("run_date", own_weeks)
+    of_weeks = spans_condition("run_date", days_of_weeks(own_weeks))
     pairs = failing_pairs.transform(results.where(of_weeks), runs.where(of_weeks), all_tests)
     return [
-        Replacement(DAILY_JOB_HEALTH, daily, "run_date", days),
-        Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks),
-        Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks),
+        Replacement(DAILY_JOB_HEALTH, daily, "run_date", days, properties=mark),
+        Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks, properties=mark),
+        Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks, properties=mark),
     ]

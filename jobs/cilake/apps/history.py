@@ -1,36 +1,59 @@
-"""What a decision may see: results and runs known when a day's landing was done."""
+"""What a decision may see: results and runs known when a day's landing was done, of pinned snapshots."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.lake.snapshots import Pins
 from cilake.transforms.core.tests import leave_out_verdicts
 from cilake.windows import day_start
 
 HISTORY_DAYS = 120
 RESULT_COLUMNS = ("run_key", "job_key", "test_key", "started_at", "test_status")
 RUN_COLUMNS = ("run_key", "job_key", "started_at", "test_count", "failed_count")
+INPUTS = (CI_RUNS, TEST_RESULTS)
+"""What is pinned, in this order: results are published before the runs that say that they are complete."""
+RESULTS_PER_BUCKET = 1_500_000
+"""All results of a test are in one bucket, so that a worker can make its features; this many fit into one."""
+LEAST_BUCKETS = 2
 
 
-def read_history(spark: SparkSession, day: date) -> tuple[DataFrame, DataFrame]:
-    """Return results of tests and runs as of the end of ``day``: started and landed for days up to it.
+def known_by(day: date) -> Column:
+    """Return the condition that the run was known when ``day`` was over: the one place that says so."""
+    return F.col("landed_date") <= F.lit(day)
+
+
+def read_history(spark: SparkSession, pins: Pins, day: date) -> tuple[DataFrame, DataFrame]:
+    """Return results of tests and runs as of the end of ``day``: started by then, and known by then.
 
     Training and scoring look back the same number of days, so a feature means the same in both.
     """
     until = day_start(day + timedelta(days=1))
     since = day - timedelta(days=HISTORY_DAYS)
     in_reach = (F.col("run_date") >= F.lit(since)) & (F.col("started_at") < F.lit(until))
-    runs = spark.table(CI_RUNS.identifier).where(in_reach & (F.col("landed_date") <= F.lit(day)))
+    runs = pins.read(spark, CI_RUNS).where(in_reach & known_by(day))
     results = (
-        spark.table(TEST_RESULTS.identifier)
+        pins.read(spark, TEST_RESULTS)
         .where(in_reach)
         .join(F.broadcast(runs.select("run_key")), "run_key", "left_semi")
     )
     of_tests = leave_out_verdicts(results, spark.table(TESTS.identifier))
     return of_tests.select(*RESULT_COLUMNS), runs.select(*RUN_COLUMNS)
+
+
+def bucket_of(runs: pa.Table) -> Column:
+    """Return the bucket of a result: as many buckets as the results of ``runs`` need, whole tests in each."""
+    return F.pmod("test_key", F.lit(max(LEAST_BUCKETS, -(-count_results(runs) // RESULTS_PER_BUCKET))))
+
+
+def count_results(runs: pa.Table) -> int:
+    """Return how many results of tests the runs have."""
+    return int(pc.sum(runs["test_count"]).as_py() or 0)

@@ -1,4 +1,4 @@
-"""The model registry: versions in ``ops.model_versions``, artifacts beside the lake."""
+"""The model registry: verdicts on versions in ``ops.model_versions``, artifacts beside the lake."""
 
 from __future__ import annotations
 
@@ -14,22 +14,36 @@ from cilake.settings import Settings
 
 ADDRESS = "ops.model_versions"
 BASELINE = "baseline"
+PROMOTED, REJECTED, DEMOTED = "promoted", "rejected", "demoted"
 
 
-def find_champion(catalog: Catalog, model_name: str, day: date) -> dict[str, Any] | None:
-    """The newest promoted version trained on days up to ``day``; ``None`` when the baseline serves."""
+def find_champion(catalog: Catalog, model_name: str, day: date, *, serves_days: int) -> dict[str, Any] | None:
+    """Return the version that serves for predictions of ``day``; ``None`` when the baseline serves.
+
+    It is the newest promoted version trained on days up to ``day``, unless it was demoted on an earlier
+    day or was trained more than ``serves_days`` days before. The version before it is no substitute: it was
+    beaten.
+    """
     rows = (
         catalog.load_table(ADDRESS)
         .scan(f"model_name = {model_name!r} and trained_through_date <= {day.isoformat()!r}")
         .to_arrow()
         .to_pylist()
     )
-    promoted = [row for row in rows if row["is_promoted"]]
-    return max(promoted, key=lambda row: (row["trained_through_date"], row["trained_at"]), default=None)
+    promoted = [row for row in rows if row["status"] == PROMOTED]
+    newest = max(promoted, key=lambda row: (row["trained_through_date"], row["trained_at"]), default=None)
+    if newest is None or (day - newest["trained_through_date"]).days > serves_days:
+        return None
+    demoted = [
+        row["decided_date"]
+        for row in rows
+        if row["status"] == DEMOTED and row["model_version"] == newest["model_version"]
+    ]
+    return None if any(decided < day for decided in demoted) else newest
 
 
 def load_artifact(catalog: Catalog, version: dict[str, Any]) -> bytes:
-    """The stored bytes of a version; its digest is checked by the reader of the bytes."""
+    """Return the stored bytes of a version; its digest is checked by the reader of the bytes."""
     return read_artifact(catalog, version["artifact_url"])
 
 
@@ -42,31 +56,53 @@ def register(
     artifact: bytes,
     sha256: str,
     is_promoted: bool,
-    reasons: list[str],
+    reasons: str,
     manifest: dict[str, Any],
-) -> str:
-    """The version under which the artifact is registered; the same artifact is registered once."""
+) -> dict[str, Any]:
+    """Store the artifact and the gate's verdict on it; return the row.
+
+    The same artifact is registered once: the row of the first time, with the verdict of then, is returned.
+    """
     version = f"{day}-{sha256[:8]}"
-    known = catalog.load_table(ADDRESS).scan(f"model_name = {model_name!r} and model_version = {version!r}")
-    if known.to_arrow().num_rows:
-        return version
+    known = _rows(catalog, model_name, version)
+    if first := next((row for row in known if row["status"] != DEMOTED), None):
+        return first
     location = f"{settings.artifacts.rstrip('/')}/{model_name}/{version}/model.skops"
     write_artifact(catalog, location, artifact)
-    append_rows(
-        catalog,
-        ADDRESS,
-        [
-            {
-                "model_name": model_name,
-                "model_version": version,
-                "trained_through_date": day,
-                "is_promoted": is_promoted,
-                "gate_reasons": "; ".join(reasons) or "passed every gate",
-                "artifact_url": location,
-                "artifact_sha256": sha256,
-                "manifest": json.dumps(manifest, default=str, sort_keys=True),
-                "trained_at": datetime.now(UTC),
-            }
-        ],
-    )
-    return version
+    row = {
+        "model_name": model_name,
+        "model_version": version,
+        "trained_through_date": day,
+        "status": PROMOTED if is_promoted else REJECTED,
+        "decided_date": day,
+        "is_promoted": is_promoted,
+        "gate_reasons": reasons,
+        "artifact_url": location,
+        "artifact_sha256": sha256,
+        "manifest": json.dumps(manifest, default=str, sort_keys=True),
+        "trained_at": datetime.now(UTC),
+    }
+    append_rows(catalog, ADDRESS, [row])
+    return row
+
+
+def demote(catalog: Catalog, champion: dict[str, Any], day: date, reasons: str) -> None:
+    """Record that a version does not serve for predictions of days after ``day``; once for each version."""
+    known = _rows(catalog, champion["model_name"], champion["model_version"])
+    if any(row["status"] == DEMOTED for row in known):
+        return
+    verdict = {
+        "status": DEMOTED,
+        "decided_date": day,
+        "is_promoted": False,
+        "gate_reasons": reasons,
+        "manifest": "{}",
+        "trained_at": datetime.now(UTC),
+    }
+    append_rows(catalog, ADDRESS, [champion | verdict])
+
+
+def _rows(catalog: Catalog, model_name: str, version: str) -> list[dict[str, Any]]:
+    condition = f"model_name = {model_name!r} and model_version = {version!r}"
+    rows: list[dict[str, Any]] = catalog.load_table(ADDRESS).scan(condition).to_arrow().to_pylist()
+    return rows

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from pyiceberg.catalog import Catalog
@@ -21,12 +21,19 @@ from cilake.lake.schema import conform
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Everything a table should hold for the days, by the date in ``column``."""
+    """Everything a table should hold for the days, by the date in ``column``.
+
+    ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are,
+    even on the same days. ``properties`` are set on the table in the commit that publishes the rows, also
+    when no row differs.
+    """
 
     table: Table
     rows: DataFrame
     column: str
     days: list[date]
+    where: str = "true"
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def replace_days(
@@ -36,18 +43,15 @@ def replace_days(
     *,
     audit: Callable[[Branch], None],
     run_id: str,
-    properties: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
-    """Put the rows of the days that differ in place of the tables' own; return how many, by address.
-
-    ``properties`` are set on every table: in the commit that publishes it, or alone when nothing differs.
+    """How many rows were written to each table: those of the days that differ, in place of the table's.
 
     The tables must not depend on each other: they are compared and written beside each other, as each is
     small and mostly waits.
     """
 
     def replace(replacement: Replacement) -> int:
-        count = _replace(spark, catalog, replacement, audit, run_id, properties or {})
+        count = _replace(spark, catalog, replacement, audit, run_id)
         address = replacement.table.address
         say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
@@ -63,20 +67,18 @@ def _replace(
     replacement: Replacement,
     audit: Callable[[Branch], None],
     run_id: str,
-    properties: Mapping[str, str],
 ) -> int:
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
     try:
-        present = spark.table(table.identifier).where(days_condition(column, replacement.days))
+        present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
         wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
         changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
         if not changed:
-            if properties:
-                set_properties(catalog, table, properties)
+            set_properties(catalog, table, replacement.properties)
             return 0
         prepare_audit()
-        scope = days_condition(column, changed)
+        scope = _scope(replacement, changed)
 
         def write(branch: Branch) -> None:
             branch.delete(scope)
@@ -85,11 +87,19 @@ def _replace(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
-        branches = [open_branch(spark, catalog, table, run_id)]
-        write_audit_publish(branches, write, audit, properties={table.address: properties})
+        write_audit_publish(
+            [open_branch(spark, catalog, table, run_id)],
+            write,
+            audit,
+            properties={table.address: replacement.properties},
+        )
         return sum(wanted[day][0] for day in changed if day in wanted)
     finally:
         rows.unpersist()
+
+
+def _scope(replacement: Replacement, days: list[date]) -> str:
+    return f"{days_condition(replacement.column, days)} AND ({replacement.where})"
 
 
 def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
@@ -101,21 +111,18 @@ def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tupl
     return {day: (count, total) for day, count, total in by_day.collect()}
 
 
+def spans_condition(column: str, days: Iterable[date]) -> str:
+    """Return the SQL condition that ``column`` is one of many days, as spans of days without a gap."""
+    spans: list[list[date]] = []
+    for day in sorted(set(days)):
+        if spans and day - spans[-1][1] <= timedelta(days=1):
+            spans[-1][1] = day
+        else:
+            spans.append([day, day])
+    between = (f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)
+    return f"({' OR '.join(between) or 'false'})"
+
+
 def days_condition(column: str, days: list[date]) -> str:
     """The SQL condition that ``column`` is one of ``days``."""
     return f"{column} IN ({', '.join(f'DATE {day.isoformat()!r}' for day in sorted(days))})"
-
-
-def weeks_condition(column: str, weeks: list[date], *, lookback: timedelta = timedelta()) -> str:
-    """Return the SQL condition that ``column`` is in one of the weeks, or at most ``lookback`` before one.
-
-    Weeks that follow each other make one span, so that one run corrected after a year asks for two.
-    """
-    spans: list[tuple[date, date]] = []
-    for monday in sorted(weeks):
-        first, last = monday - lookback, monday + timedelta(days=6)
-        if spans and first <= spans[-1][1] + timedelta(days=1):
-            spans[-1] = spans[-1][0], last
-        else:
-            spans.append((first, last))
-    return " OR ".join(f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)

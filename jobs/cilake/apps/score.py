@@ -6,44 +6,41 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
-from cilake.apps.history import read_history
+from cilake.apps.history import INPUTS, bucket_of, read_history
 from cilake.apps.progress import say
-from cilake.apps.registry import BASELINE, find_champion, load_artifact
+from cilake.apps.registry import BASELINE
+from cilake.apps.serving import load_model, serving
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.errors import PermanentError
 from cilake.lake.catalog import open_catalog
-from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
+from cilake.lake.publish import Branch, open_branch, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
+from cilake.lake.snapshots import pin
 from cilake.models.test_failure import score, train
 from cilake.models.test_failure.features import compute_features, pending_decisions
 from cilake.models.test_failure.spec import FEATURES, MODEL
 from cilake.settings import Settings
 from cilake.windows import Window, day_start
 
-BUCKETS = 8
 SCORED = pa.schema(
     [field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")]
 )
-SPARK_SCHEMA = (
-    "job_key bigint, test_key bigint, failure_probability double, top_reasons array<string>, "
-    "abstain_reason string, "
-    "shrunken_probability double, base_rate_probability double, last_value_probability double"
-)
-
-
-class ScoringError(PermanentError):
-    """A promoted version that cannot serve."""
+SNAPSHOTS_KEPT = timedelta(days=90)
+"""How long what a night was scored from can be read again; the contract of the ledger says so."""
 
 
 def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
-    """The predictions added for each day of the window; a day already in the ledger is left as it is."""
+    """Add the predictions of each day of the window; return their number.
+
+    A day that is in the ledger already is left as it is.
+    """
     written = 0
     with spark_session(settings, app_name=f"score {MODEL.name} {window.start}") as spark:
         for day in window.days:
@@ -57,15 +54,19 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
         say(f"{day} is in the ledger already")
         return 0
     catalog = open_catalog(settings)
-    results, runs = read_history(spark, day)
-    version, model = _champion(catalog, day) or (BASELINE, _baseline(results))
+    pins = pin(catalog, *INPUTS)
+    results, of_runs = read_history(spark, pins, day)
+    champion = serving(catalog, day)
+    model = load_model(catalog, champion) if champion else None
+    version = champion["model_version"] if champion and model else BASELINE
+    model = model or _baseline(results)
     if model is None:
         say(f"{day}: nothing has run yet")
         return 0
-    snapshot = snapshot_id(catalog, TEST_RESULTS)
+    runs = of_runs.toArrow()
     decided_at = day_start(day + timedelta(days=1))
-    scored = results.groupBy(F.pmod("test_key", F.lit(BUCKETS)).alias("bucket")).applyInArrow(
-        _bucket_scorer(model, runs.toArrow(), decided_at), SPARK_SCHEMA
+    scored = results.groupBy(bucket_of(runs).alias("bucket")).applyInArrow(
+        _bucket_scorer(model, runs, decided_at), from_arrow_schema(SCORED)
     )
     rows = scored.select(
         "job_key",
@@ -78,10 +79,13 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
         F.nullif(F.array_join("top_reasons", "; "), F.lit("")).alias("top_reasons"),
         "abstain_reason",
         F.lit(version).alias("model_version"),
-        F.lit(snapshot).alias("feature_snapshot_id"),
+        F.lit(pins.of(TEST_RESULTS)).alias("feature_snapshot_id"),
+        F.lit(pins.of(CI_RUNS)).alias("runs_snapshot_id"),
         F.lit(datetime.now(UTC)).alias("scored_at"),
     )
     run_id = f"score_{MODEL.name}_{day}"
+    for table in INPUTS:
+        pins.tag(catalog, table, run_id, keep=SNAPSHOTS_KEPT)
 
     def write(branch: Branch) -> None:
         branch.append(conform(rows, PREDICTIONS).coalesce(1))
@@ -94,27 +98,8 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     return count
 
 
-def _champion(catalog: Catalog, day: date) -> tuple[str, train.TrainedModel] | None:
-    """The version that serves on the day and its model; ``None`` when the baseline serves."""
-    champion = find_champion(catalog, MODEL.name, day)
-    if champion is None:
-        return None
-    artifact = load_artifact(catalog, champion)
-    try:
-        model = train.from_bytes(artifact, champion["artifact_sha256"])
-    except train.EarlierLayoutError as error:
-        say(f"{champion['model_version']}: {error}; the baseline serves until the next training")
-        return None
-    except ValueError as error:
-        raise ScoringError(
-            f"{champion['model_version']} cannot be used: {error}; train the day before again "
-            "(`cilake train test_failure --start DAY`), then score again"
-        ) from error
-    return champion["model_version"], model
-
-
 def _baseline(results: DataFrame) -> train.TrainedModel | None:
-    """The shrunken history rate as a model, with the base rate of the history; ``None`` without any."""
+    """Return the shrunken history rate as a model, with the history's base rate; ``None`` without any."""
     finals = results.where(F.col("test_status") != "running")
     count, failed, first, last = finals.agg(
         F.count("*"), F.count_if(F.col("test_status") == "failed"), F.min("started_at"), F.max("started_at")
@@ -136,7 +121,7 @@ def _baseline(results: DataFrame) -> train.TrainedModel | None:
 def _bucket_scorer(
     model: train.TrainedModel, runs: pa.Table, decided_at: datetime
 ) -> Callable[[pa.Table], pa.Table]:
-    """A function from all results of some tests to the predictions for their active entities."""
+    """Return a function from all results of some tests to the predictions for their active entities."""
     artifact, digest = train.to_bytes(model)
     loaded: list[train.TrainedModel] = []
 

@@ -145,9 +145,11 @@ def _add_columns(catalog: Catalog, table: Table) -> None:
 
 
 def set_properties(catalog: Catalog, table: Table, properties: Mapping[str, str]) -> None:
-    """Set properties of a table; its rows stay as they are."""
-    with catalog.load_table(table.address).transaction() as transaction:
-        transaction.set_properties(dict(properties))
+    """Set properties of a table where they differ; its rows stay as they are."""
+    present = catalog.load_table(table.address)
+    if any(present.properties.get(name) != value for name, value in properties.items()):
+        with present.transaction() as transaction:
+            transaction.set_properties(dict(properties))
 
 
 def newest_date(catalog: Catalog, table: Table) -> date | None:

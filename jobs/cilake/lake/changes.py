@@ -20,17 +20,20 @@ from cilake.contracts.model import Table
 _PROPERTY = "cilake.built-from."
 
 
-def mark_built(source: Table, snapshot: int | None) -> dict[str, str]:
-    """Return the property with which a consumer says that it has worked up to a snapshot of ``source``."""
-    return {} if snapshot is None else {f"{_PROPERTY}{source.address}": str(snapshot)}
+def mark_built(source: Table, snapshot: int | None, *, part: str = "") -> dict[str, str]:
+    """Return the property with which a consumer says that it has worked up to a snapshot of ``source``.
+
+    Where several consumers share a table, such as models, ``part`` names the one whose rows are meant.
+    """
+    return {} if snapshot is None else {_name(source, part): str(snapshot)}
 
 
-def built_from(catalog: Catalog, consumer: Table, source: Table) -> int | None:
+def built_from(catalog: Catalog, consumer: Table, source: Table, *, part: str = "") -> int | None:
     """Return the snapshot of ``source`` up to which the consumer has worked; ``None`` before the first time.
 
     Also ``None`` for a snapshot that is no longer there: then everything is to be worked on.
     """
-    noted = catalog.load_table(consumer.address).properties.get(f"{_PROPERTY}{source.address}")
+    noted = catalog.load_table(consumer.address).properties.get(_name(source, part))
     if noted is None or catalog.load_table(source.address).snapshot_by_id(int(noted)) is None:
         return None
     return int(noted)
@@ -53,6 +56,10 @@ def changed_dates(
     joined = gone.join(come, columns, join_type="full outer", left_suffix="_gone", right_suffix="_come")
     differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
     return sorted(set(joined.filter(differs)[column].to_pylist()))
+
+
+def _name(source: Table, part: str) -> str:
+    return f"{_PROPERTY}{source.address}" + (f".of.{part}" if part else "")
 
 
 def _files(present: IcebergTable, snapshot: int) -> set[str]:

@@ -41,3 +41,11 @@ def test_same_input_same_rows_and_none_from_none(spark):
     assert rows_of(build(spark, outcomes)) == rows_of(build(spark, outcomes))
     assert build(spark, []).count() == 0
     assert build(spark, outcomes).columns == calibration_bins.TABLE.column_names
+
+
+def test_models_have_bins_of_their_own(spark):
+    made = build(spark, [outcome(0.2, 0.2), outcome(0.2, 0.2, model_name="time_to_merge")]).collect()
+    assert {(row.model_name, row.decision_count) for row in made} == {
+        ("test_failure", 1),
+        ("time_to_merge", 1),
+    }

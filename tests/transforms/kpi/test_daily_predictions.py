@@ -19,6 +19,7 @@ def build(spark, predictions, outcomes=()):
         make_frame(spark, PREDICTIONS, predictions),
         make_frame(spark, OUTCOMES, list(outcomes)),
         make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
+        model_name="test_failure",
     )
 
 
@@ -54,3 +55,16 @@ def test_same_input_same_rows(spark):
     inputs = [make_row(PREDICTIONS)], [outcome(31, 0.2, False)]
     assert rows_of(build(spark, *inputs)) == rows_of(build(spark, *inputs))
     assert build(spark, *inputs).columns == daily_predictions.TABLE.column_names
+
+
+def test_outcomes_of_another_model_are_not_counted(spark):
+    other = outcome(31, 0.9, True) | {"model_name": "time_to_merge"}
+    (row,) = build(spark, [make_row(PREDICTIONS)], [outcome(31, 0.2, False), other]).collect()
+    assert (row.model_name, row.measured_count, row.failure_count) == ("test_failure", 1, 0)
+
+
+def test_rows_in_any_order_have_the_same_sums(spark):
+    """Sums of doubles differ in the last bits, and a rewrite of equal rows would follow."""
+    outcomes = [outcome(key, 0.1 + key / 997, key % 7 == 0) for key in range(300)]
+    predictions = [make_row(PREDICTIONS, test_key=key) for key in range(300)]
+    assert rows_of(build(spark, predictions, outcomes)) == rows_of(build(spark, predictions, outcomes[::-1]))

@@ -37,6 +37,7 @@ def build(spark, predictions, failures=()):
         make_frame(spark, TESTS, [make_row(TESTS)]),
         make_frame(spark, TEST_RESULTS, list(failures)),
         make_frame(spark, CI_RUNS, runs),
+        model_name="test_failure",
     )
 
 

@@ -1,6 +1,6 @@
 """Forecasts against what happened, in bins of the forecast."""
 
-from cilake.contracts.columns import MODEL_VERSION, PREDICTION_DATE
+from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 from cilake.contracts.model import Column, Table
 
 BIN_EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
@@ -9,9 +9,10 @@ BIN_EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 TABLE = Table(
     address="kpi.calibration_bins",
     title="Calibration bins",
-    grain="One row per decision day, model version, scorer and bin of probability with a decision in it.",
+    grain="One row per model, decision day, model version, scorer and bin of probability with a decision in it.",
     description="On a calibrated scorer the failures of a bin are near the sum of its probabilities.",
     columns=(
+        MODEL_NAME,
         PREDICTION_DATE,
         MODEL_VERSION,
         Column("scorer", "string", "Who predicted.", allowed=("model", "shrunken_history"), example="model"),
@@ -21,9 +22,9 @@ TABLE = Table(
         Column("failure_count", "bigint", "Outcomes among them that were failures.", unit="decisions", example=2),
         Column("expected_failures", "double", "Sum of their probabilities.", unit="decisions", example=1.9),
     ),
-    primary_key=("prediction_date", "model_version", "scorer", "from_probability"),
+    primary_key=("model_name", "prediction_date", "model_version", "scorer", "from_probability"),
     write_mode="replace_partition",
-    partition_by=("months(prediction_date)",),
+    partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "scorer", "from_probability"),
     inputs=("predictions.outcomes",),
     made_by="measure_predictions",

@@ -1,15 +1,24 @@
 """What was predicted for each job each night, and what came of it."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, MODEL_VERSION, PLATFORM, PREDICTION_DATE, RELEASE
+from cilake.contracts.columns import (
+    JOB_KEY,
+    JOB_NAME,
+    MODEL_NAME,
+    MODEL_VERSION,
+    PLATFORM,
+    PREDICTION_DATE,
+    RELEASE,
+)
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(
     address="kpi.daily_predictions",
     title="Daily predictions",
-    grain="One row per job, decision day and model version.",
+    grain="One row per model, job, decision day and model version.",
     description="Predictions, abstentions and their errors as sums, so that they can be added up over any slice. "
     "What was measured are predictions with an outcome on which the model did not abstain.",
     columns=(
+        MODEL_NAME,
         PREDICTION_DATE,
         JOB_KEY,
         JOB_NAME,
@@ -18,7 +27,7 @@ TABLE = Table(
         MODEL_VERSION,
         Column("prediction_count", "bigint", "Predictions made.", unit="predictions", example=3),
         Column("too_few_runs_count", "bigint", "Abstentions because the test has run too rarely.", unit="predictions", example=1),
-        Column("stale_input_count", "bigint", "Abstentions because the newest result is too old.", unit="predictions", example=0),
+        Column("stale_input_count", "bigint", "Abstentions because no run of the job has come for long.", unit="predictions", example=0),
         Column("unseen_job_count", "bigint", "Abstentions because the job is new.", unit="predictions", example=0),
         Column("measured_count", "bigint", "Predictions with an outcome, without abstentions.", unit="predictions", example=2),
         Column("failure_count", "bigint", "Outcomes among them that were failures.", unit="predictions", example=1),
@@ -26,9 +35,9 @@ TABLE = Table(
         Column("model_loss", "double", "Sum of the log losses of the served probabilities.", unit="nats", example=0.3),
         Column("shrunken_loss", "double", "Sum of the log losses of the shrunken history rate on the same decisions.", unit="nats", example=0.4),
     ),
-    primary_key=("job_key", "prediction_date", "model_version"),
+    primary_key=("model_name", "job_key", "prediction_date", "model_version"),
     write_mode="replace_partition",
-    partition_by=("months(prediction_date)",),
+    partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "job_key"),
     inputs=("predictions.test_failure", "predictions.outcomes", "core.ci_jobs"),
     made_by="measure_predictions",

@@ -4,6 +4,7 @@ from cilake.contracts.columns import (
     JOB_KEY,
     JOB_NAME,
     LAST_FAILED_RUN_URL,
+    MODEL_NAME,
     MODEL_VERSION,
     PLATFORM,
     PREDICTION_DATE,
@@ -16,10 +17,11 @@ from cilake.contracts.model import Column, Table
 TABLE = Table(
     address="kpi.likely_failures",
     title="Likely failures",
-    grain="One row per job, test and decision day with a failure probability of 1 % or more.",
+    grain="One row per model, job, test and decision day with a failure probability of 1 % or more.",
     description="The part of the ledger that people look at: names, reasons and the last run in which the test failed. "
     "Predictions on which the model abstained are left out.",
     columns=(
+        MODEL_NAME,
         PREDICTION_DATE,
         JOB_KEY,
         TEST_KEY,
@@ -34,9 +36,9 @@ TABLE = Table(
         Column("last_failed_at", "timestamp", "When the last run in which it failed started, UTC; null when there was none in 28 days.", nullable=True, example="2021-06-21T13:00:00Z"),
         LAST_FAILED_RUN_URL,
     ),
-    primary_key=("job_key", "test_key", "prediction_date"),
+    primary_key=("model_name", "job_key", "test_key", "prediction_date"),
     write_mode="replace_partition",
-    partition_by=("months(prediction_date)",),
+    partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "failure_probability"),
     inputs=("predictions.test_failure", "core.ci_jobs", "core.tests", "core.ci_runs", "core.test_results"),
     made_by="measure_predictions",

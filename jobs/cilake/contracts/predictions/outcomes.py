@@ -11,11 +11,15 @@ from cilake.contracts.columns import (
 )
 from cilake.contracts.model import Column, Table
 
+CLIP = 1e-6
+"""Probabilities are kept this far from 0 and 1 where a loss is taken: one surprise costs much, not everything."""
+
 TABLE = Table(
     address="predictions.outcomes",
     title="Outcomes of predictions",
     grain="One row per prediction whose next result is known.",
-    description="Joins each prediction with the first final result of the test in the job after the decision day.",
+    description="Joins each prediction with the first final result of the test in the job after the decision day. "
+    "A result that is corrected later, however late, is followed.",
     columns=(
         MODEL_NAME,
         JOB_KEY,
@@ -34,9 +38,9 @@ TABLE = Table(
     ),
     primary_key=("model_name", "job_key", "test_key", "prediction_date"),
     write_mode="replace_partition",
-    partition_by=("prediction_date",),
+    partition_by=("model_name", "prediction_date"),
     sort_by=("job_key",),
-    inputs=("predictions.test_failure", "core.test_results"),
+    inputs=("predictions.test_failure", "core.ci_runs", "core.test_results"),
     made_by="measure_predictions",
     freshness_hours=60,
     caveats=("A prediction whose test has not run again within 14 days has no outcome.",),

@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from .spec import ACTIVE_DAYS, FEATURES, MINIMUM_RUNS, MODEL, SHRINKAGE_RUNS
+from .spec import (
+    ACTIVE_DAYS,
+    FEATURES,
+    MINIMUM_RUNS,
+    MODEL,
+    SHRINKAGE_RUNS,
+    SILENT_HOURS,
+    SILENT_INTERVALS,
+)
 
 if TYPE_CHECKING:
     from .train import TrainedModel
@@ -95,9 +103,21 @@ def abstain_reasons(features: pa.Table) -> np.ndarray:
     job_runs = _column(features, "job_run_count")
     reason = np.full(len(features), "", dtype="<U12")
     reason[runs < MINIMUM_RUNS] = "too_few_runs"
-    reason[hours > ACTIVE_DAYS * 24] = "stale_input"
-    reason[job_runs < 1] = "unseen_job"
+    reason[job_runs < MINIMUM_RUNS] = "unseen_job"
+    reason[(hours > ACTIVE_DAYS * 24) | _is_silent(features)] = "stale_input"
     return reason
+
+
+def _is_silent(features: pa.Table) -> np.ndarray:
+    """Return whether the job of each decision has no known run for much longer than is usual for it."""
+    runs = _column(features, "job_run_count").astype(np.float64)
+    since_newest = np.nan_to_num(_column(features, "job_hours_since_run").astype(np.float64))
+    between = _column(features, "job_age_days").astype(np.float64) * 24 - since_newest
+    usual = between / np.maximum(runs - 1, 1)
+    silent: np.ndarray = (
+        (runs >= MINIMUM_RUNS) & (since_newest > SILENT_HOURS) & (since_newest > SILENT_INTERVALS * usual)
+    )
+    return silent
 
 
 def feature_matrix(features: pa.Table) -> np.ndarray:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 ACTIVE_DAYS = 14
 #: Below this many earlier results the history says too little for a probability of its own.
 MINIMUM_RUNS = 3
+#: A job is silent when its newest known run is older than this many of its usual intervals, and than so many
+#: hours: its runs are missing or it has stopped, and what is known of it is not what it is like now.
+SILENT_INTERVALS = 3
+SILENT_HOURS = 48
 #: Pseudo-runs behind every shrunken rate.
 SHRINKAGE_RUNS = 2.0
 #: Failures assumed in those pseudo-runs where a feature needs a constant (1 % of results fail).
@@ -20,23 +24,40 @@ ISOLATED_RATIO = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input column: what it means and the first stage at which its value is known."""
+    """One input column, known before the run of which it foretells a result."""
 
     name: str
-    known_at: str
     description: str
     group: str
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What the challenger must reach on the evaluation window before it serves."""
+    """What a challenger must reach before it serves, and the champion to go on serving.
+
+    Both are judged on the decisions of the latest ``pooled_days``: one week is noise. The gain in ``metric``
+    over the baseline, and over the champion if one serves, is to be at least ``minimum_improvement``, and
+    above 0 with a chance of all but ``tail`` by ``resamples`` of a bootstrap by decision day and job.
+    """
 
     metric: str
     baseline: str
+    pooled_days: int
     minimum_improvement: float
+    tail: float
+    resamples: int
+    #: A count of failures is known to a tenth of itself only from about a hundred on.
+    minimum_failures: int
+    #: Days of a job with a failure: of fewer blocks than this a bootstrap says nothing about its tail.
+    minimum_failing_blocks: int
     must_not_worsen: tuple[str, ...]
-    maximum_calibration_error: float
+    #: Forecast and real failures of a bin may differ by this factor, beyond ``calibration_deviations``.
+    calibration_factor: float
+    calibration_deviations: float
+    #: A champion is only demoted for doubt after this many measured nights; for certain loss at once.
+    probation_nights: int
+    #: A champion that no training has replaced for this long knows a product that is gone.
+    champion_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +75,10 @@ class Model:
     gate: Gate
     baselines: dict[str, str]
     abstention: dict[str, str]
-    active_days: int
-    stages: tuple[str, ...]
 
 
 def _group(group: str, **descriptions: str) -> tuple[Feature, ...]:
-    return tuple(Feature(name, "before_run", text, group) for name, text in descriptions.items())
+    return tuple(Feature(name, text, group) for name, text in descriptions.items())
 
 
 _FEATURES = (
@@ -131,9 +150,17 @@ MODEL = Model(
     gate=Gate(
         metric="log_loss",
         baseline="shrunken_history",
-        minimum_improvement=0.10,
+        pooled_days=28,
+        minimum_improvement=0.05,
+        tail=0.05,
+        resamples=1000,
+        minimum_failures=100,
+        minimum_failing_blocks=20,
         must_not_worsen=("brier", "average_precision"),
-        maximum_calibration_error=0.005,
+        calibration_factor=2.0,
+        calibration_deviations=3.0,
+        probation_nights=14,
+        champion_days=56,
     ),
     baselines={
         "shrunken_history": "(failures + 2 * base rate) / (results + 2) of the test in the job",
@@ -142,11 +169,10 @@ MODEL = Model(
     },
     abstention={
         "too_few_runs": f"fewer than {MINIMUM_RUNS} earlier results of the test in the job",
-        "stale_input": f"no result of the test in the job for {ACTIVE_DAYS} days",
-        "unseen_job": "no earlier run of the job is known",
+        "stale_input": f"the job's newest known run is {SILENT_HOURS} hours old and {SILENT_INTERVALS} "
+        f"times its usual interval, or the test has had no result in the job for {ACTIVE_DAYS} days",
+        "unseen_job": f"fewer than {MINIMUM_RUNS} earlier runs of the job are known",
     },
-    active_days=ACTIVE_DAYS,
-    stages=("before_run", "during_run", "after_run"),
 )
 
 #: Feature columns in the order the estimator is given them.

@@ -14,6 +14,7 @@ import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from .sample import WEIGHT
 from .score import feature_matrix
 from .spec import FEATURES
 
@@ -21,13 +22,6 @@ from .spec import FEATURES
 FORMAT = 2
 #: The types a stored model may hold beyond the plain ones that skops trusts by itself.
 TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
-#: Shares of the decisions without a failure that are used for fitting, by what happened before: they are
-#: many and alike.  Each weighs the inverse of its share, so the probabilities stay unbiased.
-EVENTFUL_SHARE = 0.25
-ELSEWHERE_SHARE = 0.1
-UNEVENTFUL_SHARE = 0.02
-#: The shares hold for this many decisions; of fewer, proportionally more are used.
-SHARES_FOR = 10_000_000
 #: Fewer failures than this teach nothing; the baseline is returned instead of a model.
 MINIMUM_FAILURES = 50
 #: Heavily regularised on purpose: an unregularised boosted model is far worse than the baseline.
@@ -62,28 +56,24 @@ class TrainedModel:
     trained_until: str
 
 
-def train(features: pa.Table) -> TrainedModel:
-    """Return the model fitted on the decisions given, which are earlier than those it is evaluated on.
+def train(sampled: pa.Table) -> TrainedModel:
+    """Return the model fitted on a sample of decisions, all earlier than those it is evaluated on.
 
     Nothing is tuned on a part of them: one outage in that part would decide how much is learned from all
     others.  With too few failures to learn from the baseline is returned.
     """
-    decided = _decided(features)
-    outcome = _outcome(decided)
-    failures = int(outcome.sum())
-    if min(failures, len(outcome) - failures) < MINIMUM_FAILURES:
-        return baseline(features)
-    rows, weight = _sample(decided, outcome)
-    matrix = feature_matrix(decided.take(pa.array(rows)))
+    failures = int(_outcome(sampled).sum())
+    if min(failures, _total(sampled) - failures) < MINIMUM_FAILURES:
+        return baseline(sampled)
+    matrix = feature_matrix(sampled)
     estimator = HistGradientBoostingClassifier(**SETTINGS, max_iter=TREES)
-    estimator.fit(matrix, outcome[rows], sample_weight=weight)
-    return _model(decided, outcome, estimator, tuple(_median(matrix).tolist()))
+    estimator.fit(matrix, _outcome(sampled), sample_weight=sampled.column(WEIGHT.name).to_numpy())
+    return _model(sampled, estimator, tuple(_median(matrix).tolist()))
 
 
-def baseline(features: pa.Table) -> TrainedModel:
+def baseline(sampled: pa.Table) -> TrainedModel:
     """Return the model that serves when no challenger passes the gate: the shrunken history rate."""
-    decided = _decided(features)
-    return _model(decided, _outcome(decided), None, ())
+    return _model(sampled, None, ())
 
 
 def to_bytes(model: TrainedModel) -> tuple[bytes, str]:
@@ -123,31 +113,14 @@ def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
     return TrainedModel(**content)
 
 
-def _decided(features: pa.Table) -> pa.Table:
-    known = features.column("has_failed")
-    return features if known.null_count == 0 else features.filter(known.is_valid())
-
-
-def _outcome(decided: pa.Table) -> np.ndarray:
-    values: np.ndarray = decided.column("has_failed").to_numpy()
+def _outcome(sampled: pa.Table) -> np.ndarray:
+    values: np.ndarray = sampled.column("has_failed").to_numpy()
     return values
 
 
-def _sample(decided: pa.Table, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to fit on and their weights; the choice depends on keys alone, so it repeats."""
-    mixed = np.zeros(len(decided), dtype=np.uint64)
-    for name in ("run_key", "job_key", "test_key"):
-        mixed = (mixed ^ decided.column(name).to_numpy().astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    draw = (mixed >> np.uint64(11)) / float(1 << 53)
-    share = np.full(len(decided), UNEVENTFUL_SHARE)
-    share[decided.column("elsewhere_fail_count_24h").to_numpy() > 0] = ELSEWHERE_SHARE
-    share[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL_SHARE
-    share *= max(1.0, SHARES_FOR / max(len(decided), 1))
-    share[outcome] = 1.0
-    share = np.minimum(share, 1.0)
-    rows = np.flatnonzero(draw < share)
-    return rows, 1.0 / share[rows]
+def _total(sampled: pa.Table) -> int:
+    """Return how many decisions the sample stands for."""
+    return round(float(sampled.column(WEIGHT.name).to_numpy().sum()))
 
 
 def _median(matrix: np.ndarray) -> np.ndarray:
@@ -161,21 +134,19 @@ def _median(matrix: np.ndarray) -> np.ndarray:
 
 
 def _model(
-    decided: pa.Table,
-    outcome: np.ndarray,
-    estimator: HistGradientBoostingClassifier | None,
-    uneventful: tuple[float, ...],
+    sampled: pa.Table, estimator: HistGradientBoostingClassifier | None, uneventful: tuple[float, ...]
 ) -> TrainedModel:
-    if not len(decided):
+    if not len(sampled):
         raise ValueError("there is no decided outcome to train on")
-    span = pc.min_max(decided.column("started_at")).as_py()
+    span = pc.min_max(sampled.column("started_at")).as_py()
+    total, failures = _total(sampled), int(_outcome(sampled).sum())
     return TrainedModel(
         estimator=estimator,
-        base_rate=float(outcome.mean()),
+        base_rate=failures / total,
         uneventful=uneventful,
         feature_names=FEATURES,
-        decision_count=len(decided),
-        failure_count=int(outcome.sum()),
+        decision_count=total,
+        failure_count=failures,
         trained_from=span["min"].isoformat(),
         trained_until=span["max"].isoformat(),
     )

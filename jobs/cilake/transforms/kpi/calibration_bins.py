@@ -6,12 +6,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES, TABLE
+from cilake.transforms.sums import exact_sum
 
 _PROBABILITIES = {"model": "failure_probability", "shrunken_history": "shrunken_probability"}
 
 
 def transform(outcomes: DataFrame) -> DataFrame:
-    """Rows of ``kpi.calibration_bins`` for the days of the given outcomes."""
+    """Return rows of ``kpi.calibration_bins`` for the models and days of the given outcomes."""
     forecasts = F.explode(
         F.array(
             *[
@@ -21,11 +22,12 @@ def transform(outcomes: DataFrame) -> DataFrame:
         )
     ).alias("forecast")
     scored = outcomes.where(~F.col("has_abstained")).select(
-        "prediction_date", "model_version", "has_failed", forecasts
+        "model_name", "prediction_date", "model_version", "has_failed", forecasts
     )
     probability = F.col("forecast.probability")
     return (
         scored.groupBy(
+            "model_name",
             "prediction_date",
             "model_version",
             F.col("forecast.scorer").alias("scorer"),
@@ -35,7 +37,7 @@ def transform(outcomes: DataFrame) -> DataFrame:
         .agg(
             F.count("*").alias("decision_count"),
             F.count_if("has_failed").alias("failure_count"),
-            F.sum(probability).alias("expected_failures"),
+            exact_sum(probability).alias("expected_failures"),
         )
         .select(TABLE.column_names)
     )

@@ -14,11 +14,17 @@ LOOKBACK_DAYS = 28
 
 
 def transform(
-    predictions: DataFrame, jobs: DataFrame, tests: DataFrame, results: DataFrame, runs: DataFrame
+    predictions: DataFrame,
+    jobs: DataFrame,
+    tests: DataFrame,
+    results: DataFrame,
+    runs: DataFrame,
+    *,
+    model_name: str,
 ) -> DataFrame:
-    """Rows of ``kpi.likely_failures`` for the given predictions.
+    """Return rows of ``kpi.likely_failures`` for the given predictions of the model.
 
-    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before the first decision day to the last.
+    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before each decision day to that day.
     """
     likely = predictions.where(
         F.col("abstain_reason").isNull() & (F.col("failure_probability") >= LEAST_PROBABILITY)
@@ -47,5 +53,6 @@ def transform(
         likely.join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
         .join(tests.where("not is_verdict").select("test_key", "test_name"), "test_key")
         .join(failures, [*entity, "prediction_date"], "left")
+        .withColumn("model_name", F.lit(model_name))
         .select(TABLE.column_names)
     )

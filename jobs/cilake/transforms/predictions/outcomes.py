@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date, timedelta
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -11,11 +14,21 @@ HORIZON_DAYS = 14
 NOT_FINAL = "running"
 
 
+def affected_days(run_dates: Iterable[date]) -> set[date]:
+    """Return the prediction days whose outcomes results of the given dates may decide."""
+    return {day - timedelta(days=back) for day in run_dates for back in range(1, HORIZON_DAYS + 1)}
+
+
+def outcome_dates(days: Iterable[date]) -> set[date]:
+    """Return the dates of the results that may decide predictions of the given days."""
+    return {day + timedelta(days=ahead) for day in days for ahead in range(1, HORIZON_DAYS + 1)}
+
+
 def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) -> DataFrame:
-    """Rows of ``predictions.outcomes`` for the predictions that have a next result within the horizon.
+    """Return rows of ``predictions.outcomes`` for the predictions that have a next result within the horizon.
 
     The decision is made when ``prediction_date`` ends; the outcome is the first result of a run started
-    after it (ties by run key), failed or not.
+    after it (ties by run key), failed or not. ``results`` hold all ``outcome_dates`` of the predictions.
     """
     final = results.where(F.col("test_status") != NOT_FINAL)
     order = F.struct("started_at", "run_key")

@@ -1,0 +1,59 @@
+"""A sample of decisions that stands for all of them: every failure, and of the many alike others some."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from .features import FEATURES_SCHEMA
+
+#: For how many decisions a sampled one stands.
+WEIGHT = pa.field("weight", pa.float32())
+SAMPLE_SCHEMA = FEATURES_SCHEMA.append(WEIGHT)
+
+#: Shares of the decisions without a failure that are taken, by what happened before: failures in the entity's
+#: last results, failures in other jobs within a day, nothing.
+EVENTFUL, ELSEWHERE, UNEVENTFUL = range(3)
+TRAINING_SHARES = (0.25, 0.1, 0.02)
+#: Differences between scorers are small, so more is taken to measure them.
+EVALUATION_SHARES = (0.35, 0.15, 0.03)
+#: The shares hold for this many decisions; of fewer, proportionally more are taken.
+SHARES_FOR = 10_000_000
+
+
+def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int) -> pa.Table:
+    """Return the decided decisions that are taken, with their weights.
+
+    ``total`` is about how many decisions there are in all, of which ``features`` may be a part.  The choice
+    depends on keys alone, so it repeats.  The weights of each kind add up to its decisions, so probabilities
+    and counts stay unbiased; of every kind that occurs at least one is taken.
+    """
+    known = features.column("has_failed")
+    decided = features if known.null_count == 0 else features.filter(known.is_valid())
+    failed = decided.column("has_failed").to_numpy()
+    kind = np.full(len(decided), UNEVENTFUL)
+    kind[decided.column("elsewhere_fail_count_24h").to_numpy() > 0] = ELSEWHERE
+    kind[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL
+    draw = _draw(decided)
+    taken, weight = failed.copy(), np.ones(len(decided))
+    scale = max(1.0, SHARES_FOR / max(total, 1))
+    for one, share in enumerate(shares):
+        of_kind = np.flatnonzero((kind == one) & ~failed)
+        if not len(of_kind):
+            continue
+        chosen = of_kind[draw[of_kind] < max(share * scale, draw[of_kind].min() + 1e-12)]
+        taken[chosen] = True
+        weight[chosen] = len(of_kind) / len(chosen)
+    rows = np.flatnonzero(taken)
+    picked = decided.take(pa.array(rows))
+    return picked.append_column(WEIGHT, pa.array(weight[rows], WEIGHT.type))
+
+
+def _draw(decided: pa.Table) -> np.ndarray:
+    """Return a number between 0 and 1 for each decision that depends on its keys alone."""
+    mixed = np.zeros(len(decided), dtype=np.uint64)
+    for name in ("run_key", "job_key", "test_key"):
+        mixed = (mixed ^ decided.column(name).to_numpy().astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    draw: np.ndarray = (mixed >> np.uint64(11)) / float(1 << 53)
+    return draw
