@@ -67,6 +67,14 @@ def memory_is_bounded():
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_BYTES
 
 
+# The few of every day are the same each time; the many of a soak are others each time.
+tried = settings(
+    max_examples=max(1, PAYLOADS // 4),
+    deadline=None,
+    database=None,
+    derandomize=PAYLOADS <= 2000,
+    suppress_health_check=list(HealthCheck),
+)
 scalars = st.one_of(
     st.none(), st.booleans(), st.sampled_from(NUMBERS), st.sampled_from(WORDS), st.text(max_size=9)
 )
@@ -97,9 +105,7 @@ table = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=max(1, PAYLOADS // 4), deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
+@tried
 @given(table | anything)
 def test_invented_documents(document):
     try:
@@ -109,9 +115,7 @@ def test_invented_documents(document):
     read(payload)
 
 
-@settings(
-    max_examples=max(1, PAYLOADS // 4), deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
+@tried
 @given(st.binary(max_size=200))
 def test_invented_bytes(payload):
     read(payload)

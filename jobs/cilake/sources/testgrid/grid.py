@@ -136,16 +136,16 @@ def _job_of(query: Any) -> str:
     if type(query) is not str or len(query) > MAX_QUERY:
         raise UnreadableError(f"not_a_table: no place of a job's logs: {shorten(query)}")
     if "," in query:
-        jobs = ", ".join(_job_name(part) for part in query.split(","))
+        jobs = ", ".join(_job_name(part.strip()) for part in query.split(","))
         # The columns do not say whose they are: a build may have no result but in rows that jobs share.
         raise UnreadableError(f"several_jobs: the tab shows the builds of {jobs}")
-    if not (name := _job_name(query)):
+    if not (name := _job_name(query)).strip():
         raise UnreadableError(f"not_a_table: no job in {query!r}")
     return name
 
 
 def _job_name(place: str) -> str:
-    return place.strip().rstrip("/").rpartition("/")[2].strip()
+    return place.rstrip("/").rpartition("/")[2]
 
 
 def _run_urls(template: Any, query: str, builds: list[Any]) -> list[str | None]:
