@@ -5,8 +5,9 @@ what is new or changed, exactly as received.
 
 **Inputs**: the TestGrid API (setting `CILAKE_TESTGRID_URL`, dashboards `CILAKE_TESTGRID_DASHBOARDS`).
 
-**Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; one receipt per dashboard and day in
-`ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read in `ops.quarantine`.
+**Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; a row per request in `ops.fetches`; one receipt
+per dashboard and day in `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read
+in `ops.quarantine`.
 
 **Triage**: the last line of the log says why. *Does not answer* means that the source is down: clear the task
 when it is back, nothing is lost and nothing is stored twice. *Has not begun*, *no dashboard* and settings
@@ -17,6 +18,7 @@ backfill (it reprocesses what is derived, too).
 
 from airflow.sdk import DAG
 
+from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.latest_receipts import TABLE as LATEST_RECEIPTS
 from cilake.contracts.ops.quarantine import TABLE as QUARANTINE
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
@@ -37,6 +39,7 @@ with DAG(
         outlets=[
             asset_of(SUMMARIES),
             asset_of(TABLES),
+            asset_of(FETCHES),
             asset_of(RECEIPTS),
             asset_of(LATEST_RECEIPTS),
             asset_of(QUARANTINE),

@@ -1,12 +1,12 @@
 """Turns landed payloads into jobs, runs, tests and results.
 
-**What**: decodes what was landed for the day, writes it to a branch of each table, checks it there and
-publishes it.
+**What**: decodes the payloads that are not built yet, whatever day they were landed for, adds what they show
+anew to the observations, writes what changes to a branch of each table, checks it there and publishes it.
 
 **Inputs**: `raw.testgrid__tables`.
 
-**Outputs**: `core.ci_jobs`, `core.ci_runs`, `core.tests`, `core.test_results`; every check in
-`ops.validation_results`.
+**Outputs**: `core.tests`, `core.ci_jobs`, `core.ci_run_observations`, `core.test_results`, `core.ci_runs`; every
+check in `ops.validation_results`, what cannot be read in `ops.quarantine`.
 
 **Triage**: a failed expectation leaves the published tables as they were; the rule, what was seen, example
 rows and what to do are at the end of the log and in `ops.validation_results`. Fix the rule or the transform
@@ -16,6 +16,7 @@ and clear the task. Running a day again changes nothing when its inputs did not 
 from airflow.sdk import DAG
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
@@ -27,5 +28,11 @@ with DAG("refine_ci", schedule=after(TESTGRID_TABLES), doc_md=__doc__, **dag_def
     CilakeJobOperator(
         task_id="build_core",
         verb=["build", "core"],
-        outlets=[asset_of(CI_JOBS), asset_of(CI_RUNS), asset_of(TESTS), asset_of(TEST_RESULTS)],
+        outlets=[
+            asset_of(TESTS),
+            asset_of(CI_JOBS),
+            asset_of(OBSERVATIONS),
+            asset_of(TEST_RESULTS),
+            asset_of(CI_RUNS),
+        ],
     )

@@ -79,7 +79,10 @@ def maintain_table(
         done["merged_files"] += merged.rewritten_data_files_count
     if len(manifests) >= MERGE_AT:
         _call(spark, "rewrite_manifests", identifier)
-    if sum(_instant(snapshot.timestamp_ms) < expires_at for snapshot in present.snapshots()) > 1:
+    # A tagged snapshot stays until its tag is too old, so it is nothing to do.
+    tagged = {ref.snapshot_id for ref in present.refs().values() if ref.snapshot_ref_type == "tag"}
+    due = [s for s in present.snapshots() if s.snapshot_id not in tagged]
+    if sum(_instant(snapshot.timestamp_ms) < expires_at for snapshot in due) > 1:
         (gone,) = _call(spark, "expire_snapshots", identifier, f"older_than => {_literal(expires_at)}")
         done["removed_snapshots"] += len(present.snapshots()) - len(present.refresh().snapshots())
         done["removed_files"] += sum(count or 0 for count in gone)
