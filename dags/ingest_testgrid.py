@@ -5,9 +5,9 @@ what is new or changed, exactly as received.
 
 **Inputs**: the TestGrid API (setting `CILAKE_TESTGRID_URL`, dashboards `CILAKE_TESTGRID_DASHBOARDS`).
 
-**Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; a row per request in `ops.fetches`; one receipt
-per dashboard and day in `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read
-in `ops.quarantine`.
+**Outputs**: `raw.testgrid__summaries`, `raw.testgrid__tables`; a row per request in `ops.fetches`; one
+receipt per dashboard and day in `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could
+not be read in `ops.quarantine`.
 
 **Triage**: the last line of the log says why. *Does not answer* means that the source is down: clear the task
 when it is back, nothing is lost and nothing is stored twice. *Has not begun*, *no dashboard* and settings

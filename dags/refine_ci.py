@@ -5,8 +5,8 @@ anew to the observations, writes what changes to a branch of each table, checks 
 
 **Inputs**: `raw.testgrid__tables`.
 
-**Outputs**: `core.tests`, `core.ci_jobs`, `core.ci_run_observations`, `core.test_results`, `core.ci_runs`; every
-check in `ops.validation_results`, what cannot be read in `ops.quarantine`.
+**Outputs**: `core.tests`, `core.ci_jobs`, `core.ci_run_observations`, `core.test_results`, `core.ci_runs`;
+every check in `ops.validation_results`, what cannot be read in `ops.quarantine`.
 
 **Triage**: a failed expectation leaves the published tables as they were; the rule, what was seen, example
 rows and what to do are at the end of the log and in `ops.validation_results`. Fix the rule or the transform
