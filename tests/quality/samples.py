@@ -12,16 +12,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "predictions.accuracy": {"failure_count": 1},
 }
 
-_PAYLOADS: dict[str, Sample] = {
-    "payload_size_true": [{"payload": b"{}", "payload_bytes": 3}],
-    "payload_not_blank": [{"payload": b"", "payload_bytes": 0}],
-    "status_is_success": [{"http_status": 503}],
-    "clocks_agree": [{"fetched_at": "2021-06-22T00:00:00Z", "served_at": "2021-06-25T00:00:00Z"}],
-}
-
 BAD: dict[str, dict[str, Sample]] = {
-    "raw.testgrid__summaries": _PAYLOADS,
-    "raw.testgrid__tables": _PAYLOADS,
     "core.ci_jobs": {
         "job_name_not_blank": [{"job_name": "  "}],
         "job_name_unique": [{"job_key": 1, "job_name": "a"}, {"job_key": 2, "job_name": "a"}],
@@ -108,10 +99,6 @@ BAD: dict[str, dict[str, Sample]] = {
         "bin_holds_its_forecasts": [{"expected_failures": 0.5}],
         "failures_within_decisions": [{"failure_count": 11}],
     },
-    "ops.table_updates": {
-        "ends_after_start": [{"started_at": "2021-06-22T00:03:00Z"}],
-        "failure_has_an_error": [{"update_status": "failed"}, {"error_type": "AuditError"}],
-    },
     "predictions.test_failure": {
         "probability_not_certain": [{"failure_probability": 1.0}, {"failure_probability": 0.0}],
         "abstains_on_a_minority": [{"abstain_reason": "stale_input"}],
@@ -134,29 +121,5 @@ BAD: dict[str, dict[str, Sample]] = {
         "log_loss_finite": [{"log_loss": -1.0}, {"log_loss": float("nan")}, {"log_loss": float("inf")}],
         "failures_within_decisions": [{"failure_count": 2, "decision_count": 1}],
         "precision_needs_failures": [{"failure_count": 1, "average_precision": None}],
-    },
-    "ops.latest_receipts": {
-        "parts_add_up": [{"expected_count": 2, "landed_count": 1}],
-        "nothing_missing": [{"expected_count": 2, "landed_count": 1, "missing_count": 1}],
-        "few_rejected": [{"expected_count": 2, "landed_count": 1, "rejected_count": 1}],
-    },
-    "ops.receipts": {
-        "parts_add_up": [{"expected_count": 2, "landed_count": 1}],
-        "nothing_missing": [{"expected_count": 2, "landed_count": 1, "missing_count": 1}],
-        "few_rejected": [{"expected_count": 2, "landed_count": 1, "rejected_count": 1}],
-    },
-    "ops.quarantine": {
-        "reason_not_blank": [{"reason": ""}],
-        "payload_not_larger": [{"payload": b"abc", "payload_bytes": 2}],
-    },
-    "ops.validation_results": {
-        "failures_say_what_was_seen": [{"was_successful": False, "observed": None}],
-    },
-    "ops.model_versions": {
-        "promoted_has_artifact": [{"is_promoted": True, "artifact_sha256": None}],
-        "gate_reasons_not_blank": [{"gate_reasons": " "}],
-        "trained_after_its_data": [
-            {"trained_through_date": "2021-06-22", "trained_at": "2021-06-21T00:00:00Z"}
-        ],
     },
 }

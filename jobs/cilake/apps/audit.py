@@ -12,8 +12,8 @@ from pyiceberg.catalog import Catalog
 
 from cilake.apps.progress import say
 from cilake.errors import PermanentError
-from cilake.lake.publish import Branch
-from cilake.landing.writer import append_rows
+from cilake.lake.publish import AUDIT_PREFIX, Branch
+from cilake.lake.records import append_rows
 from cilake.quality.report import failure_text, summary, write_data_docs
 from cilake.quality.run import validate
 from cilake.settings import Settings
@@ -28,9 +28,7 @@ def prepare_audit() -> None:
     Thread(target=import_module, args=("great_expectations",), daemon=True).start()
 
 
-def auditor(
-    settings: Settings, catalog: Catalog, *, validation_id: str, day: date
-) -> Callable[[Branch], None]:
+def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Branch], None]:
     """An audit function for ``write_audit_publish`` that checks the rows appended to a branch.
 
     The report goes to ``ops.validation_results`` and the data docs. The function raises ``AuditError`` when
@@ -41,7 +39,10 @@ def auditor(
     def audit(branch: Branch) -> None:
         with one_at_a_time:
             report = validate(
-                branch.table, branch.appended(), validation_id=validation_id, partition_date=day
+                branch.table,
+                branch.appended(),
+                validation_id=branch.name.removeprefix(AUDIT_PREFIX),
+                partition_date=day,
             )
             append_rows(catalog, "ops.validation_results", report.results)
             if settings.data_docs:

@@ -172,7 +172,7 @@ class _CoreBuild:
             branch.append(conform(rows[branch.table], branch.table))
             say(f"wrote {branch.table.address} to {branch.name}")
 
-        audit = auditor(self.settings, self.catalog, validation_id=self.run_id, day=self.window.start)
+        audit = auditor(self.settings, self.catalog, day=self.window.start)
         build = {BUILD: branches[-1].name} if branches else {}
         write_audit_publish(
             branches,
@@ -294,7 +294,7 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
         return nothing
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
         run_id = f"kpi_{window.start}"
-        audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
+        audit = auditor(settings, catalog, day=window.start)
         answers = _answers(spark, days, mark)
         return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id)
 

@@ -72,7 +72,7 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         if days:
             say(f"{len(days)} days of predictions may have other outcomes: {days[0]} to {days[-1]}")
             run_id = f"measure_{MODEL.name}_{window.start}"
-            audit = auditor(settings, catalog, validation_id=run_id, day=window.start)
+            audit = auditor(settings, catalog, day=window.start)
             replace = partial(replace_days, spark, catalog, audit=audit, run_id=run_id)
             counts |= _measure(spark, pins, days, replace)
         else:

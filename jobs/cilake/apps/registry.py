@@ -9,7 +9,7 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 
 from cilake.lake.artifacts import read_artifact, write_artifact
-from cilake.landing.writer import append_rows
+from cilake.lake.records import append_rows
 from cilake.settings import Settings
 
 ADDRESS = "ops.model_versions"

@@ -91,7 +91,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
         branch.append(conform(rows, PREDICTIONS).coalesce(1))
 
     prepare_audit()
-    audit = auditor(settings, catalog, validation_id=run_id, day=day)
+    audit = auditor(settings, catalog, day=day)
     write_audit_publish([open_branch(spark, catalog, PREDICTIONS, run_id)], write, audit)
     count = ledger.count()
     say(f"{day}: {count:,} predictions by {version}")

@@ -9,7 +9,7 @@ from typing import Any
 from cilake.contracts.ops.table_updates import TABLE as TABLE_UPDATES
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import newest_date, open_catalog
-from cilake.landing.writer import append_rows
+from cilake.lake.records import append_rows
 from cilake.settings import Settings
 from cilake.windows import Window
 

@@ -122,6 +122,11 @@ class Table:
         return self.address.partition(".")[0]
 
     @property
+    def is_audited(self) -> bool:
+        """Whether the table is built on a branch that its suite of expectations must pass."""
+        return self.namespace not in ("raw", "ops")
+
+    @property
     def name(self) -> str:
         """The table part of the address."""
         return self.address.partition(".")[2]

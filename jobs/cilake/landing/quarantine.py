@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import In, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.quarantine import TABLE
-from cilake.lake.catalog import arrow_schema
+from cilake.lake.records import append_rows
 
 KEPT_BYTES = 8 * 1024 * 1024
 REASON_LENGTH = 500
@@ -33,9 +32,7 @@ def append_quarantine(catalog: Catalog, rows: Iterable[dict[str, object]]) -> in
         by_key.setdefault(tuple(full[name] for name in TABLE.primary_key), full | {"quarantined_at": now})
     known = _known(catalog, by_key) if by_key else set()
     new = [row for key, row in by_key.items() if key not in known]
-    if new:
-        catalog.load_table(TABLE.address).append(pa.Table.from_pylist(new, schema=arrow_schema(TABLE)))
-    return len(new)
+    return append_rows(catalog, TABLE.address, new)
 
 
 def _known(catalog: Catalog, keys: Iterable[tuple[object, ...]]) -> set[tuple[object, ...]]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
-from cilake.contracts.registry import table as contract
-from cilake.lake.catalog import arrow_schema
+from cilake.lake.records import append_rows
 from cilake.landing.envelope import STATES, Envelope, Fetch, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
@@ -89,7 +87,7 @@ def append_payloads(
         for envelope in envelopes
         if envelope.state == "landed"
     ]
-    return _append(catalog, address, rows)
+    return append_rows(catalog, address, rows)
 
 
 def quarantine_rejected(
@@ -134,7 +132,7 @@ def append_receipts(
         }
         for scope, count in sorted(counts.items())
     ]
-    count = _append(catalog, "ops.receipts", rows)
+    count = append_rows(catalog, "ops.receipts", rows)
     replace_latest_receipts(catalog, rows, source=source, day=day)
     return count
 
@@ -162,7 +160,7 @@ def append_fetches(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date
         }
         for envelope in envelopes
     ]
-    return _append(catalog, FETCHES.address, rows)
+    return append_rows(catalog, FETCHES.address, rows)
 
 
 def restore_hidden(catalog: Catalog, address: str, hidden: Mapping[str, Fetch]) -> int:
@@ -189,16 +187,4 @@ def restore_hidden(catalog: Catalog, address: str, hidden: Mapping[str, Fetch]) 
                 "etag": fetch.etag,
             }
         )
-    return _append(catalog, address, rows)
-
-
-def append_rows(catalog: Catalog, address: str, rows: list[dict[str, object]]) -> int:
-    """How many rows were appended to a small table of the platform's own records."""
-    return _append(catalog, address, rows)
-
-
-def _append(catalog: Catalog, address: str, rows: Sequence[Mapping[str, object]]) -> int:
-    if rows:
-        schema = arrow_schema(contract(address))
-        catalog.load_table(address).append(pa.Table.from_pylist(list(rows), schema=schema))
-    return len(rows)
+    return append_rows(catalog, address, rows)

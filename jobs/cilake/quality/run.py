@@ -60,7 +60,7 @@ def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partit
     Args:
         table: the contract or its address.
         batch: the rows about to be published; read several times, so not an expensive plan.
-        validation_id: the id of this check, equal for all tables of one build.
+        validation_id: the id of this check, another for every try of a build.
         partition_date: the day the build is for.
 
     """

@@ -30,10 +30,6 @@ _MAY_BE_EMPTY = (
     "kpi.calibration_bins",
     "predictions.outcomes",
     "predictions.accuracy",
-    "ops.quarantine",
-    "ops.model_versions",
-    "ops.validation_results",
-    "ops.table_updates",
 )
 
 
@@ -51,6 +47,11 @@ def suites_folder() -> Traversable:
     installed = Path(sysconfig.get_path("data"), "share/cilake/expectations")
     candidates: tuple[Traversable, ...] = (CHECKOUT, zipped)
     return next((folder for folder in candidates if folder.is_dir()), installed)
+
+
+def audited_tables() -> dict[str, Table]:
+    """Return the tables that have a suite, by address."""
+    return {address: table for address, table in registry.tables().items() if table.is_audited}
 
 
 def suite_path(table: Table, root: Path = CHECKOUT) -> Path:
@@ -143,7 +144,7 @@ def render(table: Table, root: Path = CHECKOUT) -> str:
 def write_suites(root: Path = CHECKOUT) -> list[Path]:
     """The suite files that changed: the generated part of each is brought up to date."""
     changed = stale_suites(root)
-    for table in registry.tables().values():
+    for table in audited_tables().values():
         path = suite_path(table, root)
         if path in changed:
             text = render(table, root)
@@ -156,7 +157,7 @@ def stale_suites(root: Path = CHECKOUT) -> list[Path]:
     """The suite files that are missing or whose generated part differs from the contract."""
     return [
         path
-        for table in registry.tables().values()
+        for table in audited_tables().values()
         if not (path := suite_path(table, root)).exists()
         or path.read_text(encoding="utf-8") != render(table, root)
     ]
