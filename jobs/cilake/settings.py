@@ -43,7 +43,7 @@ class Settings:
     trino_ca: str = ""
     testgrid_url: str = "https://testgrid.k8s.io"
     # Literal names: the public front end has no listing that a wildcard could be matched against.
-    testgrid_dashboards: str = "sig-release-master-blocking,sig-release-master-informing"
+    testgrid_dashboards: str = ""
     data_docs: str = ""
     artifacts: str = "s3://lake/models"
     landing_seconds: int = 1800

@@ -206,7 +206,9 @@ def test_a_dashboard_that_is_listed_and_not_served_may_come_yet(run, service):
 
 
 def test_no_dashboard_and_no_day_need_no_second_try(run, service):
-    assert run(service[0], " , ") == (2, "cilake: CILAKE_TESTGRID_DASHBOARDS names no dashboard")
+    code, line = run(service[0], " , ")
+    assert (code, line.partition(":")[0]) == (2, "cilake")
+    assert "CILAKE_TESTGRID_DASHBOARDS names no dashboard: set it to names" in line
     assert run(service[0], start="yesterday") == (2, "cilake: 'yesterday' is not a day; expected YYYY-MM-DD")
 
 
