@@ -58,8 +58,8 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     require_address(settings, "testgrid_url")
     if not settings.dashboard_patterns:
         raise SettingsError(
-            "CILAKE_TESTGRID_DASHBOARDS names no dashboard: set it to names as TestGrid's addresses show them, "
-            "separated by commas, such as redhat-openshift-ocp-release-4.20-blocking"
+            "CILAKE_TESTGRID_DASHBOARDS names no dashboard: set it to names as TestGrid's addresses show "
+            "them, separated by commas, such as redhat-openshift-ocp-release-4.20-blocking"
         )
     total: Counter[str] = Counter()
     losses = _Losses()
