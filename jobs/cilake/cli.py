@@ -79,6 +79,15 @@ def _run(arguments: argparse.Namespace) -> object:
         from cilake.apps.bootstrap import bootstrap
 
         return bootstrap(settings)
+    if arguments.verb == "rollback":
+        from cilake.apps.rebuild import rollback
+
+        return rollback(settings, arguments.restatement_id)
+    if arguments.verb == "rebuild":
+        from cilake.apps.rebuild import rebuild
+
+        window = parse_window(arguments.start, arguments.end)
+        return rebuild(settings, window, address=arguments.address, reason=arguments.reason)
     if arguments.verb == "docs":
         from cilake.apps.docs import write_docs
         from cilake.contracts.registry import tables
@@ -134,11 +143,32 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("address", choices=[a for v, a in VERBS if v == verb])
         command.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
+    _add_restating(verbs)
     verbs.add_parser("bootstrap", help="create the tables that do not exist")
     _add_render(verbs)
     docs = verbs.add_parser("docs", help="write the data dictionary")
     docs.add_argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)")
     return parser
+
+
+def _add_restating(verbs: Any) -> None:
+    again = verbs.add_parser(
+        "rebuild",
+        help="make published tables again, after the code was corrected",
+        description="Make published tables again from the inputs of some days: on branches, audited, with "
+        "what changed in ops.restatements. Raise DECODER_VERSION with a correction of the decoder.",
+        epilog="example:\n"
+        '  cilake rebuild core --start 2026-03-01 --end 2026-03-08 --reason "verdicts of jobs"',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    again.add_argument("address", choices=["core", "kpi"])
+    again.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
+    again.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
+    again.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why, for those who see the figures change"
+    )
+    back = verbs.add_parser("rollback", help="make tables what they were before a rebuild")
+    back.add_argument("restatement_id", help="the rebuild, as it printed it and as ops.restatements lists it")
 
 
 def _add_render(verbs: Any) -> None:

@@ -4,12 +4,13 @@ import hashlib
 import random
 from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 from tests.builders import make_row
 from tests.grids import dump, make_table
 from tests.lake_session import local_lake
 
-from cilake.apps import build
+from cilake.apps import build, rebuild
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.windows import Window
 
@@ -130,3 +131,36 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         run(lake)
         found.append(tables(lake))
     assert all(one == found[0] for one in found[1:])
+
+
+def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake):
+    """As an earlier version would have read it: another verdict, and a test under another name."""
+    land(lake, FINAL)
+    run(lake)
+    right = tables(lake)
+    for name in ("ci_run_observations", "ci_runs"):
+        overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
+    overwrite(lake, "core.ci_jobs", release="0.1")
+    wrong = tables(lake)
+    assert set(run(lake).values()) == {0}, "no payload is new"
+    window = Window(DAY, DAY + timedelta(days=1))
+    done = rebuild.rebuild(lake.settings, window, address="core", reason="verdicts")
+    assert tables(lake) == right
+    assert {name: counts for name, counts in done.items() if name.startswith("core")} == {
+        "core.ci_jobs": {"removed": 1, "added": 1},
+        "core.ci_run_observations": {"removed": 0, "added": 2},
+        "core.ci_runs": {"removed": 2, "added": 2},
+    }
+    reasons = lake.rows("ops.restatements", "table_address", "reason")
+    assert ("core.ci_runs", "verdicts") in reasons
+    rebuild.rollback(lake.settings, done["restatement_id"])
+    assert tables(lake) == wrong
+    for gone in (done["restatement_id"], "nosuch"):
+        with pytest.raises(rebuild.RollbackError, match="changed since|no restatement"):
+            rebuild.rollback(lake.settings, gone)
+
+
+def overwrite(lake, address, **values):
+    table = lake.catalog.load_table(address)
+    rows = [row | values for row in table.scan().to_arrow().to_pylist()]
+    table.overwrite(pa.Table.from_pylist(rows, schema=table.schema().as_arrow()))

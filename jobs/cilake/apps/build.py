@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import chain
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from cilake.apps.audit import AuditError, auditor, prepare_audit
 from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
-from cilake.apps.unbuilt import Unbuilt, find_unbuilt
+from cilake.apps.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -67,14 +67,38 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         say("no payload is new")
         return nothing
     with spark_session(settings, app_name=f"build core {window.start}") as spark:
-        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
-        say("decoding payloads")
-        decoded = _decode(payloads.read(spark)).persist()
-        try:
-            runs = _set_aside(spark, catalog, decoded)
-            return nothing | _CoreBuild(spark, settings, catalog, window, payloads, runs).publish()
-        finally:
-            decoded.unpersist()
+        new = payloads.read(spark)
+        return nothing | _build(spark, settings, catalog, window, new, mark=payloads.mark)
+
+
+def rebuild_core(spark: SparkSession, settings: Settings, catalog: Catalog, window: Window) -> None:
+    """Read the payloads landed for the window's days again, and publish what they say otherwise now.
+
+    What a new version of the decoder reads counts instead of what an older one read. Names of jobs and tests
+    are told apart again.
+    """
+    landed = spark.table(PAYLOADS.identifier).where(days_condition("partition_date", list(window.days)))
+    _build(spark, settings, catalog, window, landed, restates=True)
+
+
+def _build(
+    spark: SparkSession,
+    settings: Settings,
+    catalog: Catalog,
+    window: Window,
+    payloads: DataFrame,
+    *,
+    mark: Mapping[str, str] | None = None,
+    restates: bool = False,
+) -> dict[str, int]:
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
+    say("decoding payloads")
+    decoded = _decode(payloads).persist()
+    try:
+        runs = _set_aside(spark, catalog, decoded)
+        return _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates).publish()
+    finally:
+        decoded.unpersist()
 
 
 def _decode(payloads: DataFrame) -> DataFrame:
@@ -134,12 +158,14 @@ class _CoreBuild:
         settings: Settings,
         catalog: Catalog,
         window: Window,
-        payloads: Unbuilt,
         decoded: DataFrame,
+        mark: Mapping[str, str],
+        *,
+        restates: bool,
     ) -> None:
         self.spark, self.settings, self.catalog, self.window = spark, settings, catalog, window
-        self.payloads, self.decoded = payloads, decoded
-        self.run_id = f"core_{window.start}"
+        self.decoded, self.mark, self.restates = decoded, mark, restates
+        self.run_id = f"{'rebuild_' if restates else ''}core_{window.start}"
         self.observed = ci_run_observations.transform(decoded)
         # Checkpoints, as writing a table drops every cached plan that reads it.
         self.beginnings = self._find_beginnings().localCheckpoint()
@@ -169,6 +195,10 @@ class _CoreBuild:
         def write(branch: Branch) -> None:
             if branch.table in (TEST_RESULTS, CI_RUNS) and replaced:
                 branch.delete(replaced)
+            if branch.table in (TESTS, CI_JOBS) and self.restates:
+                (key,) = branch.table.primary_key
+                rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
+                branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
             branch.append(conform(rows[branch.table], branch.table))
             say(f"wrote {branch.table.address} to {branch.name}")
 
@@ -179,10 +209,10 @@ class _CoreBuild:
             write,
             audit,
             reconcile=_reconcile,
-            properties={TEST_RESULTS.address: build, CI_RUNS.address: build | self.payloads.mark},
+            properties={TEST_RESULTS.address: build, CI_RUNS.address: build | dict(self.mark)},
         )
         if CI_RUNS not in touched:
-            set_properties(self.catalog, CI_RUNS, self.payloads.mark)
+            set_properties(self.catalog, CI_RUNS, self.mark)
         return {table.address: int(count) for table, count in counts.items()}
 
     def _find_beginnings(self) -> DataFrame:
@@ -205,12 +235,20 @@ class _CoreBuild:
         observations = self._observations_of_changed(new)
         runs = ci_runs.transform(F.broadcast(self.changed), observations)
         return {
-            TESTS: tests.transform(self.decoded, self.spark.table(TESTS.identifier)),
-            CI_JOBS: ci_jobs.transform(self.decoded, self.spark.table(CI_JOBS.identifier)),
+            TESTS: self._named(TESTS, tests.transform),
+            CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
             OBSERVATIONS: self._arrange(new),
             TEST_RESULTS: test_results.transform(F.broadcast(self.changed), self._arrange(observations)),
             CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
         }
+
+    def _named(self, table: Table, transform: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
+        """Return the rows of names that are not published; in a rebuild those unlike the published, too."""
+        published = self.spark.table(table.identifier)
+        if not self.restates:
+            return transform(self.decoded, published)
+        wanted = conform(transform(self.decoded, published.limit(0)), table)
+        return wanted.exceptAll(published).localCheckpoint()
 
     def _observations_of_changed(self, new: DataFrame) -> DataFrame:
         """Return observations with those of the changed runs among them: new and, if needed, published."""
@@ -319,3 +357,10 @@ def _answers(spark: SparkSession, days: list[date], mark: dict[str, str]) -> lis
         Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks, properties=mark),
         Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks, properties=mark),
     ]
+
+
+def rebuild_kpi(spark: SparkSession, settings: Settings, catalog: Catalog, window: Window) -> None:
+    """Make the ``kpi`` tables of the window's days and of the weeks that they touch again."""
+    run_id = f"rebuild_kpi_{window.start}"
+    audit = auditor(settings, catalog, day=window.start)
+    replace_days(spark, catalog, _answers(spark, list(window.days), {}), audit=audit, run_id=run_id)
