@@ -21,7 +21,7 @@ TABLE = Table(
     ),
     primary_key=("restatement_id", "table_address"),
     write_mode="append",
-    made_by="rebuild",
+    made_by="every rebuild",
     caveats=(
         "The rows themselves: select from the table `for version as of` either snapshot, as long as both are kept.",
     ),
