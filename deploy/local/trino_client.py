@@ -12,12 +12,12 @@ from .errors import NO_ANSWER, StackError
 TRINO_PATIENCE_SECONDS = 60
 
 
-def ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
+def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list[list[Any]]]:
     """The column names and rows of a query; a Trino that lost its catalog's connections is asked again."""
     deadline = time.monotonic() + TRINO_PATIENCE_SECONDS
     while True:
         try:
-            return _ask(url, query)
+            return _ask(url, query, user)
         except TrinoError:
             if time.monotonic() > deadline:
                 raise
@@ -28,8 +28,8 @@ class TrinoError(StackError):
     """A query that failed for no fault of its own."""
 
 
-def _ask(url: str, query: str) -> tuple[list[str], list[list[Any]]]:
-    headers = {"X-Trino-User": "analyst", "X-Trino-Catalog": "lake", "X-Trino-Source": "nights"}
+def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:
+    headers = {"X-Trino-User": user, "X-Trino-Catalog": "lake", "X-Trino-Source": "nights"}
     request = urllib.request.Request(f"{url}/v1/statement", query.encode(), headers)  # noqa: S310
     columns: list[str] = []
     rows: list[list[Any]] = []

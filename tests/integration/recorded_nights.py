@@ -152,8 +152,9 @@ class Lake:
             counts |= self.work(verb, address, day)
         return counts
 
-    def sql(self, query):
-        columns, rows = ask(self.stack.settings["CILAKE_TRINO_URL"], query)
+    def sql(self, query, user="operator"):
+        """Rows by column name; an operator sees payloads, too."""
+        columns, rows = ask(self.stack.settings["CILAKE_TRINO_URL"], query, user=user)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def contents(self):
