@@ -12,6 +12,7 @@ from tests.lake_session import local_lake
 
 from cilake.apps import build, rebuild
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.lake import publish
 from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
@@ -131,6 +132,51 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         run(lake)
         found.append(tables(lake))
     assert all(one == found[0] for one in found[1:])
+
+
+STOPS = [
+    "write:core.test_results",
+    "audit:core.ci_runs",
+    *(
+        f"publish:core.{name}"
+        for name in ("tests", "ci_jobs", "ci_run_observations", "test_results", "ci_runs")
+    ),
+]
+
+
+class KilledError(BaseException):
+    """The end of a process, as far as a test can have it in its own."""
+
+
+def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch):
+    undisturbed = new_lake()
+    land(undisturbed, RUNNING)
+    land(undisturbed, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
+    run(undisturbed)
+    land(undisturbed, FINAL, hour=5)
+    run(undisturbed)
+    right = tables(undisturbed)
+    lake = new_lake()
+    stops = []
+
+    def stop(step, address):
+        if stops and f"{step}:{address}" == stops[0]:
+            raise KilledError
+
+    monkeypatch.setattr(publish, "pass_point", stop)
+    monkeypatch.setattr(publish.Branch, "drop", lambda branch: None)  # a process that is killed drops nothing
+    land(lake, RUNNING)
+    for place, stops[:] in enumerate([one] for one in STOPS):
+        if place == 2:
+            land(lake, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
+        if place == 4:
+            land(lake, FINAL, hour=5)
+        with pytest.raises(KilledError):
+            run(lake)
+    stops.clear()
+    run(lake)
+    assert tables(lake) == right
+    assert set(run(lake).values()) == {0}
 
 
 def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake):

@@ -222,7 +222,11 @@ class _CoreBuild:
         return ci_run_observations.select_beginnings(seen, published.join(runs, "run_key", "left_semi"))
 
     def _find_changed(self) -> DataFrame:
-        affected = F.broadcast(self.beginnings.select("run_key").distinct())
+        """Return what stands of the runs that the payloads show, where it is unlike the published run.
+
+        Not only of those with new observations: a build that was killed may have published these already.
+        """
+        affected = F.broadcast(self.observed.select("run_key").distinct())
         published = self.spark.table(OBSERVATIONS.identifier).select(*SLIM)
         new = self.observed.select(*SLIM).join(F.broadcast(self.beginnings), KEY, "left_semi")
         every = published.join(affected, "run_key", "left_semi").unionByName(new)
