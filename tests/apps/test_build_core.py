@@ -85,16 +85,10 @@ def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):
     land(lake, RUNNING)
     run(lake)
     land(lake, FINAL, hour=5)
-    counts = run(lake)
+    counts = run(lake, DAY + timedelta(days=2))  # a payload whose own day failed is built by the next
     assert (counts["core.ci_runs"], counts["core.test_results"]) == (1, 2)
     assert statuses(lake) == ["failed", "failed", "failed", "passed"]
     assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
-
-
-def test_a_payload_of_a_day_that_failed_is_built_by_the_next_build_whatever_its_day(lake):
-    land(lake, RUNNING, day=DAY)
-    run(lake, DAY + timedelta(days=2))
-    assert len(lake.rows("core.ci_runs", "run_key")) == 2
 
 
 @pytest.mark.parametrize("days", [1, -200])
@@ -121,7 +115,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         (FINAL, 4, "board/b"),
     ]
     found = []
-    for seed in range(3):
+    for seed in range(2):
         order = random.Random(seed)
         lake = new_lake()
         shuffled = order.sample(landings, len(landings)) if seed else landings
@@ -134,14 +128,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
     assert all(one == found[0] for one in found[1:])
 
 
-STOPS = [
-    "write:core.test_results",
-    "audit:core.ci_runs",
-    *(
-        f"publish:core.{name}"
-        for name in ("tests", "ci_jobs", "ci_run_observations", "test_results", "ci_runs")
-    ),
-]
+STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", "publish:core.test_results")
 
 
 class KilledError(BaseException):
@@ -167,9 +154,9 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     monkeypatch.setattr(publish.Branch, "drop", lambda branch: None)  # a process that is killed drops nothing
     land(lake, RUNNING)
     for place, stops[:] in enumerate([one] for one in STOPS):
-        if place == 2:
+        if place == 1:
             land(lake, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
-        if place == 4:
+        if place == 2:
             land(lake, FINAL, hour=5)
         with pytest.raises(KilledError):
             run(lake)
