@@ -7,20 +7,23 @@ import sys
 from deploy.local import bundle
 
 from cilake.contracts import registry
+from cilake.quality import suite
 
 
 def test_the_work_starts_from_the_zip_alone(tmp_path):
     package, script, *_ = bundle.write(tmp_path / "one")
     code = (
-        "import cilake; from cilake.contracts import registry; from cilake.quality import suite; "
-        "print(cilake.__file__, sum(bool(suite.read(t)) for t in registry.tables().values()))"
+        "import cilake; from cilake.quality import suite; "
+        "print(cilake.__file__, sum(bool(suite.read(t)) for t in suite.audited_tables().values()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(package)}
     # Without -P the folder of the script or the current one could lend the package.
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.stdout.split() == [f"{package}/cilake/__init__.py", str(len(registry.tables()))], done.stderr
+    assert done.stdout.split() == [f"{package}/cilake/__init__.py", str(len(suite.audited_tables()))], (
+        done.stderr
+    )
     done = subprocess.run(
         [sys.executable, str(script), "--help"], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
