@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -26,6 +26,7 @@ from playwright.sync_api import (
     Response,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as NotInTimeError
 
 from .errors import StackError
 
@@ -195,9 +196,10 @@ class Dashboard:
         self._control("Days").get_by_text("No filter").click()
         editor = self.page.locator(".ant-popover:visible, .ant-modal:visible", has_text="Edit time range")
         texts = editor.locator("input:not([role=combobox])")
-        for _ in range(20):  # a choice made while the editor still opens is lost
+        for _ in range(20):  # a choice made while the editor still opens is lost, or its list closes again
             editor.locator(".ant-select").first.click()
-            self.page.locator(".ant-select-item-option", has_text="Advanced").click()
+            with suppress(NotInTimeError):
+                self.page.locator(".ant-select-item-option", has_text="Advanced").click(timeout=3_000)
             self.page.wait_for_timeout(250)
             if texts.count() == 2:
                 break
