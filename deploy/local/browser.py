@@ -32,7 +32,7 @@ from .errors import StackError
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 9000
-_PATIENCE_MS = 90_000
+_PATIENCE_MS = 240_000
 _LOOK_MS = 250
 _IS_DRAWN = """canvas => {
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
