@@ -57,14 +57,20 @@ class LocalLake:
         table.append(pa.Table.from_pylist(rows, schema=table.schema().as_arrow()))
 
 
+def make_catalog(folder: Path) -> SqlCatalog:
+    """Return a catalog in the folder with all tables, empty."""
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    create_tables(catalog)
+    return catalog
+
+
 @contextmanager
 def local_lake(
     spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> Iterator[LocalLake]:
     """A lake in the folder; while it is open, the jobs' functions work on it."""
     folder.mkdir(parents=True, exist_ok=True)
-    catalog = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    create_tables(catalog)
+    catalog = make_catalog(folder)
     session = spark.newSession()
     given = PROPERTIES | {".uri": f"jdbc:sqlite:{folder}/catalog.db", ".warehouse": f"{folder}/warehouse"}
     for name, value in given.items():

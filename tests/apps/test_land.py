@@ -7,12 +7,11 @@ from threading import Thread
 
 import orjson
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
 from tests.grids import dump, make_table
+from tests.lake_session import make_catalog
 
 from cilake import cli
 from cilake.apps import land, updates
-from cilake.lake.catalog import create_tables
 
 DATE = "Mon, 21 Jun 2021 13:00:00 GMT"
 LISTING = "/api/v1/dashboards"
@@ -20,10 +19,7 @@ LISTING = "/api/v1/dashboards"
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lake")
-    found = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    create_tables(found)
-    return found
+    return make_catalog(tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from datetime import date
 
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
 from tests.builders import make_row
+from tests.lake_session import make_catalog
 
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.contracts.kpi.daily_job_health import TABLE as CONSUMER
-from cilake.lake.catalog import arrow_schema, create_tables
+from cilake.lake.catalog import arrow_schema
 from cilake.lake.changes import built_from, changed_dates, mark_built
 
 IDENTITY = ("run_key", "content_hash")
@@ -16,10 +16,7 @@ IDENTITY = ("run_key", "content_hash")
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lake")
-    found = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    create_tables(found)
-    return found
+    return make_catalog(tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture

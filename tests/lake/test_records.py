@@ -1,11 +1,10 @@
 """Rows of payloads and of the platform's own records keep their contract, or none of them is stored."""
 
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
 from tests.builders import make_row
+from tests.lake_session import make_catalog
 
 from cilake.contracts.ops.fetches import TABLE
-from cilake.lake.catalog import create_tables
 from cilake.lake.records import RecordError, append_rows
 
 OTHER = {"natural_id": "board/other"}
@@ -13,10 +12,7 @@ OTHER = {"natural_id": "board/other"}
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lake")
-    found = SqlCatalog("lake", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    create_tables(found)
-    return found
+    return make_catalog(tmp_path_factory.mktemp("lake"))
 
 
 @pytest.mark.parametrize(
