@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ _IS_DRAWN = """canvas => {
     if (pixels[i] !== pixels[0] || pixels[i + 1] !== pixels[1] || pixels[i + 3] !== pixels[3]) return true;
   return false;
 }"""
+
+_SHOWN = """() => [...document.querySelectorAll('[data-test-chart-name]')]
+  .filter(chart => chart.querySelector('.chart-container, [data-test="chart-container"]'))
+  .map(chart => chart.dataset.testChartName)"""
+_LOADING = """() => [...document.querySelectorAll('[data-test=loading-indicator]')].map(mark =>
+  mark.closest('[data-test-chart-name]')?.dataset.testChartName ?? mark.parentElement.className)"""
 
 
 def chromium() -> str | None:
@@ -141,19 +148,23 @@ class Dashboard:
         self.page.wait_for_selector(".grid-container")
         # Charts load when they come into view: make everything come into view.
         self.page.set_viewport_size({"width": WIDTH, "height": _TALLEST})
-        self.page.wait_for_function(
-            "n => document.querySelectorAll('.chart-container, [data-test=\"chart-container\"]').length >= n",
-            arg=len(self.titles),
-        )
-        self._until(lambda: len(self.answers) >= len(self.titles), "a chart was not asked for its data")
-        self.page.wait_for_function("() => !document.querySelector('[data-test=loading-indicator]')")
+        self._until(lambda: self._unseen(_SHOWN), "not on the page")
+        self._until(lambda: sorted(set(self.titles.values()) - set(self.answers)), "not asked for their data")
+        self._until(lambda: self.page.evaluate(_LOADING), "still loading")
 
-    def _until(self, condition: Callable[[], bool], failure: str) -> None:
+    def _unseen(self, shown: str) -> list[str]:
+        return sorted(set(self.titles.values()) - set(self.page.evaluate(shown)))
+
+    def _until(self, left: Callable[[], list[str]], failure: str) -> None:
+        """Wait until nothing is left; else raise, and say what is left and how the page looks."""
         for _ in range(_PATIENCE_MS // _LOOK_MS):
-            if condition():
+            if not (names := left()):
                 return
             self.page.wait_for_timeout(_LOOK_MS)
-        raise TimeoutError(failure)
+        picture = Path(tempfile.gettempdir()) / "cilake-unsettled.png"
+        self.page.screenshot(path=picture)
+        shown = self.page.inner_text("body")[:2000]
+        raise TimeoutError(f"{failure}: {names}; see {picture}; the page says: {shown}")
 
     def drawn_canvases(self) -> tuple[int, int]:
         """How many canvases of charts show more than one colour, and how many there are.
@@ -177,11 +188,11 @@ class Dashboard:
         """The picture once two in a row are the same: charts redraw at a new size with an animation."""
         seen = [b""]
 
-        def is_at_rest() -> bool:
+        def moving() -> list[str]:
             seen.append(self.page.screenshot())
-            return seen[-1] == seen[-2]
+            return [] if seen[-1] == seen[-2] else ["the picture"]
 
-        self._until(is_at_rest, "the dashboard does not come to rest")
+        self._until(moving, "does not come to rest")
         return seen[-1]
 
     def choose(self, name: str, value: str) -> None:
