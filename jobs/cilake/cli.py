@@ -10,13 +10,14 @@ import importlib
 import json
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cilake.client.examples import EXAMPLES
 from cilake.errors import CilakeError
 from cilake.settings import read_settings
-from cilake.windows import parse_window
+from cilake.windows import parse_day, parse_window
 
 # Verb and address to the function that does it and the DAG that the tables it makes name; imported only
 # when asked for, since Spark is slow to import.
@@ -79,6 +80,13 @@ def _run(arguments: argparse.Namespace) -> object:
         from cilake.apps.bootstrap import bootstrap
 
         return bootstrap(settings)
+    if arguments.verb == "leave-out":
+        from cilake.apps.leave_out import leave_out_tab
+
+        start, end = (parse_day(text) if text else None for text in (arguments.start, arguments.end))
+        return leave_out_tab(
+            settings, arguments.tab, reason=arguments.reason, start=start or datetime.now(UTC).date(), end=end
+        )
     if arguments.verb == "rollback":
         from cilake.apps.rebuild import rollback
 
@@ -144,6 +152,18 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
     _add_restating(verbs)
+    out = verbs.add_parser(
+        "leave-out",
+        help="no longer ask for a tab that cannot be had",
+        description="Leave a tab out of landings and receipts. The decision is kept in ops.left_out; a later "
+        "one about the same tab replaces it: with an --end that has passed, the tab is asked for again.",
+    )
+    out.add_argument("tab", metavar="DASHBOARD/TAB")
+    out.add_argument("--reason", required=True, metavar="TEXT", help="why, for those who miss it")
+    out.add_argument("--start", metavar="YYYY-MM-DD", help="first day, UTC (default: today)")
+    out.add_argument(
+        "--end", metavar="YYYY-MM-DD", help="day after the last (default: until decided otherwise)"
+    )
     verbs.add_parser("bootstrap", help="create the tables that do not exist")
     _add_render(verbs)
     docs = verbs.add_parser("docs", help="write the data dictionary")

@@ -7,11 +7,11 @@ from threading import Thread
 
 import orjson
 import pytest
-from tests.grids import dump, make_table
+from tests.grids import DAY_MS, FIRST_MS, dump, make_table
 from tests.lake_session import make_catalog
 
 from cilake import cli
-from cilake.apps import land, updates
+from cilake.apps import land, leave_out, updates
 
 DATE = "Mon, 21 Jun 2021 13:00:00 GMT"
 LISTING = "/api/v1/dashboards"
@@ -25,7 +25,7 @@ def catalog(tmp_path_factory):
 @pytest.fixture
 def run(catalog, monkeypatch, capsys):
     """The exit code and the last line of a landing from the address given."""
-    for module in (land, updates):
+    for module in (land, leave_out, updates):
         monkeypatch.setattr(module, "open_catalog", lambda settings: catalog)
     monkeypatch.setattr(land, "SOURCE", land.SOURCE.__class__(**fields(land.SOURCE) | {"attempts": 2}))
 
@@ -133,6 +133,86 @@ def test_one_tab_that_is_down_does_not_stop_the_night(run, service, catalog):
     assert "the landing is incomplete: 1 of 21 payloads are missing; see ops.receipts" in line
     (fetch,) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and scope == 'many'")
     assert fetch["note"] == "answers HTTP 500"
+
+
+def serve(replies, board, tabs, date=DATE):
+    """Let the dashboard list these tabs, each with a table."""
+    replies["Date"] = date
+    replies[f"/{board}/summary"] = (200, orjson.dumps({tab: {} for tab in tabs}))
+    for tab in tabs:
+        table = make_table({"Overall": [1]}, job=tab, timestamps=[FIRST_MS - DAY_MS])
+        replies[f"/{board}/table#{tab}"] = (200, dump(table))
+
+
+def receipt_of(catalog, scope, day):
+    (row,) = rows(catalog, "ops.latest_receipts", f"scope == '{scope}' and partition_date == '{day}'")
+    return {name.removesuffix("_count"): count for name, count in row.items() if name.endswith("_count")}
+
+
+NEXT_DATE = "Tue, 22 Jun 2021 13:00:00 GMT"
+
+
+def test_tabs_that_left_the_listing_are_expected_for_a_week(run, service, catalog):
+    url, replies = service
+    serve(replies, "shrunk", ["a", "b", "c"])
+    assert run(url, "shrunk")[0] == 0
+    serve(replies, "shrunk", ["a", "c"], NEXT_DATE)
+    for attempt in ("first", "repeated"):
+        code, line = run(url, "shrunk", start="2021-06-22")
+        assert code == 0, attempt
+        assert "the landing is incomplete: 1 of 4 payloads are unlisted; see ops.fetches" in line
+        receipt = receipt_of(catalog, "shrunk", "2021-06-22")
+        assert (receipt["expected"], receipt["unlisted"], receipt["missing"]) == (4, 1, 0), attempt
+    (fetch, *_) = rows(catalog, "ops.fetches", "fetch_status == 'unlisted' and scope == 'shrunk'")
+    assert (fetch["natural_id"], fetch["note"]) == ("shrunk/b", "no longer in the summary of its dashboard")
+    replies["Date"] = "Tue, 29 Jun 2021 13:00:00 GMT"
+    assert run(url, "shrunk", start="2021-06-29")[0] == 0
+    assert receipt_of(catalog, "shrunk", "2021-06-29")["expected"] == 3
+
+
+def test_an_empty_listing_is_no_complete_night(run, service, catalog):
+    url, replies = service
+    serve(replies, "emptied", ["a", "b", "c"])
+    assert run(url, "emptied")[0] == 0
+    serve(replies, "emptied", [], NEXT_DATE)
+    for _ in range(2):  # a retry must not take the empty listing for what is to be expected
+        code, line = run(url, "emptied", start="2021-06-22")
+        assert (code, line.partition(":")[2][:58]) == (
+            1,
+            " 3 of 4 payloads of the week before are no longer listed: ",
+        )
+
+
+def test_a_dashboard_that_a_wildcard_no_longer_finds_is_stated(run, service, catalog):
+    url, replies = service
+    for board in ("team-a", "team-b", "team-c"):
+        serve(replies, board, ["e2e"])
+    replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": f"team-{x}"} for x in "abc"]}))
+    assert run(url, "team-*")[0] == 0
+    replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": f"team-{x}"} for x in "ac"]}))
+    replies["Date"] = NEXT_DATE
+    code, line = run(url, "team-*", start="2021-06-22")
+    assert code == 0
+    assert line.endswith("the landing is incomplete: 2 of 6 payloads are unlisted; see ops.fetches")
+    assert receipt_of(catalog, "team-b", "2021-06-22")["unlisted"] == 2
+
+
+def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run, service, catalog, capsys):
+    url, replies = service
+    serve(replies, "cut", ["good", "broken"])
+    replies["/cut/table#broken"] = (500, b"")
+    assert run(url, "cut")[0] == 1
+    words = ["leave-out", "cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
+    assert cli.main([*words, "--end", "2021-06-22"]) == 0
+    assert run(url, "cut")[0] == 0
+    assert receipt_of(catalog, "cut", "2021-06-21")["expected"] == 2
+    replies["Date"] = NEXT_DATE
+    assert run(url, "cut", start="2021-06-22")[0] == 1, "the days are over"
+    assert cli.main(words) == 0, "the newest decision holds"
+    assert run(url, "cut", start="2021-06-22")[0] == 0
+    capsys.readouterr()
+    for wrong in (["leave-out", "cut", "--reason", "x"], ["leave-out", "cut/a", "--reason", " "]):
+        assert cli.main(wrong) == 2
 
 
 def rows(catalog, address, condition):

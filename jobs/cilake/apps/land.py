@@ -7,7 +7,7 @@ from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
 
@@ -16,7 +16,8 @@ from pyiceberg.catalog import Catalog
 from cilake.apps.progress import say
 from cilake.errors import CilakeError, SourceError
 from cilake.lake.catalog import open_catalog
-from cilake.landing.envelope import STATES, Envelope, Fetch, Known
+from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
+from cilake.landing.left_out import read_left_out
 from cilake.landing.writer import (
     append_fetches,
     append_payloads,
@@ -27,7 +28,14 @@ from cilake.landing.writer import (
 )
 from cilake.settings import Settings, SettingsError, require_address
 from cilake.sources.testgrid.client import Client
-from cilake.sources.testgrid.extract import DashboardError, extract_dashboards, find_dashboards, name_service
+from cilake.sources.testgrid.extract import (
+    DashboardError,
+    extract_dashboards,
+    extract_retired,
+    find_dashboards,
+    find_retired,
+    name_service,
+)
 from cilake.sources.testgrid.parse import collector_paused
 from cilake.sources.testgrid.source import SOURCE
 from cilake.windows import DayError, Window, day_start
@@ -66,7 +74,7 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
     with collector_paused():
         for day in window.days:
             total += _land_day(settings, day, losses)
-    counts = {state: total[state] for state in (*STATES, "bytes")}
+    counts = {name: total[name] for name in (*STATES, *FLAWS, "bytes")}
     losses.check(settings, counts)
     return counts
 
@@ -103,6 +111,12 @@ class _Losses:
             raise DashboardError(
                 f"{self.source} has no dashboard {', '.join(named)}: correct CILAKE_TESTGRID_DASHBOARDS"
             )
+        if counts["unlisted"] > seen / 2:
+            raise LandingError(
+                f"{counts['unlisted']} of {seen} payloads of the week before are no longer listed: "
+                f"{self.source} lists less than half of what it did; see ops.fetches, and run again when its "
+                "listing is whole"
+            )
         for state, table in (("rejected", "ops.quarantine"), ("missing", "ops.receipts")):
             if is_lossy[state]:
                 last = f": {self.source} {self.failures[-1]}" if state == "missing" and self.failures else ""
@@ -110,8 +124,16 @@ class _Losses:
                     f"{counts[state]} of {seen} payloads are {state}, more than "
                     f"{settings.rejected_ratio:.0%}{last}; see {table}"
                 )
+        for state, table in (
+            ("rejected", "ops.quarantine"),
+            ("missing", "ops.receipts"),
+            ("unlisted", "ops.fetches"),
+            ("stale", "ops.fetches"),
+            ("gap", "ops.fetches"),
+        ):
             if counts[state]:
-                say(f"the landing is incomplete: {counts[state]} of {seen} payloads are {state}; see {table}")
+                are = "have a gap before them" if state == "gap" else f"are {state}"
+                say(f"the landing is incomplete: {counts[state]} of {seen} payloads {are}; see {table}")
 
 
 def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
@@ -119,6 +141,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     total: Counter[str] = Counter()
     landing_id = f"{SOURCE.name}-{day}"
     known = read_known(catalog, SOURCE.name, SOURCE.endpoints, day)
+    left_out = read_left_out(catalog, SOURCE.name, day)
+    for tab, reason in left_out.items():
+        say(f"leaves out {tab}: {reason}")
     client = Client(
         settings.testgrid_url,
         deadline=time.monotonic() + settings.landing_seconds,
@@ -132,11 +157,16 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
         dashboards, unmatched = find_dashboards(client, settings.dashboard_patterns)
         for pattern in unmatched:
             say(f"no dashboard matches {pattern!r}")
+        retired = find_retired(settings.dashboard_patterns, dashboards, known["summary"], day)
         ahead = AHEAD * settings.landing_concurrency
         with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
             stored: Future[None] | None = None
-            envelopes = extract_dashboards(client, pool, dashboards, known, ahead=ahead)
-            for dashboard, group in groupby(envelopes, key=attrgetter("scope")):
+            done: set[str] = set()
+            envelopes = extract_dashboards(
+                client, pool, dashboards, known, day=day, ahead=ahead, left_out=left_out
+            )
+            all_envelopes = chain(envelopes, extract_retired(retired, known, day=day, left_out=left_out))
+            for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):
                 count: Counter[str] = Counter()
                 for envelope in group:
                     _require_begun(day, envelope)
@@ -150,9 +180,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
                         stored = writer.submit(batch.store)
                         batch = _Batch(catalog, day, landing_id, known)
                 batch.counts[dashboard] = count
+                done.add(dashboard)
                 total += count
-                place = f"{dashboards.index(dashboard) + 1}/{len(dashboards)}"
-                say(f"{day} {place} {dashboard}: {_in_words(count)}")
+                say(f"{day} {len(done)}/{len(dashboards) + len(retired)} {dashboard}: {_in_words(count)}")
             _wait(stored)
             batch.store()
     finally:
@@ -210,14 +240,16 @@ def _wait(stored: Future[None] | None) -> None:
 
 def _count(envelope: Envelope) -> Counter[str]:
     """What the envelope adds to its dashboard's counts; says what was lost."""
-    count: Counter[str] = Counter({envelope.state: 1})
+    count: Counter[str] = Counter({envelope.state: 1}) + Counter(envelope.flaws)
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)
-    if envelope.state in ("missing", "rejected"):
+    if envelope.state in ("missing", "rejected", "unlisted"):
         say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
+    elif envelope.flaws:
+        say(f"{envelope.natural_id}: {envelope.reason}")
     return count
 
 
 def _in_words(counts: Counter[str]) -> str:
-    states = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    states = ", ".join(f"{counts[name]} {name}" for name in (*STATES, *FLAWS) if counts[name])
     return f"{states or 'nothing'} ({counts['bytes'] / 1e6:.1f} MB)"

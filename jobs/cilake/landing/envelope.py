@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
 
-State = Literal["landed", "unchanged", "rejected", "missing"]
+State = Literal["landed", "unchanged", "rejected", "missing", "unlisted"]
 STATES: tuple[State, ...] = get_args(State)
+FLAWS = ("stale", "gap")
+"""What a reply may be besides: less than its source promises, or later than what the one before showed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,10 @@ class Envelope:
     """One reply of a source.
 
     ``state`` says what became of it: ``landed`` (new or changed, to be stored), ``unchanged`` (equal to the
-    one served before), ``rejected`` (cannot be read; ``reason`` says why) or ``missing`` (not obtained).
+    one served before), ``rejected`` (cannot be read; ``reason`` says why), ``missing`` (not obtained) or
+    ``unlisted`` (not asked for: obtained in the days before, but no longer in the source's listing, or there
+    is none). A reply may be stale (less than the listing promises) or have a gap to the one before; then
+    ``reason`` says why.
     """
 
     source: str
@@ -31,6 +36,15 @@ class Envelope:
     payload_sha256: str = ""
     content_sha256: str = ""
     reason: str = ""
+    is_stale: bool = False
+    gap_hours: float | None = None
+
+    @property
+    def flaws(self) -> list[str]:
+        """The flaws of ``FLAWS`` that it has."""
+        return [
+            name for name, has in zip(FLAWS, (self.is_stale, self.gap_hours is not None), strict=True) if has
+        ]
 
 
 @dataclass(frozen=True, slots=True)

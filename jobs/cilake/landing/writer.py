@@ -12,7 +12,7 @@ from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.lake.records import append_rows
-from cilake.landing.envelope import STATES, Envelope, Fetch, Known
+from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
 from cilake.windows import day_start
@@ -126,7 +126,7 @@ def append_receipts(
             "partition_date": day,
             "landing_id": landing_id,
             "expected_count": sum(count[state] for state in STATES),
-            **{f"{state}_count": count[state] for state in STATES},
+            **{f"{state}_count": count[state] for state in (*STATES, *FLAWS)},
             "landed_bytes": count["bytes"],
             "landed_at": datetime.now(UTC),
         }
@@ -156,6 +156,8 @@ def append_fetches(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date
             "etag": envelope.etag,
             "content_sha256": envelope.content_sha256 or None,
             "payload_bytes": len(envelope.payload),
+            "is_stale": envelope.is_stale,
+            "gap_hours": envelope.gap_hours,
             "note": envelope.reason[:NOTE_LENGTH] or None,
         }
         for envelope in envelopes

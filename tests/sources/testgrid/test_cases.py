@@ -6,7 +6,8 @@ tested where they are done.
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -79,6 +80,9 @@ def collect():
                 reply = replies.get(stale) or replies.get(key) or {"status": 404, "text": ""}
                 body = orjson.dumps(reply["body"]) if "body" in reply else reply["text"].encode()
                 self.send_response_only(reply["status"])
+                self.send_header(
+                    "Date", format_datetime(datetime.fromisoformat(night["served"]), usegmt=True)
+                )
                 self.send_header("ETag", f'"{len(body)}"')
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -100,7 +104,8 @@ def collect():
         names, _ = extract.find_dashboards(client, list(dashboards))
         with ThreadPoolExecutor(2) as pool:
             known = {"summary": {}, "table": {}}
-            found = list(extract.extract_dashboards(client, pool, names, known, ahead=4))
+            day = date.fromisoformat(night["day"])
+            found = list(extract.extract_dashboards(client, pool, names, known, day=day, ahead=4))
         client.close()
         return {envelope.natural_id: envelope for envelope in found}
 
@@ -157,13 +162,17 @@ def test_06_a_tab_whose_stale_rows_fail_is_landed_without_them(collect):
         envelopes = collect(night)
         assert {envelope.state for envelope in envelopes.values()} == {"landed"} and len(envelopes) == 21
         unit = envelopes["example/unit"]
-        assert unit.reason == "without stale rows: with them the service answers HTTP 500"
+        assert unit.reason.startswith("without stale rows: with them the service answers HTTP 500")
         assert unit.etag is None and envelopes["example/ordinary-0"].etag is not None
 
 
-def test_07_a_table_without_columns_has_no_runs():
+def test_07_a_table_without_the_columns_of_its_summary_is_stale(collect):
     (decoded,) = read_case(7, "pull-e2e")
     assert (len(decoded.runs), decoded.rejects) == (0, [])
+    (night,) = load(7)["nights"]
+    envelope = collect(night)["example/pull-e2e"]
+    assert (envelope.state, envelope.is_stale) == ("landed", True)
+    assert "no run, where the summary counts 9 recent columns" in envelope.reason
 
 
 def test_10_the_first_message_says_what_to_set(collect):

@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -16,6 +16,7 @@ from cilake.sources.testgrid.client import Client, FetchError
 from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
 
 TABLE = dump(make_table({"Overall": [1]}))
+DAY = date(2021, 6, 21)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def collect(url, known=None, dashboards=None, **limits):
     client = make_client(url, **limits)
     with ThreadPoolExecutor(2) as pool:
         known = known or {"summary": {}, "table": {}}
-        return list(extract_dashboards(client, pool, dashboards or ["d"], known, ahead=3))
+        return list(extract_dashboards(client, pool, dashboards or ["d"], known, day=DAY, ahead=3))
 
 
 def states(envelopes):

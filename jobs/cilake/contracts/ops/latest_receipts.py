@@ -15,7 +15,7 @@ TABLE = Table(
     made_by="ingest_testgrid",
     freshness_hours=36,
     caveats=(
-        "expected = landed + unchanged + rejected + missing, always.",
+        "expected = landed + unchanged + rejected + missing + unlisted, always.",
         "A repeated landing replaces the row: what the first one landed then counts as unchanged.",
     ),
     example_query="select partition_date, sum(expected_count) as expected, sum(landed_count + unchanged_count) as obtained from ops.latest_receipts group by 1 order by 1",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,14 @@ from cilake.landing.envelope import Envelope, Known, State
 from cilake.sources.testgrid.client import Client, FailingError, FetchError, Reply
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.parse import Decoded, content_digest, parse_object, read_table, read_tabs
+from cilake.sources.testgrid.promises import (
+    Kept,
+    Promise,
+    compare_table,
+    compare_unmodified,
+    find_unlisted,
+    read_promise,
+)
 from cilake.sources.testgrid.source import SOURCE
 
 WILDCARDS = frozenset("*?[")
@@ -24,6 +32,7 @@ LISTING = "/api/v1/dashboards"
 STALE_ROWS = "show-stale-tests"
 WITHOUT_STALE_ROWS = "without stale rows"
 """What the reason of an envelope says when its table came only by a request without its stale rows."""
+ALL_KEPT = Kept()
 
 
 class DashboardError(PermanentError, LookupError):
@@ -66,6 +75,33 @@ def find_dashboards(client: Client, patterns: list[str]) -> tuple[list[str], lis
     return list(names), unmatched
 
 
+def find_retired(
+    patterns: list[str], dashboards: list[str], known: Mapping[str, Known], day: date
+) -> list[str]:
+    """Return the dashboards that a wildcard named in the days before ``day`` and no longer does.
+
+    ``known`` holds the earlier summaries by dashboard.
+    """
+    wildcards = [pattern for pattern in patterns if WILDCARDS & set(pattern)]
+    return [
+        name
+        for name in find_unlisted(dashboards, known, "", day)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in wildcards)
+    ]
+
+
+def extract_retired(
+    retired: list[str], known: dict[str, dict[str, Known]], *, day: date, left_out: Container[str] = ()
+) -> Iterator[Envelope]:
+    """The envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
+    reason = "its dashboard is no longer in the list of all"
+    for dashboard in retired:
+        yield _unlisted("summary", dashboard, dashboard, "no longer in the list of all dashboards")
+        for natural_id in find_unlisted((), known["table"], f"{dashboard}/", day):
+            if natural_id not in left_out:
+                yield _unlisted("table", dashboard, natural_id, reason)
+
+
 def _read_listing(client: Client) -> list[str]:
     try:
         reply = client.get(LISTING)
@@ -97,20 +133,23 @@ def extract_dashboards(
     dashboards: list[str],
     known: dict[str, dict[str, Known]],
     *,
+    day: date,
     ahead: int,
+    left_out: Container[str] = (),
 ) -> Iterator[Envelope]:
     """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
 
-    ``known`` holds what is stored last, by endpoint and natural id. At most ``ahead`` replies are asked for
+    ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
     or waiting to be taken. Nothing raises for a single payload: an unreadable one is ``rejected``, one not
-    obtained is ``missing``.
+    obtained is ``missing``. Tabs that were obtained for the days before ``day`` and are not listed follow as
+    ``unlisted``; those in ``left_out`` are not asked for, nor looked for.
     """
     waiting: deque[Future[Envelope]] = deque()
 
-    def fetch_table(dashboard: str, tab: str) -> Envelope:
+    def fetch_table(dashboard: str, tab: str, promise: Promise) -> Envelope:
         natural_id = f"{dashboard}/{tab}"
         previous = known["table"].get(natural_id)
-        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous)[0]
+        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous, promise)[0]
 
     try:
         for dashboard in dashboards:
@@ -119,17 +158,35 @@ def extract_dashboards(
             summary, document = _fetch(
                 client, "summary", dashboard, dashboard, {}, previous, conditional=False
             )
-            waiting.append(Future())
-            waiting[-1].set_result(summary)
-            for tab in read_tabs(document) if document else []:
+            waiting.append(_done(summary))
+            listed = read_tabs(document) if document else {}
+            for tab, entry in listed.items():
+                if f"{dashboard}/{tab}" in left_out:
+                    continue
                 while len(waiting) >= ahead:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(fetch_table, dashboard, tab))
+                waiting.append(pool.submit(fetch_table, dashboard, tab, read_promise(entry)))
+            prefix = f"{dashboard}/"
+            reason = "no longer in the summary of its dashboard" if document else "its dashboard lists no tab"
+            for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
+                if natural_id not in left_out:
+                    waiting.append(_done(_unlisted("table", dashboard, natural_id, reason)))
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _done(envelope: Envelope) -> Future[Envelope]:
+    future: Future[Envelope] = Future()
+    future.set_result(envelope)
+    return future
+
+
+def _unlisted(endpoint: str, dashboard: str, natural_id: str, reason: str) -> Envelope:
+    now = datetime.now(UTC)
+    return Envelope(SOURCE.name, endpoint, dashboard, natural_id, "unlisted", now, now, reason=reason)
 
 
 def _fetch(
@@ -139,6 +196,7 @@ def _fetch(
     natural_id: str,
     params: dict[str, str],
     previous: Known | None,
+    promise: Promise | None = None,
     *,
     conditional: bool = True,
 ) -> tuple[Envelope, dict[str, Any] | None]:
@@ -153,18 +211,23 @@ def _fetch(
         ), None  # fmt: skip
     if reply.status == 304:
         content = previous.etag_content if previous else ""
+        kept = compare_unmodified(promise or Promise(), reply.served_at, previous, content)
         return _envelope(
-            endpoint, dashboard, natural_id, "unchanged", reply, reason=note, content_sha256=content
+            endpoint, dashboard, natural_id, "unchanged", reply, kept, reason=_join(note, kept.note),
+            content_sha256=content,
         ), None  # fmt: skip
     if reply.status != 200:
         return _envelope(
             endpoint, dashboard, natural_id, "missing", reply, reason=f"answers HTTP {reply.status}"
         ), None  # fmt: skip
+    kept = ALL_KEPT
     try:
         document = parse_object(reply.body)
         digest = content_digest(document)
         if endpoint == "table":
-            note = "; ".join(filter(None, (note, _sum_up(read_table(document, served_at=reply.served_at)))))
+            table = read_table(document, served_at=reply.served_at)
+            kept = compare_table(promise or Promise(), table, reply.served_at, previous)
+            note = _join(note, _sum_up(table), kept.note)
         else:
             read_tabs(document)
     except UnreadableError as error:
@@ -178,6 +241,7 @@ def _fetch(
         natural_id,
         state,
         reply,
+        kept,
         reason=note,
         payload=reply.body,
         payload_sha256=hashlib.sha256(reply.body).hexdigest(),
@@ -217,8 +281,18 @@ def _sum_up(decoded: Decoded) -> str:
     return f"{len(decoded.rejects)} columns or rows refused: {decoded.rejects[0].reason}"
 
 
+def _join(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
 def _envelope(
-    endpoint: str, dashboard: str, natural_id: str, state: State, reply: Reply, **rest: Any
+    endpoint: str,
+    dashboard: str,
+    natural_id: str,
+    state: State,
+    reply: Reply,
+    kept: Kept = ALL_KEPT,
+    **rest: Any,
 ) -> Envelope:
     return Envelope(
         source=SOURCE.name,
@@ -230,5 +304,7 @@ def _envelope(
         served_at=reply.served_at,
         http_status=reply.status,
         etag=reply.etag,
+        is_stale=kept.is_stale,
+        gap_hours=kept.gap_hours,
         **rest,
     )

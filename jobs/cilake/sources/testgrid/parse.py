@@ -130,8 +130,8 @@ def content_digest(document: dict[str, Any]) -> str:
         raise UnreadableError(f"too_deep: {error}") from None
 
 
-def read_tabs(summary: dict[str, Any]) -> list[str]:
-    """Return the tabs that a dashboard's summary lists.
+def read_tabs(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tabs that a dashboard's summary lists, with what it says of each.
 
     Raises:
         UnreadableError: when an entry is no object.
@@ -140,7 +140,7 @@ def read_tabs(summary: dict[str, Any]) -> list[str]:
     for tab, entry in summary.items():
         if not isinstance(entry, dict):
             raise UnreadableError(f"not_a_summary: tab {shorten(tab)} holds {type(entry).__name__}")
-    return list(summary)
+    return summary
 
 
 def read_table(document: dict[str, Any], *, served_at: datetime) -> Decoded:

@@ -1,0 +1,37 @@
+"""``cilake leave-out``: a tab that landings no longer ask for."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cilake.errors import PermanentError
+from cilake.lake.catalog import open_catalog
+from cilake.landing.left_out import leave_out
+from cilake.settings import Settings
+from cilake.sources.testgrid.source import SOURCE
+
+
+class TabError(PermanentError):
+    """What is to be left out and cannot be."""
+
+
+def leave_out_tab(
+    settings: Settings, tab: str, *, reason: str, start: date, end: date | None
+) -> dict[str, str | None]:
+    """Leave out a tab of TestGrid on the days from ``start`` to before ``end``; return the decision.
+
+    The newest decision about a tab holds, so one whose ``end`` has passed takes it in again.
+
+    Raises:
+        TabError: when the tab is not named with its dashboard, the reason is empty, or the days are none.
+
+    """
+    dashboard, slash, name = tab.partition("/")
+    if not (dashboard and slash and name):
+        raise TabError(f"{tab!r} names no tab: expected DASHBOARD/TAB")
+    if not reason.strip():
+        raise TabError("a reason is needed: --reason TEXT, for those who miss the tab")
+    if end is not None and end < start:
+        raise TabError(f"--end {end} lies before --start {start}")
+    leave_out(open_catalog(settings), SOURCE.name, tab, reason=reason, start=start, end=end)
+    return {"tab": tab, "reason": reason, "from": str(start), "until": str(end) if end else None}
