@@ -75,6 +75,23 @@ TALISMAN_CONFIG = {
 }
 
 
+def keep_own_limits():
+    """Let a statement in SQL Lab keep its own limit where that is the smaller one.
+
+    Superset 6.1 forgets it between finding it and asking (apache/superset issue 40070).
+    """
+    from superset import sql_lab
+
+    limit_rows = sql_lab.apply_limit
+
+    def apply_limit(query, statement):
+        own = statement.get_limit_value()
+        if own is None or own > min(query.limit or SQL_MAX_ROW, SQL_MAX_ROW):
+            limit_rows(query, statement)
+
+    sql_lab.apply_limit = apply_limit
+
+
 def FLASK_APP_MUTATOR(app):
     """Give new users the saved queries, and let pass what the login page reports of its own opening.
 
@@ -82,6 +99,8 @@ def FLASK_APP_MUTATOR(app):
     """
     import saved_queries
     from flask import request, session
+
+    keep_own_limits()
 
     with app.app_context():
         saved_queries.give_to_new_users()

@@ -16,7 +16,7 @@ from typing import Any
 
 from cilake.client.examples import EXAMPLES
 from cilake.errors import CilakeError
-from cilake.settings import read_settings
+from cilake.settings import find_settings, read_settings
 from cilake.windows import parse_day, parse_window
 
 # Verb and address to the function that does it and the DAG that the tables it makes name; imported only
@@ -66,10 +66,27 @@ def main(argv: list[str] | None = None) -> int:
             return answer(arguments)
         counts = _run(arguments)
     except CilakeError as error:
-        sys.stderr.write(f"cilake: {'; '.join([str(error), *getattr(error, '__notes__', [])])}\n")
-        return error.exit_code
+        return _say(error)
+    except Exception as error:
+        if outage := _outage_of(arguments, error):
+            return _say(outage)
+        raise
     print(json.dumps(counts, default=str))
     return 0
+
+
+def _say(error: CilakeError) -> int:
+    """Write the error as one line, and return the exit code that it stands for."""
+    sys.stderr.write(f"cilake: {'; '.join([str(error), *getattr(error, '__notes__', [])])}\n")
+    return error.exit_code
+
+
+def _outage_of(arguments: argparse.Namespace, error: Exception) -> CilakeError | None:
+    """Return the outage of a service of the lake that explains the error, if it is one."""
+    from cilake.lake.outages import find_outage
+
+    reads = arguments.verb in READING
+    return find_outage(find_settings(arguments.settings) if reads else read_settings(), error)
 
 
 def _run(arguments: argparse.Namespace) -> object:

@@ -100,7 +100,19 @@ def test_as_of_a_day_is_its_end_and_an_instant_without_zone_is_utc():
     assert instant(date(2021, 6, 21)) == instant("2021-06-21")
     assert instant("2021-06-21T10:00:00") == datetime(2021, 6, 21, 10, tzinfo=UTC)
     assert instant("2021-06-21T10:00:00+02:00") == datetime(2021, 6, 21, 8, tzinfo=UTC)
-    assert instant("9999-12-31").year == 9999
+
+
+def test_an_as_of_in_the_future_is_refused():
+    today = datetime.now(UTC).date()
+    assert instant(today).date() == today
+    for later in (
+        today + timedelta(days=1),
+        datetime.now(UTC) + timedelta(days=2),
+        "9999-12-31",
+        "9999-12-31T23:59:59-12:00",
+    ):
+        with pytest.raises(LakeError, match="lies in the future"):
+            instant(later)
 
 
 @pytest.mark.parametrize("as_of", ["yesterday", "2021-6-2", "2021-06-21T25:00", pd.NaT, 20210602], ids=str)

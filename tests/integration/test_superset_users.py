@@ -165,6 +165,22 @@ def test_the_viewer_runs_a_saved_query_and_downloads_its_answer(viewer):
     assert download.text().lstrip("\ufeff").splitlines()[0] == "job_name,run_count,pass_ratio"
 
 
+@pytest.mark.parametrize(
+    ("own", "of_editor", "job_count"),
+    [
+        ("", {}, 2),
+        ("limit 1", {}, 1),
+        ("limit 1", {"queryLimit": 1000}, 1),
+        ("limit 1000", {"queryLimit": 1}, 1),
+        ("limit 1000", {"queryLimit": 1000}, 2),
+    ],
+)
+def test_the_smaller_limit_of_a_statement_and_its_editor_holds(viewer, own, of_editor, job_count):
+    database = everything(viewer, "database")[0]["id"]
+    asked = {"database_id": database, "sql": f"select job_name from core.ci_jobs {own}"} | of_editor
+    assert len(viewer.send("POST", "sqllab/execute/", asked).json()["data"]) == job_count
+
+
 @pytest.mark.parametrize("statement", ["create schema mine", "delete from kpi.daily_job_health"])
 def test_sql_lab_only_reads(viewer, statement):
     database = everything(viewer, "database")[0]["id"]

@@ -115,15 +115,19 @@ def instant(as_of: Instant) -> datetime:
     """The instant that ``as_of`` names: itself, or the end of a day, UTC.
 
     Raises:
-        LakeError: when it is neither an instant nor a day.
+        LakeError: when it is neither an instant nor a day, or lies after today.
 
     """
     found = _parse(as_of)
-    if isinstance(found, datetime):
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
     if found is None:
         raise LakeError(f"{as_of!r} is neither a day nor an instant", "as_of")
-    return datetime.combine(found, _DAY_END, tzinfo=UTC)
+    if isinstance(found, datetime):
+        moment = found if found.tzinfo else found.replace(tzinfo=UTC)
+    else:
+        moment = datetime.combine(found, _DAY_END, tzinfo=UTC)
+    if moment > datetime.combine(datetime.now(UTC).date(), _DAY_END, tzinfo=UTC):
+        raise LakeError(f"{as_of!r} lies in the future: nobody knows the table as it will be", "as_of")
+    return moment
 
 
 def check_limit(limit: int | None) -> int | None:

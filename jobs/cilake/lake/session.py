@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
+from cilake.lake.outages import require_answer
 from cilake.lake.profiles import spark_catalog
 from cilake.settings import Settings
 
@@ -19,8 +20,13 @@ def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession
 
     With ``CILAKE_SPARK_REMOTE`` it is a client of that Connect server (token in
     ``SPARK_CONNECT_AUTHENTICATE_TOKEN``), else a classic session (local, or as spark-submit says).
+
+    Raises:
+        OutageError: when nothing listens where the Connect server should be.
+
     """
     if settings.spark_remote:
+        require_answer(settings, "spark_remote")
         spark = SparkSession.builder.remote(settings.spark_remote).create()
     else:
         spark = _classic_session(settings, app_name)

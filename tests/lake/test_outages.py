@@ -1,0 +1,72 @@
+"""A service of the lake that is down is one line with its place, its setting and the way out."""
+
+import socket
+
+import pytest
+
+from cilake import cli
+from cilake.lake.outages import OutageError, find_outage
+from cilake.lake.session import spark_session
+from cilake.settings import Settings
+
+ERROR = OSError("When reading\nmany lines")
+
+
+@pytest.fixture
+def closed():
+    """A port that nobody listens on: bound, so that nobody else takes it meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "shown"),
+    [
+        (
+            "catalog_uri",
+            "postgresql://iceberg:secret@127.0.0.1:{}/iceberg",
+            "the catalog's database at postgresql",
+        ),
+        ("s3_endpoint", "http://127.0.0.1:{}", "the object store at http"),
+        ("spark_remote", "sc://127.0.0.1:{}/;token=secret", "the Spark Connect server at sc"),
+    ],
+)
+def test_the_service_that_is_down_is_named(closed, listening, name, form, shown):
+    up = {other: f"http://127.0.0.1:{listening}" for other in ("catalog_uri", "s3_endpoint", "spark_remote")}
+    assert find_outage(Settings(**up), ERROR) is None
+    outage = find_outage(Settings(**up | {name: form.format(closed)}), ERROR)
+    assert str(outage) == (
+        f"{shown}://127.0.0.1:{closed} (CILAKE_{name.upper()}) does not answer: connection refused; start it "
+        "(`make up` on the embedded stack) and run again (OSError: When reading)"
+    )
+    assert outage.exit_code == 1
+
+
+def test_a_connect_server_that_is_down_is_told_at_once(closed):
+    session = spark_session(Settings(spark_remote=f"sc://127.0.0.1:{closed}"), app_name="test")
+    with pytest.raises(OutageError, match=r"the Spark Connect server at sc://127\.0\.0\.1"), session:
+        raise AssertionError("there is no session")
+
+
+@pytest.mark.parametrize("address", ["", "glue", "sc://local", "http://[::1", "http://x:99999"])
+def test_what_is_no_address_of_a_service_explains_nothing(address):
+    assert find_outage(Settings(s3_endpoint=address), ERROR) is None
+
+
+@pytest.mark.parametrize("words", [["build", "core", "--start", "2021-06-21"], ["bootstrap"], ["tables"]])
+def test_the_command_line_says_it_in_one_line(closed, monkeypatch, capsys, words):
+    monkeypatch.setenv("CILAKE_CATALOG_URI", f"postgresql://127.0.0.1:{closed}/iceberg")
+    monkeypatch.setenv("CILAKE_CATALOG_USER", "iceberg")
+    monkeypatch.setenv("CILAKE_CATALOG_PASSWORD", "secret")
+    assert cli.main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    at = f"postgresql://127.0.0.1:{closed} (CILAKE_CATALOG_URI)"
+    assert line.startswith(f"cilake: the catalog's database at {at}")
+    assert "secret" not in line
