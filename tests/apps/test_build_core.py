@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -11,8 +12,11 @@ from tests.grids import dump, make_table
 from tests.lake_session import local_lake
 
 from cilake.apps import build, rebuild
+from cilake.apps.audit import AuditError
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake import publish
+from cilake.quality import suite
 from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
@@ -52,8 +56,8 @@ def land(lake, table, *, hour=0, tab="board/tab", day=DAY):
     lake.insert(PAYLOADS.address, [row])
 
 
-def run(lake, day=DAY):
-    return build.build_core(lake.settings, Window(day, day + timedelta(days=1)))
+def run(lake, day=DAY, **settings):
+    return build.build_core(replace(lake.settings, **settings), Window(day, day + timedelta(days=1)))
 
 
 def tables(lake):
@@ -126,6 +130,29 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         run(lake)
         found.append(tables(lake))
     assert all(one == found[0] for one in found[1:])
+
+
+def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_published(lake, monkeypatch):
+    rule = {"column": "run_key", "column_list": ["failed_count"], "condition": "failed_count = 0"}
+    entry = {"id": "none_failed", "type": "expect_rows_to_satisfy", "kwargs": rule}
+    entry |= {"severity": "critical", "notes": "A rule that one of the runs breaks."}
+    written = suite.read
+
+    def read(table, root=None):
+        return [*written(table, root), *([entry] if table is CI_RUNS else [])]
+
+    monkeypatch.setattr(suite, "read", read)
+    land(lake, RUNNING)
+    with pytest.raises(AuditError, match=r"core\.ci_runs was not published"):
+        run(lake)
+    assert lake.rows("core.ci_runs") == lake.rows("ops.quarantine") == [], "half of the runs is too many"
+    for _ in range(2):
+        run(lake, rejected_ratio=0.5)
+        assert lake.rows("core.ci_runs", "build_id", "failed_count") == [("1002", 0)]
+        assert statuses(lake) == ["running"]
+        assert lake.rows("ops.quarantine", "natural_id", "part", "reason") == [
+            ("board/tab", "1001", "core.ci_runs: none_failed")
+        ]
 
 
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", "publish:core.test_results")

@@ -5,8 +5,7 @@ import socket
 import pytest
 
 from cilake import cli
-from cilake.lake.outages import OutageError, find_outage
-from cilake.lake.session import spark_session
+from cilake.lake.outages import find_outage
 from cilake.settings import Settings
 
 ERROR = OSError("When reading\nmany lines")
@@ -49,12 +48,6 @@ def test_the_service_that_is_down_is_named(closed, listening, name, form, shown)
     assert outage.exit_code == 1
 
 
-def test_a_connect_server_that_is_down_is_told_at_once(closed):
-    session = spark_session(Settings(spark_remote=f"sc://127.0.0.1:{closed}"), app_name="test")
-    with pytest.raises(OutageError, match=r"the Spark Connect server at sc://127\.0\.0\.1"), session:
-        raise AssertionError("there is no session")
-
-
 @pytest.mark.parametrize("address", ["", "glue", "sc://local", "http://[::1", "http://x:99999"])
 def test_what_is_no_address_of_a_service_explains_nothing(address):
     assert find_outage(Settings(s3_endpoint=address), ERROR) is None
@@ -67,6 +60,7 @@ def test_the_command_line_says_it_in_one_line(closed, monkeypatch, capsys, words
     monkeypatch.setenv("CILAKE_CATALOG_PASSWORD", "secret")
     assert cli.main(words) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    at = f"postgresql://127.0.0.1:{closed} (CILAKE_CATALOG_URI)"
-    assert line.startswith(f"cilake: the catalog's database at {at}")
+    assert line.startswith(
+        f"cilake: the catalog's database at postgresql://127.0.0.1:{closed} (CILAKE_CATALOG_URI)"
+    )
     assert "secret" not in line

@@ -9,7 +9,7 @@ from tests.builders import make_frame, make_row
 from tests.quality.samples import BAD, GOOD
 
 from cilake.contracts import registry
-from cilake.quality import run, suite
+from cilake.quality import row_rules, run, suite
 
 HAND_WRITTEN = [
     (table.address, entry["id"])
@@ -34,6 +34,33 @@ def test_rule_fails_on_its_bad_sample(spark, address, name) -> None:
     assert "error" not in failure.observed
     assert failure.examples
     assert failure.reason == entry["notes"]
+
+
+ROW_RULES = [
+    (table.address, entry["id"])
+    for table in suite.audited_tables().values()
+    for entry in suite.read(table)
+    if row_rules.is_row_rule(entry) and entry["severity"] == "critical"
+]
+
+
+@pytest.mark.spark
+def test_what_breaks_a_row_rule_is_found_by_its_condition_too(spark) -> None:
+    """The rows that Great Expectations counts are the rows that are set aside, and no good row is."""
+    runs = registry.table("core.ci_runs")
+    broken = {
+        "counts_add_up": {"test_count": 1, "passed_count": 1, "failed_count": 1},
+        "run_date_is_start_day": {"started_at": "2021-06-21T23:59:59Z", "run_date": "2021-06-22"},
+        "build_id_not_blank": {"build_id": " "},
+        "result_allowed": {"result": "nosuch"},
+        "result_count_in_range": {"result_count": -1},
+    }
+    rows = [make_row(runs, run_key=n, **changes) for n, changes in enumerate(broken.values())]
+    frame = make_frame(spark, runs, [*rows, make_row(runs, run_key=99)])
+    found = {row["run_key"]: row["broken_rule"] for row in row_rules.find_broken(runs, frame).collect()}
+    assert set(found) == set(range(len(broken)))
+    assert set(broken) - {"counts_add_up", "result_count_in_range"} <= set(found.values())
+    assert {("core.ci_runs", rule) for rule in found.values()} <= set(ROW_RULES)
 
 
 @pytest.mark.spark

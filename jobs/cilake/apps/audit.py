@@ -14,13 +14,23 @@ from cilake.apps.progress import say
 from cilake.errors import PermanentError
 from cilake.lake.publish import AUDIT_PREFIX, Branch
 from cilake.lake.records import append_rows
+from cilake.quality import suite
 from cilake.quality.report import failure_text, summary, write_data_docs
+from cilake.quality.row_rules import is_row_rule
 from cilake.quality.run import validate
 from cilake.settings import Settings
 
 
 class AuditError(PermanentError, RuntimeError):
-    """A critical expectation failed: nothing was published."""
+    """A critical expectation failed: nothing was published.
+
+    ``is_by_rows`` says that only rules about single rows failed: without those rows the rest would do.
+    """
+
+    def __init__(self, message: str, *, is_by_rows: bool = False) -> None:
+        """An error with that message."""
+        super().__init__(message)
+        self.is_by_rows = is_by_rows
 
 
 def prepare_audit() -> None:
@@ -49,8 +59,11 @@ def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Bra
                 write_data_docs(report, Path(settings.data_docs))
         say(failure_text(report) if report.failures else summary(report))
         if not report.was_successful:
+            stopping = {one.expectation_id for one in report.failures if one.severity == "critical"}
+            failed = [rule for rule in suite.read(branch.table) if rule["id"] in stopping]
             raise AuditError(
-                f"{branch.table.address} was not published: a critical expectation failed (see above)"
+                f"{branch.table.address} was not published: a critical expectation failed (see above)",
+                is_by_rows=all(map(is_row_rule, failed)),
             )
 
     return audit

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import reduce
 from itertools import chain
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.apps.audit import AuditError, auditor, prepare_audit
@@ -30,6 +31,7 @@ from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_pu
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.landing.quarantine import append_quarantine
+from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
@@ -96,7 +98,14 @@ def _build(
     decoded = _decode(payloads).persist()
     try:
         runs = _set_aside(spark, catalog, decoded)
-        return _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates).publish()
+        build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
+        try:
+            return build.publish()
+        except AuditError as error:
+            if not error.is_by_rows:
+                raise
+            rest = _set_aside_broken(build, error)
+        return _CoreBuild(spark, settings, catalog, window, rest, mark or {}, restates=restates).publish()
     finally:
         decoded.unpersist()
 
@@ -126,6 +135,16 @@ def _set_aside(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> Dat
         taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
     ]
     found = [part.limit(MAX_QUARANTINED).collect() for part in parts]
+    _quarantine(catalog, list(chain.from_iterable(found)), "cannot be read")
+    if found[1]:
+        runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
+    if found[2]:
+        runs = tests.leave_out_collisions(runs, taken_tests)
+    return runs
+
+
+def _quarantine(catalog: Catalog, parts: list[Row], fault: str) -> None:
+    """Quarantine parts of payloads: rows of ``natural_id``, ``landed_date``, ``part`` and ``reason``."""
     rows: list[dict[str, object]] = [
         {
             "source": "testgrid",
@@ -136,17 +155,30 @@ def _set_aside(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> Dat
             "landing_id": f"testgrid-{row['landed_date']}",
             "reason": row["reason"],
         }
-        for row in chain.from_iterable(found)
+        for row in parts
     ]
     if rows:
         new = append_quarantine(catalog, rows)
-        bound = " or more" if max(map(len, found)) == MAX_QUARANTINED else ""
-        say(f"{len(rows):,}{bound} parts of payloads cannot be read, {new:,} are new in ops.quarantine")
-    if found[1]:
-        runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
-    if found[2]:
-        runs = tests.leave_out_collisions(runs, taken_tests)
-    return runs
+        bound = " or more" if len(rows) >= MAX_QUARANTINED else ""
+        say(f"{len(rows):,}{bound} parts of payloads {fault}, {new:,} are new in ops.quarantine")
+
+
+def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
+    """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
+
+    Raises:
+        AuditError: the one given, when no run breaks such a rule or too many do.
+
+    """
+    broken = build.find_broken_runs().localCheckpoint()
+    count = broken.count()
+    if not 0 < count <= build.settings.rejected_ratio * build.run_count:
+        say(f"{count:,} of {build.run_count:,} runs break a row rule: too many to go on without them")
+        raise error
+    in_payloads = build.decoded.select("run_key", *_PAYLOAD, F.col("build_id").alias("part")).distinct()
+    parts = in_payloads.join(F.broadcast(broken), "run_key").limit(MAX_QUARANTINED).collect()
+    _quarantine(build.catalog, parts, f"have a row that breaks a rule, of {count:,} runs")
+    return build.decoded.join(F.broadcast(broken.select("run_key")), "run_key", "left_anti")
 
 
 class _CoreBuild:
@@ -214,6 +246,18 @@ class _CoreBuild:
         if CI_RUNS not in touched:
             set_properties(self.catalog, CI_RUNS, self.mark)
         return {table.address: int(count) for table, count in counts.items()}
+
+    def find_broken_runs(self) -> DataFrame:
+        """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
+        rows = self._rows()
+        found = [
+            find_broken(table, conform(rows[table], table)).select(
+                "run_key", F.concat(F.lit(f"{table.address}: "), "broken_rule").alias("reason")
+            )
+            for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS)
+        ]
+        every = reduce(DataFrame.unionByName, found)
+        return every.groupBy("run_key").agg(F.min("reason").alias("reason"))
 
     def _find_beginnings(self) -> DataFrame:
         seen = self.observed.select(*KEY)
