@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import reduce
-from itertools import chain
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.apps.audit import AuditError, auditor, prepare_audit
 from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
+from cilake.apps.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.apps.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
@@ -30,7 +30,6 @@ from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
-from cilake.landing.quarantine import append_quarantine
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
@@ -44,9 +43,6 @@ CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
 BUILD = "cilake.build"
 """The property of a table that names the build that published it last."""
-MAX_QUARANTINED = 10_000
-"""How many parts of payloads one build puts in quarantine at most, of each kind: the rest repeats itself."""
-_PAYLOAD = ("natural_id", "landed_date")
 KEY = list(ci_run_observations.KEY)
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 
@@ -97,7 +93,7 @@ def _build(
     say("decoding payloads")
     decoded = _decode(payloads).persist()
     try:
-        runs = _set_aside(spark, catalog, decoded)
+        runs = set_aside_unreadable(spark, catalog, decoded)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
         try:
             return build.publish()
@@ -118,51 +114,6 @@ def _decode(payloads: DataFrame) -> DataFrame:
     )
 
 
-def _set_aside(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> DataFrame:
-    """Return the runs that can be built; put in quarantine what of the payloads cannot.
-
-    That is what the decoder refuses, and jobs and tests with a name whose key belongs to another name: their
-    results would be counted under it.
-    """
-    runs = decoded.where("reject_reason IS NULL")
-    taken_jobs = ci_jobs.collisions(runs, spark.table(CI_JOBS.identifier))
-    taken_tests = tests.collisions(runs, spark.table(TESTS.identifier))
-    parts = [
-        decoded.where("reject_reason IS NOT NULL").select(
-            *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
-        ),
-        taken_jobs.select(*_PAYLOAD, F.col("job_name").alias("part"), "reason"),
-        taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
-    ]
-    found = [part.limit(MAX_QUARANTINED).collect() for part in parts]
-    _quarantine(catalog, list(chain.from_iterable(found)), "cannot be read")
-    if found[1]:
-        runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
-    if found[2]:
-        runs = tests.leave_out_collisions(runs, taken_tests)
-    return runs
-
-
-def _quarantine(catalog: Catalog, parts: list[Row], fault: str) -> None:
-    """Quarantine parts of payloads: rows of ``natural_id``, ``landed_date``, ``part`` and ``reason``."""
-    rows: list[dict[str, object]] = [
-        {
-            "source": "testgrid",
-            "endpoint": "table",
-            "natural_id": row["natural_id"],
-            "partition_date": row["landed_date"],
-            "part": row["part"],
-            "landing_id": f"testgrid-{row['landed_date']}",
-            "reason": row["reason"],
-        }
-        for row in parts
-    ]
-    if rows:
-        new = append_quarantine(catalog, rows)
-        bound = " or more" if len(rows) >= MAX_QUARANTINED else ""
-        say(f"{len(rows):,}{bound} parts of payloads {fault}, {new:,} are new in ops.quarantine")
-
-
 def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
     """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
 
@@ -175,10 +126,7 @@ def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
     if not 0 < count <= build.settings.rejected_ratio * build.run_count:
         say(f"{count:,} of {build.run_count:,} runs break a row rule: too many to go on without them")
         raise error
-    in_payloads = build.decoded.select("run_key", *_PAYLOAD, F.col("build_id").alias("part")).distinct()
-    parts = in_payloads.join(F.broadcast(broken), "run_key").limit(MAX_QUARANTINED).collect()
-    _quarantine(build.catalog, parts, f"have a row that breaks a rule, of {count:,} runs")
-    return build.decoded.join(F.broadcast(broken.select("run_key")), "run_key", "left_anti")
+    return set_aside_runs(build.catalog, build.decoded, broken)
 
 
 class _CoreBuild:
