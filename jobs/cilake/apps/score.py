@@ -15,6 +15,7 @@ from cilake.apps.history import INPUTS, bucket_of, read_history
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving
+from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
@@ -100,7 +101,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
 
 def _baseline(results: DataFrame) -> train.TrainedModel | None:
     """Return the shrunken history rate as a model, with the history's base rate; ``None`` without any."""
-    finals = results.where(F.col("test_status") != "running")
+    finals = results.where(~F.col("test_status").isin(*UNDECIDED))
     count, failed, first, last = finals.agg(
         F.count("*"), F.count_if(F.col("test_status") == "failed"), F.min("started_at"), F.max("started_at")
     ).collect()[0]

@@ -95,6 +95,8 @@ PASSING = ("passed", "passed_with_errors", "build_passed")
 SKIPPED = "passed_with_skips"
 """TestGrid's word for a test that was skipped: it did not run, so it is no pass, no fix and in no denominator."""
 RUNNING = "running"
+UNDECIDED = (RUNNING, SKIPPED)
+"""What says neither that a test passed nor that it failed: it is still running, or did not run."""
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
 
 VERDICT_NAME = r"^(?:[A-Za-z0-9._-]+\.)?(?:Overall|Pod)$"

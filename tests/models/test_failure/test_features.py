@@ -47,15 +47,16 @@ def test_every_declared_feature_is_computed_and_known_by_what_it_says():
     assert constant == []
 
 
-def one_job():
-    letters = "pfpkffrpp"
+def one_job(undecided="r"):
+    letters = f"pfpkff{undecided}pp"
     return results(*((i, 1, 7, 4 * i, letter) for i, letter in enumerate(letters)))
 
 
-def test_own_windows_by_hand():
-    table = one_job()
+@pytest.mark.parametrize("letter", "rs")
+def test_own_windows_by_hand(letter):
+    table = one_job(letter)
     rows = compute_features(table, runs_of(table)).to_pylist()
-    # The first result is no decision and the running cell (hour 24) does not exist.
+    # The first result is no decision and the undecided cell (hour 24) does not exist.
     assert [row["run_key"] for row in rows] == [1, 2, 3, 4, 5, 7, 8]
     assert [row["has_failed"] for row in rows] == [True, False, False, True, True, False, False]
     last = rows[-1]  # knows p f p k f f p

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
+from cilake.contracts.columns import UNDECIDED
 from cilake.models.test_failure.features import RESULTS_SCHEMA, RUNS_SCHEMA
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ def runs_of(table: pa.Table) -> pa.Table:
     """The runs table that belongs to the results."""
     runs: dict[int, dict] = {}
     for row in table.to_pylist():
-        if row["test_status"] in (None, "running"):
+        if row["test_status"] in (None, *UNDECIDED):
             continue
         run = runs.setdefault(
             row["run_key"],
@@ -71,7 +72,8 @@ def random_world(
             for test in np.flatnonzero(rng.random(tests) < 0.8):
                 draw = rng.random()
                 letter = "f" if draw < (0.9 if outage else rate[test]) else "k" if draw > 0.97 else "p"
-                letter = "r" if rng.random() < 0.01 else letter
+                dice = rng.random()
+                letter = "r" if dice < 0.01 else "s" if dice < 0.02 else letter
                 run_key = int(keys[tests + job * runs + number])
                 rows.append((run_key, int(keys[-1 - job]), int(keys[test]), clock, letter))
     order = rng.permutation(len(rows))

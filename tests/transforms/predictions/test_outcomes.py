@@ -31,6 +31,7 @@ def test_the_next_final_result_is_the_outcome(spark):
         [
             result(1, "2021-06-21T23:59:59Z", "failed"),
             result(2, "2021-06-22T00:00:00Z", "running"),
+            result(6, "2021-06-22T00:30:00Z", "passed_with_skips"),
             result(4, "2021-06-22T05:00:00Z", "passed"),
             result(3, "2021-06-22T04:00:00Z", "failed"),
             result(5, "2021-06-22T01:00:00Z", "failed", job_key=999),

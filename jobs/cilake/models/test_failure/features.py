@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cilake.contracts.columns import UNDECIDED
+
 from .elsewhere import elsewhere_features
 from .history import Decisions, order_results
 from .job_health import job_features, run_fail_ratio
@@ -57,9 +59,10 @@ def compute_features(results: pa.Table, runs: pa.Table, *, only_pending: bool = 
     """Return one row per decision: keys, label and features; the rows of a test are together, in order.
 
     ``results`` may hold pending rows (``test_status`` null): they get features as of their
-    ``started_at`` and a null label.  Rows of status ``running`` are neither decisions nor history, and an
-    entity's first result is no decision because nothing is known before it.  With ``only_pending`` the final
-    results are history alone: the same rows for the pending ones, for a fraction of the work.
+    ``started_at`` and a null label.  Tests that run still or were skipped are neither decisions nor
+    history, and an entity's first result is no decision because nothing is known before it.  With
+    ``only_pending`` the final results are history alone: the same rows for the pending ones, for a fraction
+    of the work.
     """
     _require(results, RESULTS_SCHEMA, "results")
     _require(runs, RUNS_SCHEMA, "runs")
@@ -102,7 +105,7 @@ def pending_decisions(results: pa.Table, at: datetime) -> pa.Table:
     status = results.column("test_status")
     if pa.types.is_dictionary(status.type):
         status = status.cast(pa.string())
-    is_result = pc.and_(pc.is_valid(status), pc.fill_null(pc.not_equal(status, "running"), False))
+    is_result = pc.and_(pc.is_valid(status), pc.invert(pc.is_in(status, pa.array(UNDECIDED))))
     is_recent = pc.and_(pc.greater_equal(started, since), pc.less(started, moment))
     entities = results.select(["job_key", "test_key"]).filter(pc.and_(is_recent, is_result))
     entities = entities.group_by(["job_key", "test_key"]).aggregate([])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .labels import FAILED, FLAKY, PENDING, RUNNING
+from .labels import FAILED, FLAKY, PENDING, UNDECIDED_CODES
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -89,7 +89,7 @@ def order_results(
     _, test = factorize(test_key)
     entity = test * len(job_keys) + job
 
-    final = np.flatnonzero((code != PENDING) & (code != RUNNING))
+    final = np.flatnonzero(~np.isin(code, (PENDING, *UNDECIDED_CODES)))
     final = final[_order(entity[final], time_rank[final], run_key[final], clock)]
     sorted_entity, sorted_rank, sorted_code = entity[final], time_rank[final], code[final]
     history = History(

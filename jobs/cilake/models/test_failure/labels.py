@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import TEST_STATUSES
+from cilake.contracts.columns import TEST_STATUSES, UNDECIDED
 
 #: TestGrid code by ``test_status``; code 0 (not run) never makes a row.
 STATUS_CODES = {status: code for code, status in TEST_STATUSES.items()}
 
 PASSED = STATUS_CODES["passed"]
-RUNNING = STATUS_CODES["running"]
+#: Codes that are neither an outcome nor history: still running, or skipped.
+UNDECIDED_CODES = tuple(STATUS_CODES[status] for status in UNDECIDED)
 FAILED = STATUS_CODES["failed"]
 FLAKY = STATUS_CODES["flaky"]
 #: Code of a row whose result is not known yet: the decision that scoring asks about.

@@ -8,10 +8,10 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.predictions.outcomes import TABLE
 
 HORIZON_DAYS = 14
-NOT_FINAL = "running"
 
 
 def affected_days(run_dates: Iterable[date]) -> set[date]:
@@ -28,9 +28,10 @@ def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) ->
     """Return rows of ``predictions.outcomes`` for the predictions that have a next result within the horizon.
 
     The decision is made when ``prediction_date`` ends; the outcome is the first result of a run started
-    after it (ties by run key), failed or not. ``results`` hold all ``outcome_dates`` of the predictions.
+    after it (ties by run key) in which the test ran, failed or not. ``results`` hold all
+    ``outcome_dates`` of the predictions.
     """
-    final = results.where(F.col("test_status") != NOT_FINAL)
+    final = results.where(~F.col("test_status").isin(*UNDECIDED))
     order = F.struct("started_at", "run_key")
     first_of_day = final.groupBy("job_key", "test_key", "run_date").agg(
         F.min_by(F.struct("run_key", "started_at", "test_status", "known_at"), order).alias("next")
