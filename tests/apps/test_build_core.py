@@ -11,7 +11,7 @@ from tests.builders import make_row
 from tests.grids import dump, make_table
 from tests.lake_session import local_lake
 
-from cilake.apps import build, rebuild
+from cilake.apps import build, rebuild, set_aside
 from cilake.apps.audit import AuditError
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
@@ -153,6 +153,18 @@ def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_pub
         assert lake.rows("ops.quarantine", "natural_id", "part", "reason") == [
             ("board/tab", "1001", "core.ci_runs: none_failed")
         ]
+
+
+def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lake, monkeypatch):
+    land(lake, RUNNING)
+    land(lake, FINAL | {"timestamps": [-1, -1]}, tab="board/bad")
+    with monkeypatch.context() as patched:
+        patched.setattr(set_aside, "MANY_REFUSED", 2)
+        with pytest.raises(set_aside.FormatError, match="2 of 4 parts of payloads cannot be read"):
+            run(lake)
+    assert len(lake.rows("ops.quarantine", "part")) == 2
+    assert lake.rows("core.ci_runs", "run_key") == []
+    assert run(lake)["core.ci_runs"] == 2
 
 
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", "publish:core.test_results")

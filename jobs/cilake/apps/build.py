@@ -55,6 +55,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     is done again, and what it may have published is replaced.
 
     Raises:
+        FormatError: when too much of the payloads cannot be read.
         AuditError: when a critical expectation fails or the tables would not belong together.
 
     """
@@ -93,7 +94,7 @@ def _build(
     say("decoding payloads")
     decoded = _decode(payloads).persist()
     try:
-        runs = set_aside_unreadable(spark, catalog, decoded)
+        runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
         try:
             return build.publish()

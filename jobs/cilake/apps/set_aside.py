@@ -10,38 +10,70 @@ from pyspark.sql import functions as F
 
 from cilake.apps.progress import say
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.errors import PermanentError
 from cilake.landing.quarantine import append_quarantine
-from cilake.transforms.core import ci_jobs, tests
+from cilake.transforms.core import ci_jobs, ci_run_observations, tests
 
 MAX_QUARANTINED = 10_000
 """How many parts of payloads one build puts in quarantine at most, of each kind: the rest repeats itself."""
+MANY_REFUSED = 100
+"""Below so many refused columns no share of them stops a build: a small one may hold one bad tab alone."""
 _PAYLOAD = ("natural_id", "landed_date")
 
 
-def set_aside_unreadable(spark: SparkSession, catalog: Catalog, decoded: DataFrame) -> DataFrame:
+class FormatError(PermanentError):
+    """So much of the payloads cannot be read that they are no longer what the decoder knows."""
+
+
+def set_aside_unreadable(
+    spark: SparkSession, catalog: Catalog, decoded: DataFrame, *, limit: float
+) -> DataFrame:
     """Return the runs that can be built; put in quarantine what of the payloads cannot.
 
-    That is what the decoder refuses, and jobs and tests with a name whose key belongs to another name: their
-    results would be counted under it.
+    That is what the decoder refuses, and runs, jobs and tests whose key belongs to another one: their results
+    would be counted under it.
+
+    Raises:
+        FormatError: when more than the share ``limit`` is refused by the decoder, of many; it is in
+            quarantine, and nothing is built.
+
     """
     runs = decoded.where("reject_reason IS NULL")
     taken_jobs = ci_jobs.collisions(runs, spark.table(CI_JOBS.identifier))
     taken_tests = tests.collisions(runs, spark.table(TESTS.identifier))
+    keys = F.broadcast(runs.select("run_key").distinct())
+    published = spark.table(OBSERVATIONS.identifier).join(keys, "run_key", "left_semi")
+    taken_runs = ci_run_observations.collisions(runs, published)
     parts = [
         decoded.where("reject_reason IS NOT NULL").select(
             *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
         ),
         taken_jobs.select(*_PAYLOAD, F.col("job_name").alias("part"), "reason"),
         taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
+        taken_runs.select(*_PAYLOAD, F.col("build_id").alias("part"), "reason"),
     ]
     found = [part.limit(MAX_QUARANTINED).collect() for part in parts]
     _append(catalog, list(chain.from_iterable(found)), "cannot be read")
+    if len(found[0]) >= MANY_REFUSED:
+        _require_share(decoded, limit)
     if found[1]:
         runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
     if found[2]:
         runs = tests.leave_out_collisions(runs, taken_tests)
+    if found[3]:
+        runs = ci_run_observations.leave_out_collisions(runs, taken_runs)
     return runs
+
+
+def _require_share(decoded: DataFrame, limit: float) -> None:
+    every, refused = decoded.agg(F.count("*"), F.count("reject_reason")).collect()[0]
+    if refused > limit * every:
+        raise FormatError(
+            f"{refused:,} of {every:,} parts of payloads cannot be read, more than {limit:.0%}: the format "
+            "has changed; ops.quarantine has the reasons. Correct the decoder, then run again: nothing is lost"
+        )
 
 
 def set_aside_runs(catalog: Catalog, decoded: DataFrame, broken: DataFrame) -> DataFrame:

@@ -7,10 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
-from tests.decoded import observe
+from tests.builders import make_frame, make_row
+from tests.decoded import decode, observe
 from tests.grids import make_table
 
 from cilake.contracts.core.ci_run_observations import TABLE
+from cilake.transforms.core import ci_run_observations
 from cilake.transforms.core.ci_run_observations import KEY, select_beginnings, select_standing
 
 pytestmark = pytest.mark.spark
@@ -177,3 +179,26 @@ def test_decoded_runs_have_the_columns_of_the_table_and_words_for_codes(spark):
     assert (newest.result, newest.test_statuses) == ("failed", ["failed", "failed"])
     assert (newest.result_count, newest.test_count, newest.failed_count) == (2, 1, 1), "Overall is no test"
     assert set(rows["1001"].test_statuses) == {"passed", "flaky", "passed_with_skips"}
+
+
+def test_a_run_whose_key_is_taken_is_left_out(spark):
+    """The key is set by hand: who holds it is decided by the frames alone."""
+    decoded = decode(spark, make_table({"a": [1]}, job="a"), make_table({"a": [1]}, job="b", first_build=7))
+    decoded = decoded.withColumn("run_key", F.lit(11).cast("bigint"))
+    first, second = sorted((row.job_key, row.build_id) for row in decoded.collect())
+    nothing = make_frame(spark, TABLE, [])
+    holds = make_row(TABLE, run_key=11, job_key=second[0], build_id=second[1])
+    for published, holder, other in (
+        (nothing, first, second),
+        (make_frame(spark, TABLE, [holds]), second, first),
+    ):
+        found = ci_run_observations.collisions(decoded, published)
+        (row,) = found.collect()
+        assert ((row.job_key, row.build_id), row.reason) == (
+            other,
+            f"taken_run_key: 11 is the key of build {holder[1]} of job {holder[0]}",
+        )
+        (left,) = ci_run_observations.leave_out_collisions(decoded, found).collect()
+        assert (left.job_key, left.build_id) == holder
+    apart = decode(spark, make_table({"a": [1, 12]}), make_table({"a": [1, 12]}))
+    assert ci_run_observations.collisions(apart, nothing).count() == 0

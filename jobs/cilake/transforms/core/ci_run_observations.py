@@ -38,6 +38,35 @@ def transform(decoded: DataFrame) -> DataFrame:
     ).select(TABLE.column_names)
 
 
+def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
+    """Return the decoded runs whose key belongs to another run, once per payload that holds them.
+
+    Columns: ``run_key``, ``job_key``, ``build_id``, ``natural_id`` and ``landed_date`` of the payload, and
+    ``reason``. The run that is published keeps its key; of several new ones the one that was known first.
+    """
+    identity = F.struct("job_key", "build_id")
+    held = published.select("run_key", identity.alias("holder")).distinct()
+    first = F.min_by(identity, F.struct("known_at", "job_key", "build_id"))
+    new = decoded.groupBy("run_key").agg(first.alias("holder")).join(held, "run_key", "left_anti")
+    reason = F.concat(
+        F.lit("taken_run_key: "), "run_key", F.lit(" is the key of build "), "holder.build_id",
+        F.lit(" of job "), "holder.job_key",
+    )  # fmt: skip
+    runs = ("run_key", "job_key", "build_id", "natural_id", "landed_date")
+    return (
+        decoded.join(held.unionByName(new), "run_key")
+        .where(identity != F.col("holder"))
+        .select(*runs, reason.alias("reason"))
+        .distinct()
+    )
+
+
+def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
+    """Return the decoded runs without those whose key belongs to another run."""
+    of_run = ["run_key", "job_key", "build_id"]
+    return decoded.join(F.broadcast(collided.select(*of_run).distinct()), of_run, "left_anti")
+
+
 def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:
     """Return the keys of the rows of ``seen`` with which a content begins and that are not published.
 
