@@ -72,7 +72,7 @@ def _require_share(decoded: DataFrame, limit: float) -> None:
     if refused > limit * every:
         raise FormatError(
             f"{refused:,} of {every:,} parts of payloads cannot be read, more than {limit:.0%}: the format "
-            "has changed; ops.quarantine has the reasons. Correct the decoder, then run again: nothing is lost"
+            "has changed; ops.quarantine has the reasons. Correct the decoder and run again: nothing is lost"
         )
 
 
