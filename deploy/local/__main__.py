@@ -33,6 +33,7 @@ The stack
 Development
   make setup                       environments, jars, Trino and Java, without starting anything
   make test [T="tests/quality …"]  everything that CI runs; T: only these tests, in words of pytest
+  make soak [STOPS=100]            many kills, orders and fuzzed payloads: about an hour; prints its table
   make lint                        the linters and type checks only
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
@@ -68,6 +69,7 @@ def main() -> int:
         commands.add_parser(name)
     commands.add_parser("up").add_argument("--only", default="", help="comma-separated services")
     commands.add_parser("test").add_argument("--only", default="", help="words for pytest, a path first")
+    commands.add_parser("soak").add_argument("--stops", type=int, default=100)
     commands.add_parser("urls").add_argument("--json", action="store_true")
     commands.add_parser("sql").add_argument("statement", nargs="?", help="default: the variable Q")
     commands.add_parser("airflow")
@@ -151,6 +153,11 @@ def _test(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return 0 if checks.run(here, checks.LINT + checks.TESTS, checks.INTEGRATION) else 1
 
 
+def _soak(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    return 0 if checks.run(here, (checks.soak(arguments.stops),)) else 1
+
+
 def _requirements(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.compile_requirements(here)
     return 0
@@ -217,6 +224,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "clean": _clean,
     "lint": _lint,
     "test": _test,
+    "soak": _soak,
     "requirements": _requirements,
     "docs": _docs,
     "dist": _dist,

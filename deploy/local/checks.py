@@ -24,10 +24,12 @@ class Step:
     name: str
     env: str
     words: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 _OF_AIRFLOW = ("tests/dags", "tests/plugins")
 _IN_ORDER = ("-p", "no:randomly")
+_SOAKED = ("tests/soak", "tests/sources/testgrid/test_fuzz.py")
 LINT = (
     Step("ruff", "jobs", ("ruff", "check", ".")),
     Step("format", "jobs", ("ruff", "format", "--check", ".")),
@@ -46,6 +48,14 @@ def chosen(words: str) -> tuple[Step, ...]:
     """The tests that these words of pytest choose, a path first: its folder decides the environment."""
     env = "airflow" if words.startswith(_OF_AIRFLOW) else "jobs"
     return (Step("tests", env, ("pytest", *_IN_ORDER, *shlex.split(words))),)
+
+
+def soak(stops: int) -> Step:
+    """The long tests: so many kills, a thousand times as many fuzzed payloads, a tenth as many orders."""
+    variables = (("CILAKE_SOAK", str(stops)), ("CILAKE_FUZZ_PAYLOADS", str(1000 * stops)))
+    return Step(
+        "soak", "jobs", ("pytest", *_IN_ORDER, *_SOAKED, "--durations=10", "--timeout=14400"), variables
+    )
 
 
 def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bool:
@@ -88,7 +98,7 @@ def _run(layout: Layout, step: Step, output: Path | None = None) -> tuple[Step, 
         done = subprocess.run(
             words,
             cwd=REPO,
-            env=environment(layout, step.env),
+            env=environment(layout, step.env) | dict(step.variables),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT if out else None,

@@ -1,26 +1,22 @@
 """Builds on a lake in a folder: whatever the order of payloads and builds, the tables say the same once."""
 
-import hashlib
 import random
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 
 import pyarrow as pa
 import pytest
-from tests.builders import make_row
-from tests.grids import dump, make_table
+from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.grids import make_table
 from tests.lake_session import local_lake
 
 from cilake.apps import build, rebuild, set_aside
 from cilake.apps.audit import AuditError
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
-from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
-from cilake.lake import publish
 from cilake.quality import suite
 from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
-DAY = date(2021, 6, 25)
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
 FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
 
@@ -43,26 +39,8 @@ def lake(new_lake):
     return new_lake()
 
 
-def land(lake, table, *, hour=0, tab="board/tab", day=DAY):
-    """Store a payload that was served so many hours after the day began."""
-    body = dump(table)
-    served = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hour)
-    row = make_row(PAYLOADS, natural_id=tab, payload=body, partition_date=day.isoformat()) | {
-        "served_at": served,
-        "fetched_at": served,
-        "content_sha256": hashlib.sha256(body).hexdigest(),
-        "payload_sha256": hashlib.sha256(body).hexdigest(),
-    }
-    lake.insert(PAYLOADS.address, [row])
-
-
 def run(lake, day=DAY, **settings):
     return build.build_core(replace(lake.settings, **settings), Window(day, day + timedelta(days=1)))
-
-
-def tables(lake):
-    """What the tables say, without which landing it came with."""
-    return {name: lake.rows(f"core.{name}") for name in ("ci_runs", "test_results", "tests", "ci_jobs")}
 
 
 def statuses(lake):
@@ -78,11 +56,11 @@ def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
         "core.test_results": 3,
         "core.ci_runs": 2,
     }
-    before = tables(lake)
+    before = core_tables(lake)
     assert set(run(lake).values()) == {0}
     land(lake, RUNNING, hour=5)
     assert set(run(lake).values()) == {0}, "the same content again begins nothing"
-    assert tables(lake) == before
+    assert core_tables(lake) == before
 
 
 def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):
@@ -128,7 +106,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
             if order.random() < 0.6:
                 run(lake)
         run(lake)
-        found.append(tables(lake))
+        found.append(core_tables(lake))
     assert all(one == found[0] for one in found[1:])
 
 
@@ -170,10 +148,6 @@ def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lak
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", "publish:core.test_results")
 
 
-class KilledError(BaseException):
-    """The end of a process, as far as a test can have it in its own."""
-
-
 def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch):
     undisturbed = new_lake()
     land(undisturbed, RUNNING)
@@ -181,16 +155,9 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     run(undisturbed)
     land(undisturbed, FINAL, hour=5)
     run(undisturbed)
-    right = tables(undisturbed)
+    right = core_tables(undisturbed)
     lake = new_lake()
-    stops = []
-
-    def stop(step, address):
-        if stops and f"{step}:{address}" == stops[0]:
-            raise KilledError
-
-    monkeypatch.setattr(publish, "pass_point", stop)
-    monkeypatch.setattr(publish.Branch, "drop", lambda branch: None)  # a process that is killed drops nothing
+    stops = stop_points(monkeypatch)
     land(lake, RUNNING)
     for place, stops[:] in enumerate([one] for one in STOPS):
         if place == 1:
@@ -201,7 +168,7 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
             run(lake)
     stops.clear()
     run(lake)
-    assert tables(lake) == right
+    assert core_tables(lake) == right
     assert set(run(lake).values()) == {0}
 
 
@@ -209,15 +176,15 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     """As an earlier version would have read it: another verdict, and a test under another name."""
     land(lake, FINAL)
     run(lake)
-    right = tables(lake)
+    right = core_tables(lake)
     for name in ("ci_run_observations", "ci_runs"):
         overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
     overwrite(lake, "core.ci_jobs", release="0.1")
-    wrong = tables(lake)
+    wrong = core_tables(lake)
     assert set(run(lake).values()) == {0}, "no payload is new"
     window = Window(DAY, DAY + timedelta(days=1))
     done = rebuild.rebuild(lake.settings, window, address="core", reason="verdicts")
-    assert tables(lake) == right
+    assert core_tables(lake) == right
     assert {name: counts for name, counts in done.items() if name.startswith("core")} == {
         "core.ci_jobs": {"removed": 1, "added": 1},
         "core.ci_run_observations": {"removed": 0, "added": 2},
@@ -226,7 +193,7 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     reasons = lake.rows("ops.restatements", "table_address", "reason")
     assert ("core.ci_runs", "verdicts") in reasons
     rebuild.rollback(lake.settings, done["restatement_id"])
-    assert tables(lake) == wrong
+    assert core_tables(lake) == wrong
     for gone in (done["restatement_id"], "nosuch"):
         with pytest.raises(rebuild.RollbackError, match="changed since|no restatement"):
             rebuild.rollback(lake.settings, gone)

@@ -1,0 +1,54 @@
+"""A lake into which payloads are landed and in which they are built, also by processes that are killed."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.builders import make_row
+from tests.grids import dump
+from tests.lake_session import LocalLake
+
+from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.lake import publish
+
+DAY = date(2021, 6, 25)
+
+
+def land(
+    lake: LocalLake, table: dict[str, Any], *, hour: float = 0, tab: str = "board/tab", day: date = DAY
+) -> None:
+    """Store a payload that was served so many hours after the day began."""
+    body = dump(table)
+    served = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hour)
+    row = make_row(PAYLOADS, natural_id=tab, payload=body, partition_date=day.isoformat()) | {
+        "served_at": served,
+        "fetched_at": served,
+        "content_sha256": hashlib.sha256(body).hexdigest(),
+        "payload_sha256": hashlib.sha256(body).hexdigest(),
+    }
+    lake.insert(PAYLOADS.address, [row])
+
+
+def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what the core tables say, without the observations that they follow from."""
+    return {name: lake.rows(f"core.{name}") for name in ("ci_runs", "test_results", "tests", "ci_jobs")}
+
+
+class KilledError(BaseException):
+    """The end of a process, as far as a test can have it in its own."""
+
+
+def stop_points(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list: while it holds ``<step>:<table>``, work that passes that point is killed there."""
+    stops: list[str] = []
+
+    def stop(step: str, address: str) -> None:
+        if stops and f"{step}:{address}" == stops[0]:
+            raise KilledError
+
+    monkeypatch.setattr(publish, "pass_point", stop)
+    monkeypatch.setattr(publish.Branch, "drop", lambda branch: None)  # a process that is killed drops nothing
+    return stops

@@ -1,0 +1,191 @@
+"""What takes too long for every day: many stops, many orders; run by `make soak`.
+
+``CILAKE_SOAK`` is the number of stops; without it these tests are skipped. ``CILAKE_SOAK_SEED`` repeats one.
+"""
+
+import os
+import random
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from itertools import count, islice
+
+import pytest
+from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.grids import DAY_MS, make_row, make_table
+from tests.lake_session import local_lake
+from tests.predicted_world import World
+
+from cilake.apps import build, measure, score, train
+from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
+from cilake.contracts.predictions.test_failure import TABLE as LEDGER
+from cilake.lake.stop_points import STEPS
+from cilake.windows import Window
+
+STOPS = int(os.environ.get("CILAKE_SOAK", "0"))
+SEED = os.environ.get("CILAKE_SOAK_SEED") or str(time.time_ns())
+ORDERS = max(2, STOPS // 10)
+NIGHTS_OF_MODEL = max(2, STOPS // 20)
+TRAINED = 50
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.timeout(14_400),
+    pytest.mark.skipif(not STOPS, reason="a soak: `make soak`"),
+]
+
+
+@pytest.fixture
+def new_lake(spark, tmp_path_factory, monkeypatch):
+    """Open another empty lake; the one that was opened last is the one that jobs work on."""
+    with ExitStack() as stack:
+
+        def opened():
+            folder = tmp_path_factory.mktemp("soak") / "lake"
+            models = {"artifacts": f"file://{folder}/models", "rejected_ratio": 1.0}
+            return stack.enter_context(local_lake(spark, folder, monkeypatch, **models))
+
+        yield opened
+
+
+@pytest.fixture
+def told(capsys):
+    """A line of the table that a soak prints."""
+
+    def tell(name, **counts):
+        with capsys.disabled():
+            print(f"\n{name}: {', '.join(f'{word} {value}' for word, value in counts.items())}")
+
+    return tell
+
+
+def payloads(dice):
+    """Payloads without end: a tab like it was with a cell changed, a newer column, or a start moved.
+
+    Each is a table, the hour at which it was served, and its tab; two of the tabs show runs of one job.
+    """
+    rows_of = {tab: [[1, 12, 1], [12, 12, 1], [13, 1, 1]] for tab in "abc"}
+    builds = dict.fromkeys("abc", 0)
+    for number in count():
+        tab = dice.choice("abc")
+        rows = [list(row) for row in rows_of[tab]]
+        if dice.random() < 0.4:
+            rows = [[dice.choice((1, 1, 12, 13, 3, 4)), *row[:-1]] for row in rows]
+            builds[tab] += 1
+        else:
+            dice.choice(rows)[dice.randrange(3)] = dice.choice((1, 12, 13, 4))
+        rows_of[tab] = rows
+        table = make_table(
+            dict(zip(("Overall", "one", "two"), rows, strict=True)),
+            job="job-b" if tab == "b" else "job-a",
+            first_build=1000 + builds[tab],
+        )
+        table["timestamps"] = [at + (builds[tab] - 40) * DAY_MS for at in table["timestamps"]]
+        if dice.random() < 0.2:
+            table["timestamps"][0] += dice.choice((-7, -1, 1)) * DAY_MS
+        if dice.random() < 0.1:
+            table["tests"].append(make_row("refused", [99, 99, 99]))
+        yield table, number / 10, f"board/{tab}"
+
+
+def land_all(lake, landings):
+    for table, hour, tab in landings:
+        land(lake, table, hour=hour, tab=tab)
+
+
+def build_all(lake, stops=None, stop=""):
+    """Build what is landed; return whether the work was killed at the stop."""
+    if stops is not None:
+        stops[:] = [stop] if stop else []
+    try:
+        build.build_core(lake.settings, Window(DAY, DAY + timedelta(days=1)))
+        build.build_kpi(lake.settings, Window(DAY, DAY + timedelta(days=1)))
+    except KilledError:
+        return True
+    return False
+
+
+def all_tables(lake):
+    kpi = {table.address: lake.rows(table.address) for table in build.KPI}
+    return core_tables(lake) | kpi
+
+
+def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, told):
+    dice = random.Random(SEED)
+    lake = new_lake()
+    stops = stop_points(monkeypatch)
+    addresses = [table.address for table in (*build.CORE, *build.KPI)]
+    landings, killed, began = [], 0, time.monotonic()
+    for landing in payloads(dice):
+        landings.append(landing)
+        land_all(lake, [landing])
+        killed += build_all(lake, stops, f"{dice.choice(STEPS)}:{dice.choice(addresses)}")
+        if killed >= STOPS:
+            break
+        assert len(landings) < 20 * STOPS
+    build_all(lake, stops)
+    found = all_tables(lake)
+    undisturbed = new_lake()
+    land_all(undisturbed, landings)
+    build_all(undisturbed, stops)
+    assert found == all_tables(undisturbed)
+    told("builds killed and repeated", seed=SEED, builds=len(landings), killed=killed, seconds=since(began))
+
+
+def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
+    began = time.monotonic()
+    landings = list(islice(payloads(random.Random(SEED)), 12))
+    found = []
+    for order in range(ORDERS):
+        dice = random.Random(f"{SEED} {order}")
+        lake = new_lake()
+        for landing in dice.sample(landings, len(landings)) if order else landings:
+            land_all(lake, [landing])
+            if order and dice.random() < 0.3:
+                build_all(lake)
+        build_all(lake)
+        found.append(all_tables(lake))
+    assert all(tables == found[0] for tables in found[1:])
+    told("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
+
+
+def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, told):
+    dice = random.Random(SEED)
+    stops = stop_points(monkeypatch)
+    began = time.monotonic()
+    found, killed = [], 0
+    for is_disturbed in (False, True):
+        lake, world = new_lake(), World()
+        world.name(lake)
+        world.land(lake, range(TRAINED))
+        stops.clear()
+        assert train.train_test_failure(lake.settings, window(world, TRAINED - 1))["is_promoted"]
+        for night in range(TRAINED - 1, TRAINED - 1 + NIGHTS_OF_MODEL):
+            if night >= TRAINED:
+                world.land(lake, range(night, night + 1))
+            for verb, tables in (
+                (score.score_test_failure, (LEDGER,)),
+                (measure.measure_test_failure, measure.MADE),
+            ):
+                if is_disturbed:
+                    stops[:] = [f"{dice.choice(STEPS)}:{dice.choice(tables).address}"]
+                    try:
+                        verb(lake.settings, window(world, night))
+                    except KilledError:
+                        killed += 1
+                    stops.clear()
+                verb(lake.settings, window(world, night))
+        found.append(
+            lake.rows(LEDGER.address, "prediction_date", "job_key", "test_key", "failure_probability")
+            + lake.rows(OUTCOMES.address, "prediction_date", "job_key", "test_key", "run_key", "has_failed")
+        )
+    assert found[0] == found[1] != []
+    told("nights of a champion", seed=SEED, nights=NIGHTS_OF_MODEL, killed=killed, seconds=since(began))
+
+
+def window(world, number):
+    return Window(world.day(number), world.day(number + 1))
+
+
+def since(began):
+    return round(time.monotonic() - began)
