@@ -16,5 +16,19 @@ class PermanentError(CilakeError):
     exit_code = 2
 
 
+REASON_LENGTH = 500
+
+
+def require_reason(text: str) -> None:
+    """Check that a decision has a reason that people can read.
+
+    Raises:
+        PermanentError: when it is blank, too long, or not one line.
+
+    """
+    if not text.strip() or not text.isprintable() or len(text) > REASON_LENGTH:
+        raise PermanentError(f"--reason takes one line of at most {REASON_LENGTH} characters that says why")
+
+
 class SourceError(CilakeError):
     """A source that does not answer, or not as such a source does."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from cilake.errors import PermanentError
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2999, 12, 31)
 
 
 class DayError(PermanentError, ValueError):
@@ -38,15 +42,25 @@ def parse_window(start: str, end: str | None = None) -> Window:
 
     """
     first = parse_day(start)
-    return Window(first, parse_day(end) if end else first + timedelta(days=1))
+    if end:
+        return Window(first, parse_day(end))
+    return Window(first, first + timedelta(days=1))
 
 
 def parse_day(text: str) -> date:
-    """The day an ISO date such as ``2021-06-21`` names; raises ``DayError`` otherwise."""
+    """The day an ISO date such as ``2021-06-21`` names.
+
+    Raises:
+        DayError: when it names none, or one that no CI has seen.
+
+    """
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text if _DAY.fullmatch(text) else "")
     except ValueError:
         raise DayError(f"{text!r} is not a day; expected YYYY-MM-DD") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise DayError(f"{text!r} is out of range: days lie between {FIRST_DAY} and {LAST_DAY}")
+    return day
 
 
 def mondays(days: list[date]) -> list[date]:

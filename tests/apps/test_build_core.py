@@ -13,6 +13,7 @@ from tests.lake_session import local_lake
 from cilake.apps import build, rebuild, set_aside
 from cilake.apps.audit import AuditError
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.errors import PermanentError
 from cilake.quality import suite
 from cilake.windows import Window
 
@@ -194,9 +195,51 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     assert ("core.ci_runs", "verdicts") in reasons
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
-    for gone in (done["restatement_id"], "nosuch"):
-        with pytest.raises(rebuild.RollbackError, match="changed since|no restatement"):
+    for gone, words in ((done["restatement_id"], "taken back already"), ("nosuch", "no restatement")):
+        with pytest.raises(rebuild.RollbackError, match=words):
             rebuild.rollback(lake.settings, gone)
+
+
+def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake, monkeypatch):
+    land(lake, FINAL)
+    run(lake)
+    right = core_tables(lake)
+    for name in ("ci_run_observations", "ci_runs"):
+        overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
+    overwrite(lake, "core.ci_jobs", release="0.1")
+    wrong = core_tables(lake)
+    window = Window(DAY, DAY + timedelta(days=1))
+    stops = stop_points(monkeypatch)
+    stops[:] = ["publish:core.ci_jobs"]
+    with monkeypatch.context() as killed:
+        killed.setattr(rebuild, "record_restatements", lambda *_: {})
+        with pytest.raises(KilledError):
+            rebuild.rebuild(lake.settings, window, address="core", reason="first try")
+    stops.clear()
+    second = rebuild.rebuild(lake.settings, window, address="core", reason="second try")
+    assert core_tables(lake) == right
+    assert lake.rows("ops.restatements", "table_address", "reason") == [
+        ("core.ci_jobs", "first try"),
+        ("core.ci_run_observations", "second try"),
+        ("core.ci_runs", "second try"),
+    ]
+
+    def killed_after_the_first_table(text):
+        raise KilledError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(rebuild, "say", killed_after_the_first_table)
+        with pytest.raises(KilledError):
+            rebuild.rollback(lake.settings, second["restatement_id"])
+    rebuild.rollback(lake.settings, second["restatement_id"])
+    found = core_tables(lake)
+    assert found["ci_runs"] == wrong["ci_runs"]
+    undone = {row for row in lake.rows("ops.restatements", "table_address", "reason") if "rollback" in row[1]}
+    assert {address for address, _ in undone} == {"core.ci_run_observations", "core.ci_runs"}
+    with pytest.raises(rebuild.RollbackError, match="taken back already"):
+        rebuild.rollback(lake.settings, second["restatement_id"])
+    with pytest.raises(PermanentError, match="--reason takes one line"):
+        rebuild.rebuild(lake.settings, window, address="core", reason=" ")
 
 
 def overwrite(lake, address, **values):

@@ -12,6 +12,7 @@ from tests.lake_session import make_catalog
 
 from cilake import cli
 from cilake.apps import land, leave_out, updates
+from cilake.lake import records
 
 DATE = "Mon, 21 Jun 2021 13:00:00 GMT"
 LISTING = "/api/v1/dashboards"
@@ -195,6 +196,56 @@ def test_a_dashboard_that_a_wildcard_no_longer_finds_is_stated(run, service, cat
     assert code == 0
     assert line.endswith("the landing is incomplete: 2 of 6 payloads are unlisted; see ops.fetches")
     assert receipt_of(catalog, "team-b", "2021-06-22")["unlisted"] == 2
+
+
+def test_a_listing_that_shrinks_within_the_day_is_no_complete_day(run, service, catalog):
+    url, replies = service
+    serve(replies, "sameday", ["a", "b", "c"])
+    assert run(url, "sameday")[0] == 0
+    serve(replies, "sameday", ["a", "b"])
+    assert run(url, "sameday")[0] == 0
+    assert receipt_of(catalog, "sameday", "2021-06-21")["unlisted"] == 1
+    serve(replies, "sameday", [])
+    assert run(url, "sameday")[0] == 1
+
+
+def test_not_modified_is_no_answer_to_a_request_without_a_tag(run, service, catalog):
+    url, replies = service
+    replies["/never/summary"] = (304, b"")
+    code, line = run(url, "never")
+    assert code == 1
+    assert "answers HTTP 304" in line
+    replies["/tabs/summary"] = (200, orjson.dumps({"a": {}}))
+    replies["/tabs/table"] = (304, b"")
+    assert run(url, "tabs")[0] == 1
+    assert receipt_of(catalog, "tabs", "2021-06-21")["missing"] == 1
+
+
+def test_two_landings_at_once_store_a_payload_once(run, service, catalog, monkeypatch):
+    """The other landing commits after this one has looked what is there, and again while it appends."""
+    url, replies = service
+    serve(replies, "twice", ["a", "b"])
+    append, others = records._append, []
+
+    def after_another_landing(table, declared, rows):
+        if table.name()[0] == "raw" and table.name() not in others:
+            others.append(table.name())
+            monkeypatch.setattr(records, "_append", append)
+            assert cli.main(["land", "testgrid", "--start", "2021-06-21"]) == 0
+            monkeypatch.setattr(records, "_append", after_another_landing)
+        return append(table, declared, rows)
+
+    monkeypatch.setattr(records, "_append", after_another_landing)
+    assert run(url, "twice")[0] == 0
+    assert len(others) == 2
+    for name, count in (("summaries", 1), ("tables", 2)):
+        assert len(rows(catalog, f"raw.testgrid__{name}", "natural_id like 'twice%'")) == count
+
+
+@pytest.mark.parametrize("start", ["9999-12-31", "0001-01-01", "2021-W25-1", "20210621", "2021-6-1"])
+def test_days_that_no_ci_has_seen_need_no_second_try(run, service, start):
+    code, line = run(service[0], "a", start=start)
+    assert (code, line.startswith(f"cilake: '{start}' is")) == (2, True)
 
 
 def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run, service, catalog, capsys):

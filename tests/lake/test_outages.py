@@ -3,6 +3,9 @@
 import socket
 
 import pytest
+import sqlalchemy
+from pyiceberg.exceptions import CommitFailedException
+from pyspark.errors.exceptions.connect import SparkConnectException
 
 from cilake import cli
 from cilake.lake.outages import find_outage
@@ -46,6 +49,39 @@ def test_the_service_that_is_down_is_named(closed, listening, name, form, shown)
         "(`make up` on the embedded stack) and run again (OSError: When reading)"
     )
     assert outage.exit_code == 1
+
+
+def raised(error, cause=None):
+    try:
+        raise error from cause
+    except Exception as raised:
+        return raised
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            sqlalchemy.exc.OperationalError("select 1", None, Exception("starting up")),
+            "the catalog's database",
+        ),
+        (
+            raised(ValueError("x"), SparkConnectException("[NO_ACTIVE_SESSION] no")),
+            "the Spark Connect server",
+        ),
+        (OSError("When reading: AWS Error NETWORK_CONNECTION during HeadObject"), "the object store"),
+        (CommitFailedException("Table has been updated by another process: a.b"), "another run changed"),
+        (Exception("(…IllegalArgumentException) Cannot use branch (does not exist): audit_x"), "another run"),
+    ],
+)
+def test_a_service_that_is_back_and_another_run_are_told_by_the_error(error, words):
+    outage = find_outage(Settings(), error)
+    assert str(outage).startswith(words) and "run again" in str(outage)
+    assert "\n" not in str(outage)
+
+
+def test_a_fault_of_the_program_is_none():
+    assert find_outage(Settings(), raised(KeyError("x"), OSError("no such file"))) is None
 
 
 @pytest.mark.parametrize("address", ["", "glue", "sc://local", "http://[::1", "http://x:99999"])

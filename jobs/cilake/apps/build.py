@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import reduce
 
@@ -13,8 +14,9 @@ from pyspark.sql import functions as F
 from cilake.apps.audit import AuditError, auditor, prepare_audit
 from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
+from cilake.apps.restatements import Restatement
 from cilake.apps.set_aside import set_aside_runs, set_aside_unreadable
-from cilake.apps.unbuilt import find_unbuilt
+from cilake.apps.unbuilt import find_unbuilt, leave_out_doubles
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -70,14 +72,16 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         return nothing | _build(spark, settings, catalog, window, new, mark=payloads.mark)
 
 
-def rebuild_core(spark: SparkSession, settings: Settings, catalog: Catalog, window: Window) -> None:
+def rebuild_core(
+    spark: SparkSession, settings: Settings, catalog: Catalog, window: Window, restatement: Restatement
+) -> None:
     """Read the payloads landed for the window's days again, and publish what they say otherwise now.
 
     What a new version of the decoder reads counts instead of what an older one read. Names of jobs and tests
     are told apart again.
     """
     landed = spark.table(PAYLOADS.identifier).where(days_condition("partition_date", list(window.days)))
-    _build(spark, settings, catalog, window, landed, restates=True)
+    _build(spark, settings, catalog, window, landed, restates=restatement)
 
 
 def _build(
@@ -88,11 +92,11 @@ def _build(
     payloads: DataFrame,
     *,
     mark: Mapping[str, str] | None = None,
-    restates: bool = False,
+    restates: Restatement | None = None,
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
     say("decoding payloads")
-    decoded = _decode(payloads).persist()
+    decoded = _decode(leave_out_doubles(payloads)).persist()
     try:
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
@@ -104,7 +108,8 @@ def _build(
             rest = _set_aside_broken(build, error)
         return _CoreBuild(spark, settings, catalog, window, rest, mark or {}, restates=restates).publish()
     finally:
-        decoded.unpersist()
+        with suppress(Exception):  # where the server is what failed, the first error is the one to be told
+            decoded.unpersist()
 
 
 def _decode(payloads: DataFrame) -> DataFrame:
@@ -142,7 +147,7 @@ class _CoreBuild:
         decoded: DataFrame,
         mark: Mapping[str, str],
         *,
-        restates: bool,
+        restates: Restatement | None,
     ) -> None:
         self.spark, self.settings, self.catalog, self.window = spark, settings, catalog, window
         self.decoded, self.mark, self.restates = decoded, mark, restates
@@ -191,6 +196,7 @@ class _CoreBuild:
             audit,
             reconcile=_reconcile,
             properties={TEST_RESULTS.address: build, CI_RUNS.address: build | dict(self.mark)},
+            note=self.restates.note if self.restates else None,
         )
         if CI_RUNS not in touched:
             set_properties(self.catalog, CI_RUNS, self.mark)
@@ -356,8 +362,11 @@ def _answers(spark: SparkSession, days: list[date], mark: dict[str, str]) -> lis
     ]
 
 
-def rebuild_kpi(spark: SparkSession, settings: Settings, catalog: Catalog, window: Window) -> None:
+def rebuild_kpi(
+    spark: SparkSession, settings: Settings, catalog: Catalog, window: Window, restatement: Restatement
+) -> None:
     """Make the ``kpi`` tables of the window's days and of the weeks that they touch again."""
     run_id = f"rebuild_kpi_{window.start}"
     audit = auditor(settings, catalog, day=window.start)
-    replace_days(spark, catalog, _answers(spark, list(window.days), {}), audit=audit, run_id=run_id)
+    answers = _answers(spark, list(window.days), {})
+    replace_days(spark, catalog, answers, audit=audit, run_id=run_id, note=restatement.note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from cilake.errors import PermanentError
+from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
 from cilake.settings import Settings
@@ -23,14 +23,14 @@ def leave_out_tab(
     The newest decision about a tab holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
-        TabError: when the tab is not named with its dashboard, the reason is empty, or the days are none.
+        TabError: when the tab is not named with its dashboard, or the days are none.
+        PermanentError: when the reason is none.
 
     """
     dashboard, slash, name = tab.partition("/")
-    if not (dashboard and slash and name):
+    if not (dashboard and slash and name) or not tab.isprintable():
         raise TabError(f"{tab!r} names no tab: expected DASHBOARD/TAB")
-    if not reason.strip():
-        raise TabError("a reason is needed: --reason TEXT, for those who miss the tab")
+    require_reason(reason)
     if end is not None and end < start:
         raise TabError(f"--end {end} lies before --start {start}")
     leave_out(open_catalog(settings), SOURCE.name, tab, reason=reason, start=start, end=end)

@@ -11,6 +11,7 @@ from pyiceberg.table import Table as IcebergTable
 from pyspark.sql import Row, SparkSession
 
 from cilake.apps.progress import say
+from cilake.apps.restatements import record_restatements
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
 from cilake.lake.profiles import CATALOG
@@ -43,6 +44,7 @@ def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
     expires_at = min(day_start(window.end), now) - timedelta(days=settings.snapshot_days)
     done = Counter(merged_files=0, removed_branches=0, removed_snapshots=0, removed_files=0)
     with spark_session(settings, app_name=f"cilake maintain {window.start}") as spark:
+        record_restatements(spark, catalog)  # of one that was killed, before its snapshots go
         for table in tables().values():
             present = catalog.load_table(table.address)
             counts = maintain_table(spark, table.identifier, present, expires_at=expires_at, now=now)

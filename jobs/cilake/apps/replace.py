@@ -43,15 +43,16 @@ def replace_days(
     *,
     audit: Callable[[Branch], None],
     run_id: str,
+    note: Callable[[int, int], Mapping[str, str]] | None = None,
 ) -> dict[str, int]:
     """How many rows were written to each table: those of the days that differ, in place of the table's.
 
     The tables must not depend on each other: they are compared and written beside each other, as each is
-    small and mostly waits.
+    small and mostly waits. ``note`` is as in ``write_audit_publish``.
     """
 
     def replace(replacement: Replacement) -> int:
-        count = _replace(spark, catalog, replacement, audit, run_id)
+        count = _replace(spark, catalog, replacement, audit, run_id, note)
         address = replacement.table.address
         say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
@@ -67,6 +68,7 @@ def _replace(
     replacement: Replacement,
     audit: Callable[[Branch], None],
     run_id: str,
+    note: Callable[[int, int], Mapping[str, str]] | None,
 ) -> int:
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
@@ -92,6 +94,7 @@ def _replace(
             write,
             audit,
             properties={table.address: replacement.properties},
+            note=note,
         )
         return sum(wanted[day][0] for day in changed if day in wanted)
     finally:

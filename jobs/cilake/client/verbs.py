@@ -47,7 +47,7 @@ def answer(arguments: argparse.Namespace) -> int:
         _print_answer(arguments)
         sys.stdout.flush()
     except LakeError as error:
-        raise LakeError(error.worded(HINTS)) from None
+        raise type(error)(error.worded(HINTS)) from None
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

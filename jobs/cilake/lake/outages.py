@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
+from pyiceberg.exceptions import CommitFailedException
+
 from cilake.errors import CilakeError
 from cilake.settings import Settings
 
@@ -15,10 +17,13 @@ SERVICES = {
 }
 """What answers at the address that a setting holds, in the order in which work needs them."""
 WAIT_SECONDS = 3.0
+_SESSION_LOST = ("NO_ACTIVE_SESSION", "INVALID_HANDLE", "StatusCode.UNAVAILABLE", "Socket closed")
+_DISCONNECTED = ("OperationalError", "InterfaceError")
+_CONFLICTS = ("CommitFailedException", "Cannot use branch (does not exist)")
 
 
 class OutageError(CilakeError):
-    """A service of the lake that accepts no connection."""
+    """A service of the lake, or another run, that was in the way; another try may succeed."""
 
 
 def require_answer(settings: Settings, name: str) -> None:
@@ -33,15 +38,45 @@ def require_answer(settings: Settings, name: str) -> None:
 
 
 def find_outage(settings: Settings, error: Exception) -> OutageError | None:
-    """Return the outage that explains an error, or nothing when every service accepts connections.
+    """Return the outage that explains an error, if one does.
 
-    The libraries in between have dozens of errors for it, so the services are asked instead.
+    The libraries in between have dozens of errors for it, so the services are asked first. One that answers
+    may have been restarted meanwhile; then the error has to say so.
     """
     for name in SERVICES:
         if problem := _problem(getattr(settings, name)):
             first = (str(error).splitlines() or [""])[0][:300]
             return _outage(settings, name, problem, f" ({type(error).__name__}: {first})")
+    chain: list[BaseException] = [error]
+    while following := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(following)
+    for one in chain:
+        first = (str(one).splitlines() or [""])[0][:300]
+        if name := _broken_off(one):
+            return OutageError(
+                f"{SERVICES[name]} (CILAKE_{name.upper()}) broke off the connection and may have been "
+                f"restarted: run again ({type(one).__name__}: {first})"
+            )
+        if isinstance(one, CommitFailedException) or any(mark in str(one) for mark in _CONFLICTS):
+            return OutageError(
+                f"another run changed the same table meanwhile: run again ({type(one).__name__}: {first})"
+            )
     return None
+
+
+def _broken_off(error: BaseException) -> str:
+    """Return the setting of the service that broke off a connection; empty for other errors."""
+    library = type(error).__module__.partition(".")[0]
+    if library in ("sqlalchemy", "psycopg2") and type(error).__name__ in (
+        "OperationalError",
+        "InterfaceError",
+    ):
+        return "catalog_uri"
+    if library in ("pyspark", "grpc") and any(mark in str(error) for mark in _SESSION_LOST):
+        return "spark_remote"
+    if isinstance(error, OSError) and "AWS Error NETWORK_CONNECTION" in str(error):
+        return "s3_endpoint"
+    return ""
 
 
 def _outage(settings: Settings, name: str, problem: str, cause: str = "") -> OutageError:

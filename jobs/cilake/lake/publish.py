@@ -57,18 +57,18 @@ class Branch:
 
     def appended(self) -> DataFrame:
         """Return the rows that were appended to the branch before it was sealed."""
-        if self._sealed() == self.base:  # nothing was written: Iceberg has no range for that
+        if self.sealed == self.base:  # nothing was written: Iceberg has no range for that
             return self.rows().limit(0)
         return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
 
     def rows(self) -> DataFrame:
         """Return all rows of the table as they will be once the sealed branch is published."""
-        return self.spark.read.option("versionAsOf", str(self._sealed())).table(self.table.identifier)
+        return self.spark.read.option("versionAsOf", str(self.sealed)).table(self.table.identifier)
 
     @property
     def row_count(self) -> int:
         """The number of rows of the table as it will be once the sealed branch is published."""
-        snapshot = self.catalog.load_table(self.table.address).snapshot_by_id(self._sealed())
+        snapshot = self.catalog.load_table(self.table.address).snapshot_by_id(self.sealed)
         assert snapshot is not None and snapshot.summary is not None
         return int(snapshot.summary["total-records"] or 0)
 
@@ -80,7 +80,7 @@ class Branch:
 
         """
         present = self.catalog.load_table(self.table.address)
-        head = self._sealed()
+        head = self.sealed
         if (found := present.refs().get(self.name)) is None or found.snapshot_id != head:
             raise PublishError(f"{self.table.address}: {self.name} was changed after its audit; run again")
         if not _is_ancestor(present, head):
@@ -98,9 +98,16 @@ class Branch:
         _drop(self.catalog.load_table(self.table.address), [self.name])
 
     def _reader(self) -> DataFrameReader:
-        return self.spark.read.option("end-snapshot-id", str(self._sealed()))
+        return self.spark.read.option("end-snapshot-id", str(self.sealed))
 
-    def _sealed(self) -> int:
+    @property
+    def sealed(self) -> int:
+        """The snapshot that is audited and published.
+
+        Raises:
+            ValueError: when the branch is not sealed.
+
+        """
         if self.head is None:
             raise ValueError(f"{self.name} of {self.table.address} is not sealed")
         return self.head
@@ -141,12 +148,14 @@ def write_audit_publish(
     *,
     reconcile: Callable[[Mapping[str, Branch]], None] | None = None,
     properties: Mapping[str, Mapping[str, str]] | None = None,
+    note: Callable[[int, int], Mapping[str, str]] | None = None,
 ) -> None:
     """Write, seal and audit every branch, reconcile them, then publish them in the order given.
 
     ``audit`` of a branch and ``reconcile`` of all, by address, raise to stop everything before anything is
     published; the branches are dropped either way.
-    ``properties`` of a table, by address, are set in the commit that publishes it.
+    ``properties`` of a table, by address, are set in the commit that publishes it, and so is what ``note``
+    makes of the snapshots before and after.
     """
     sealed: list[Branch] = []
     try:
@@ -160,7 +169,8 @@ def write_audit_publish(
         if reconcile:
             reconcile({branch.table.address: branch for branch in sealed})
         for branch in sealed:
-            branch.publish((properties or {}).get(branch.table.address))
+            of_table = (properties or {}).get(branch.table.address, {})
+            branch.publish({**of_table, **(note(branch.base, branch.sealed) if note else {})})
             pass_point("publish", branch.table.address)
     except BaseException:
         for branch in branches:

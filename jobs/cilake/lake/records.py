@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.table import Table as IcebergTable
 
 from cilake.contracts.model import Table
 from cilake.contracts.registry import table as contract
@@ -21,6 +24,39 @@ class RecordError(ValueError):
     """Rows that do not keep the contract of their table; says which rule and column."""
 
 
+TRIES = 8
+"""How often an append is tried when other writers commit in between."""
+
+
+def append_missing(
+    catalog: Catalog, address: str, rows: Sequence[Mapping[str, object]], *, where: BooleanExpression
+) -> int:
+    """Append in one commit the rows whose key is not in the table; return how many.
+
+    ``where`` holds for all rows of the table that may have one of the keys. Two writers at once append a row
+    once: a commit after another writer's is refused and tried again, having looked again.
+
+    Raises:
+        RecordError: when a rule of the contract does not hold; nothing is appended.
+        CommitFailedException: when other writers came between every time.
+
+    """
+    key = contract(address).primary_key
+    for attempt in range(TRIES):
+        table = catalog.load_table(address)
+        found = table.scan(row_filter=where, selected_fields=key).to_arrow().to_pylist()
+        known = {tuple(row.values()) for row in found}
+        # A scan gives the columns in the table's order.
+        order = tuple(found[0]) if found else key
+        missing = [row for row in rows if tuple(row[name] for name in order) not in known]
+        try:
+            return _append(table, contract(address), missing)
+        except CommitFailedException:
+            if attempt + 1 == TRIES:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
 def append_rows(catalog: Catalog, address: str, rows: Sequence[Mapping[str, object]]) -> int:
     """Append rows in one commit and return how many.
 
@@ -28,11 +64,14 @@ def append_rows(catalog: Catalog, address: str, rows: Sequence[Mapping[str, obje
         RecordError: when a rule of the contract does not hold; nothing is appended.
 
     """
+    return _append(catalog.load_table(address), contract(address), rows) if rows else 0
+
+
+def _append(table: IcebergTable, declared: Table, rows: Sequence[Mapping[str, object]]) -> int:
     if rows:
-        declared = contract(address)
         batch = pa.Table.from_pylist(list(rows), schema=arrow_schema(declared))
         check(declared, batch)
-        catalog.load_table(address).append(batch)
+        table.append(batch)
     return len(rows)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, Reference
+from pyiceberg.expressions import And, BooleanExpression, EqualTo, In, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
-from cilake.lake.records import append_rows
+from cilake.lake.records import append_missing, append_rows
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
@@ -65,9 +65,9 @@ def _known(fetches: list[Fetch], day: date) -> Known:
 
 
 def append_payloads(
-    catalog: Catalog, address: str, envelopes: Iterable[Envelope], *, day: date, landing_id: str
+    catalog: Catalog, address: str, envelopes: Sequence[Envelope], *, day: date, landing_id: str
 ) -> int:
-    """How many envelopes were stored: those in state ``landed``, in one atomic commit."""
+    """Store the envelopes in state ``landed`` that are not there yet, in one commit; return how many."""
     rows = [
         {
             "source": envelope.source,
@@ -87,7 +87,15 @@ def append_payloads(
         for envelope in envelopes
         if envelope.state == "landed"
     ]
-    return append_rows(catalog, address, rows)
+    if not rows:
+        return 0
+    return append_missing(catalog, address, rows, where=_served_with(rows))
+
+
+def _served_with(rows: Iterable[Mapping[str, object]]) -> BooleanExpression:
+    """Return the condition that a row was served at the same instant as one of these."""
+    moments = {literal(row["served_at"]) for row in rows}  # type: ignore[type-var]  # these are datetimes
+    return In(term=Reference("served_at"), values=moments)
 
 
 def quarantine_rejected(
@@ -189,4 +197,4 @@ def restore_hidden(catalog: Catalog, address: str, hidden: Mapping[str, Fetch]) 
                 "etag": fetch.etag,
             }
         )
-    return append_rows(catalog, address, rows)
+    return append_missing(catalog, address, rows, where=_served_with(rows))

@@ -95,4 +95,4 @@ def test_what_was_obtained_in_the_week_before_is_looked_for():
     day = date(2021, 6, 25)
     at = {"d/new": 0, "d/yesterday": 1, "d/week": 7, "d/old": 8, "e/yesterday": 1, "d/listed": 1}
     known = {name: known_of(SERVED - timedelta(days=days)) for name, days in at.items()}
-    assert find_unlisted(["d/listed"], known, "d/", day) == ["d/week", "d/yesterday"]
+    assert find_unlisted(["d/listed"], known, "d/", day) == ["d/new", "d/week", "d/yesterday"]

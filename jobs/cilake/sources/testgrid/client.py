@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from cilake.errors import CilakeError
+from cilake.windows import LAST_DAY
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 FAILING = frozenset({500, 502, 504})
@@ -133,7 +134,8 @@ def _read_etag(text: str | None) -> str | None:
 
 def _read_date(text: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(text).astimezone(UTC) if text else None
+        found = parsedate_to_datetime(text).astimezone(UTC) if text else None
+        return found if found is None or found.year < LAST_DAY.year else None
     except (ValueError, OverflowError):  # no date, or one outside of the calendar
         return None
 

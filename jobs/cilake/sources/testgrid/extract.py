@@ -209,7 +209,7 @@ def _fetch(
         return Envelope(
             SOURCE.name, endpoint, dashboard, natural_id, "missing", now, now, reason=str(error)
         ), None  # fmt: skip
-    if reply.status == 304:
+    if reply.status == 304 and etag:
         content = previous.etag_content if previous else ""
         kept = compare_unmodified(promise or Promise(), reply.served_at, previous, content)
         return _envelope(
@@ -267,6 +267,8 @@ def _get(client: Client, path: str, params: dict[str, str], etag: str | None) ->
     except FailingError as error:
         try:
             reply = client.get(path, params)
+            if reply.status == 304:  # to a request without a tag: no answer
+                raise error
             # The tag is of this reply; the next request asks for the stale rows again.
             return replace(reply, etag=None), f"{WITHOUT_STALE_ROWS}: with them the service {error}"
         except FetchError:

@@ -83,12 +83,12 @@ def compare_unmodified(promise: Promise, served_at: datetime, known: Known | Non
 
 
 def find_unlisted(listed: Iterable[str], known: Mapping[str, Known], prefix: str, day: date) -> list[str]:
-    """Return the names with the prefix that were obtained for the days before ``day`` and are not listed."""
+    """Return the names with the prefix, obtained for ``day`` or the week before, that are not listed."""
     since = day - timedelta(days=LISTED_DAYS)
     lately = {
         name
         for name, replies in known.items()
-        if name.startswith(prefix) and any(since <= fetch.partition_date < day for fetch in replies.fetches)
+        if name.startswith(prefix) and any(since <= fetch.partition_date <= day for fetch in replies.fetches)
     }
     return sorted(lately.difference(listed))
 
