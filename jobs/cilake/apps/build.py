@@ -16,7 +16,7 @@ from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
 from cilake.apps.restatements import Restatement
 from cilake.apps.set_aside import set_aside_runs, set_aside_unreadable
-from cilake.apps.unbuilt import find_unbuilt, leave_out_doubles
+from cilake.apps.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -96,7 +96,7 @@ def _build(
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
     say("decoding payloads")
-    decoded = _decode(leave_out_doubles(payloads)).persist()
+    decoded = _decode(payloads).persist()
     try:
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)

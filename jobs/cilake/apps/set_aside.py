@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from functools import reduce
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -46,16 +46,19 @@ def set_aside_unreadable(
     keys = F.broadcast(runs.select("run_key").distinct())
     published = spark.table(OBSERVATIONS.identifier).join(keys, "run_key", "left_semi")
     taken_runs = ci_run_observations.collisions(runs, published)
+    refused = decoded.where("reject_reason IS NOT NULL").select(
+        *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
+    )
     parts = [
-        decoded.where("reject_reason IS NOT NULL").select(
-            *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
-        ),
+        refused,
         taken_jobs.select(*_PAYLOAD, F.col("job_name").alias("part"), "reason"),
         taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
         taken_runs.select(*_PAYLOAD, F.col("build_id").alias("part"), "reason"),
     ]
-    found = [part.limit(MAX_QUARANTINED).collect() for part in parts]
-    _append(catalog, list(chain.from_iterable(found)), "cannot be read")
+    kinds = [part.limit(MAX_QUARANTINED).withColumn("kind", F.lit(kind)) for kind, part in enumerate(parts)]
+    rows = reduce(DataFrame.unionByName, kinds).collect()
+    found = [[row for row in rows if row["kind"] == kind] for kind in range(len(parts))]
+    _append(catalog, rows, "cannot be read")
     if len(found[0]) >= MANY_REFUSED:
         _require_share(decoded, limit)
     if found[1]:

@@ -63,12 +63,6 @@ class Unbuilt:
         return new.unionByName(every.join(F.broadcast(following), list(PAYLOAD_KEY), "left_semi"))
 
 
-def leave_out_doubles(payloads: DataFrame) -> DataFrame:
-    """Return each payload once: two landings at once may have stored it twice in lakes of before."""
-    doubled = payloads.groupBy(*PAYLOAD_KEY).count().where("count > 1")
-    return payloads.dropDuplicates(list(PAYLOAD_KEY)) if doubled.limit(1).count() else payloads
-
-
 def find_unbuilt(catalog: Catalog, table: Table, consumer: Table) -> Unbuilt | None:
     """Return what the consumer has not built yet of a raw table; ``None`` when that is nothing."""
     present = catalog.load_table(table.address)
