@@ -20,6 +20,7 @@ from deploy.local.layout import REPO, current
 
 from cilake.quality.report import failure_text
 from cilake.quality.run import Failure, Report
+from cilake.windows import parse_window
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -324,7 +325,8 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
     printed = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
     done = stack("airflow", ARGS=printed[1])
     assert done.returncode == 0, done.stdout + done.stderr
-    days = [f"2026-03-0{day}" for day in (1, 2, 3)]
+    first, last = re.findall(r"\d{4}-\d{2}-\d{2}", printed[1])
+    days = [*map(str, parse_window(first, last).days), last]
     for day in days:
         found = until(
             lambda day=day: [

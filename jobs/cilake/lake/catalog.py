@@ -73,8 +73,6 @@ RAW_PROPERTIES = {
     "write.parquet.row-group-limit": "16",
     "read.split.target-size": str(2 * 1024 * 1024),
     "read.split.open-file-cost": str(256 * 1024),
-    # Whoever appends looks first for what is there: a commit on another snapshot than that must fail.
-    "commit.retry.num-retries": "0",
 }
 
 

@@ -14,6 +14,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import TableProperties
 
 from cilake.contracts.model import Table
 from cilake.contracts.registry import table as contract
@@ -44,6 +45,9 @@ def append_missing(
     key = contract(address).primary_key
     for attempt in range(TRIES):
         table = catalog.load_table(address)
+        # PyIceberg would append again to whatever another writer left; for this one commit it must not. The
+        # property of the table itself stays, as Spark's commits rely on it.
+        table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
         found = table.scan(row_filter=where, selected_fields=key).to_arrow().to_pylist()
         known = {tuple(row.values()) for row in found}
         # A scan gives the columns in the table's order.
