@@ -130,7 +130,7 @@ def _tables(
             "run_key": np.arange(count),
             "job_key": job,
             "started_at": started,
-            "test_count": np.bincount(run[code != labels.RUNNING], minlength=count),
+            "test_count": np.bincount(run[code != labels.STATUS_CODES["running"]], minlength=count),
             "failed_count": np.bincount(run[code == labels.FAILED], minlength=count),
         }
     )
