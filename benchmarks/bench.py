@@ -217,7 +217,7 @@ def report_query(trino_url: str, name: str, query: str, **target: float) -> None
 
 def report_scoring(folder: Path) -> date:
     """The day of the folder's newest run, after the times of features and forecasts as bare functions."""
-    from cilake.models.test_failure import score, train
+    from cilake.models.test_failure import sample, score, train
     from cilake.models.test_failure.features import compute_features
 
     results, runs = decode(folder)
@@ -228,7 +228,7 @@ def report_scoring(folder: Path) -> date:
     report(
         "features", seconds, "s", baseline=counting, of="one count per job and test", decisions=len(features)
     )
-    model = train.train(features)
+    model = train.train(sample.sample(features, sample.TRAINING_SHARES, total=len(features)))
     chosen: pa.Table = features.slice(len(features) - min(SCORED_ENTITIES, len(features)))
     forecast, _ = timed(lambda: score.predict(model, chosen, with_reasons=False))
     explained, _ = timed(lambda: score.predict(model, chosen))
