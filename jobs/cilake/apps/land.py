@@ -245,8 +245,6 @@ def _count(envelope: Envelope) -> Counter[str]:
         count["bytes"] = len(envelope.payload)
     if envelope.state in ("missing", "rejected", "unlisted"):
         say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
-    elif envelope.flaws:
-        say(f"{envelope.natural_id}: {envelope.reason}")
     return count
 
 
