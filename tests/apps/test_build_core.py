@@ -174,14 +174,7 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
 
 
 def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake):
-    """As an earlier version would have read it: another verdict, and a test under another name."""
-    land(lake, FINAL)
-    run(lake)
-    right = core_tables(lake)
-    for name in ("ci_run_observations", "ci_runs"):
-        overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
-    overwrite(lake, "core.ci_jobs", release="0.1")
-    wrong = core_tables(lake)
+    right, wrong = build_as_an_earlier_version(lake)
     assert set(run(lake).values()) == {0}, "no payload is new"
     window = Window(DAY, DAY + timedelta(days=1))
     done = rebuild.rebuild(lake.settings, window, address="core", reason="verdicts")
@@ -201,13 +194,7 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
 
 
 def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake, monkeypatch):
-    land(lake, FINAL)
-    run(lake)
-    right = core_tables(lake)
-    for name in ("ci_run_observations", "ci_runs"):
-        overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
-    overwrite(lake, "core.ci_jobs", release="0.1")
-    wrong = core_tables(lake)
+    right, wrong = build_as_an_earlier_version(lake)
     window = Window(DAY, DAY + timedelta(days=1))
     stops = stop_points(monkeypatch)
     stops[:] = ["publish:core.ci_jobs"]
@@ -240,6 +227,17 @@ def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake
         rebuild.rollback(lake.settings, second["restatement_id"])
     with pytest.raises(PermanentError, match="--reason takes one line"):
         rebuild.rebuild(lake.settings, window, address="core", reason=" ")
+
+
+def build_as_an_earlier_version(lake):
+    """Leave tables as an earlier decoder would have: other verdicts and a release; return right and wrong."""
+    land(lake, FINAL)
+    run(lake)
+    right = core_tables(lake)
+    for name in ("ci_run_observations", "ci_runs"):
+        overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
+    overwrite(lake, "core.ci_jobs", release="0.1")
+    return right, core_tables(lake)
 
 
 def overwrite(lake, address, **values):
