@@ -73,6 +73,14 @@ def day_start(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=UTC)
 
 
+def known_until(day: date) -> datetime:
+    """Return the instant until which what a source shows is part of a day's landing, not of a backfill.
+
+    A night is landed after its day is over, and tried again for a while: a day longer.
+    """
+    return day_start(day + timedelta(days=2))
+
+
 def days_of_weeks(weeks: list[date], *, lookback_days: int = 0) -> set[date]:
     """Return the days of the weeks that begin on these Mondays, and so many days before each."""
     return {monday + timedelta(days=n) for monday in weeks for n in range(-lookback_days, 7)}

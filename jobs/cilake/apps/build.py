@@ -46,7 +46,6 @@ CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 BUILD = "cilake.build"
 """The property of a table that names the build that published it last."""
 KEY = list(ci_run_observations.KEY)
-SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 
 
 def build_core(settings: Settings, window: Window) -> dict[str, int]:
@@ -226,8 +225,9 @@ class _CoreBuild:
         Not only of those with new observations: a build that was killed may have published these already.
         """
         affected = F.broadcast(self.observed.select("run_key").distinct())
-        published = self.spark.table(OBSERVATIONS.identifier).select(*SLIM)
-        new = self.observed.select(*SLIM).join(F.broadcast(self.beginnings), KEY, "left_semi")
+        slim = ci_run_observations.SLIM
+        published = self.spark.table(OBSERVATIONS.identifier).select(*slim)
+        new = self.observed.select(*slim).join(F.broadcast(self.beginnings), KEY, "left_semi")
         every = published.join(affected, "run_key", "left_semi").unionByName(new)
         standing = ci_run_observations.select_standing(every)
         runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")

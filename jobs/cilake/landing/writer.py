@@ -15,7 +15,7 @@ from cilake.lake.records import append_missing, append_rows
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
-from cilake.windows import day_start
+from cilake.windows import known_until
 
 KNOWN_DAYS = 35
 """How far back replies are looked at: nothing that is asked for every night is older."""
@@ -147,7 +147,7 @@ def append_receipts(
 
 def append_fetches(catalog: Catalog, envelopes: Iterable[Envelope], *, day: date, landing_id: str) -> int:
     """Append a row per request to ``ops.fetches``; return how many."""
-    late = day_start(day + timedelta(days=2))
+    late = known_until(day)
     rows: list[dict[str, object]] = [
         {
             "source": envelope.source,

@@ -60,8 +60,8 @@ def key_of(row):
     return tuple(row[name] for name in KEY)
 
 
-def standing(spark, rows, **options):
-    found = select_standing(frame(spark, rows), RANKS, **options)
+def standing(spark, rows):
+    found = select_standing(frame(spark, rows), RANKS)
     return {row.run_key: row for row in found.collect()}
 
 
@@ -129,14 +129,6 @@ def test_any_order_and_any_batches_give_what_stands(spark, seed):
     }
     assert found == expected([row for rows in payloads.values() for row in rows])
     assert len(set(map(key_of, stored))) == len(stored)
-
-
-def test_as_of_an_instant_only_what_was_seen_by_then_counts(spark):
-    a = PARTS[0]
-    rows = [sighting(1, a, 1, "A"), sighting(1, a, 2, "B"), sighting(1, a, 3, "A"), sighting(2, a, 3, "A")]
-    for hour, content in ((1, {1: "A"}), (2, {1: "B"}), (3, {1: "A", 2: "A"})):
-        found = standing(spark, rows, as_of=F.lit(BEGAN + timedelta(hours=hour)))
-        assert {run: row.content_hash for run, row in found.items()} == content
 
 
 def test_special_cases_stand_as_they_should(spark):

@@ -14,6 +14,8 @@ from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_run_observations import TABLE
 
 KEY = TABLE.primary_key
+SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
+"""What tells which observation stands."""
 RESULTS = ("test_keys", "test_statuses", "messages")
 PRECEDENCE = {"testgrid": 0}
 """How much the word of a source counts: that of a higher number wins whatever the others show."""
@@ -82,18 +84,15 @@ def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:
     return _newest_reading(once).withColumn("begins", begins).where("is_new AND begins").select(*KEY)
 
 
-def select_standing(
-    observations: DataFrame, precedence: Mapping[str, int] | None = None, *, as_of: Column | None = None
-) -> DataFrame:
+def select_standing(observations: DataFrame, precedence: Mapping[str, int] | None = None) -> DataFrame:
     """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
 
     Of several contents that one stands which began last, of the source with the highest precedence. A content
     with fewer results than a final one is poorer and does not replace it: services cut what is large or old.
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
-    brought it. ``as_of`` leaves out what was seen later.
+    brought it. Of the observations known at an instant, it is what stood then.
     """
-    known = observations if as_of is None else observations.where(F.col("seen_at") <= as_of)
-    read = _newest_reading(known)
+    read = _newest_reading(observations)
     of_run = Window.partitionBy("run_key")
     final_count = F.max(F.when(F.col("running_count") == 0, F.col("result_count"))).over(of_run)
     before = F.lag("content_hash").over(_in_order())
