@@ -42,5 +42,8 @@ nights:
 dashboards-bench:
 	$(RUN) $@ $(if $(PICTURES),--pictures "$(PICTURES)")
 
-quality bench:
+quality:
 	$(RUN) $@ $(if $(DIR),--dir "$(DIR)")
+
+bench:
+	$(RUN) $@ $(if $(DIR),--dir "$(DIR)") $(if $(SCALE),--scale "$(SCALE)")

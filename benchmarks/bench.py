@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,13 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
 
         # A night that finds nothing, and the same day once more, which makes its KPIs again to compare them.
         next_window = Window(window.end, window.end + timedelta(days=1))
+
+        def play(span: Window) -> list[Any]:
+            jobs = (land.land_testgrid, build.build_core, build.build_kpi)
+            return [job(settings, span) for job in jobs]
+
         for name, span in (("nothing_new", next_window), ("same_day_again", window)):
-            again, counts = timed(
-                lambda span=span: (
-                    land.land_testgrid(settings, span),
-                    build.build_core(settings, span),
-                    build.build_kpi(settings, span),
-                )
-            )
+            again, counts = timed(partial(play, span))
             target = {"target_seconds": 43} if name == "nothing_new" else {}
             report(name, again, "s", baseline=landing + core + kpi, counts=counts, **target)
     training, outcome = timed(lambda: train.train_test_failure(settings, window))
@@ -195,11 +195,7 @@ def report_validation(settings: Any, day: date, build_seconds: float) -> None:
     with spark_session(settings, app_name="bench validation") as spark:
         for address in ("core.tests", "core.ci_jobs", "core.test_results", "core.ci_runs"):
             rows = spark.table(table(address).identifier)
-            spent, _ = timed(
-                lambda address=address, rows=rows: validate(
-                    address, rows, validation_id="bench", partition_date=day
-                )
-            )
+            spent, _ = timed(partial(validate, address, rows, validation_id="bench", partition_date=day))
             seconds += spent
     report("validation", seconds, "s", baseline=build_seconds, target_ratio=0.25, target_seconds=5)
 

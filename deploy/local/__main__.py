@@ -38,6 +38,7 @@ Development
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
+  make bench SCALE=N               what a night costs in a synthetic world of N times as many jobs
   make dist                        dist/: what spark-submit, EMR Serverless and MWAA need of us
   make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
@@ -205,7 +206,8 @@ def _dashboards_bench(arguments: argparse.Namespace, here: layout.Layout) -> int
 
 def _benchmark(arguments: argparse.Namespace, here: layout.Layout) -> int:
     environments.setup(here)
-    script = layout.REPO / "benchmarks" / f"{arguments.command}.py"
+    name = "growth" if "--scale" in arguments.rest else arguments.command
+    script = layout.REPO / "benchmarks" / f"{name}.py"
     command = [str(here.bin("jobs", "python")), str(script), *arguments.rest]
     return subprocess.run(command, cwd=layout.REPO, env=checks.environment(here), check=False).returncode
 

@@ -33,7 +33,7 @@ _SOAKED = ("tests/soak", "tests/sources/testgrid/test_fuzz.py")
 LINT = (
     Step("ruff", "jobs", ("ruff", "check", ".")),
     Step("format", "jobs", ("ruff", "format", "--check", ".")),
-    Step("mypy", "jobs", ("mypy", "jobs/cilake", "simulator/ciworld", "deploy/local")),
+    Step("mypy", "jobs", ("mypy", "jobs/cilake", "simulator/ciworld", "deploy/local", "benchmarks")),
     Step("imports", "jobs", ("lint-imports",)),
 )
 TESTS = (

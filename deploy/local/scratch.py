@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import configuration
+from . import configuration, processes
 from .layout import REPO, Layout
 
 _S3_PORTS = 20
@@ -51,6 +51,10 @@ class Scratch:
     def reader_file(self) -> Path:
         """The file with which the tables can be read and not written."""
         return self._layout.reader_file
+
+    def memory_bytes(self) -> int:
+        """Return the memory of all processes of the stack, shared pages counted once."""
+        return processes.resident_bytes(processes.ours(self._layout))
 
     @property
     def _layout(self) -> Layout:

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     world = verbs.add_parser("world", help="print which world it is, with its first and last day")
     _add_world(world)
     truth = verbs.add_parser("truth", help="print what is planted in a synthetic world")
-    truth.add_argument("--seed", type=int, default=1)
+    _add_synthetic(truth)
     recorder = verbs.add_parser("record", help="write what a TestGrid serves into a folder for --recorded")
     recorder.add_argument("--from", dest="source", required=True, metavar="URL", help="address of a TestGrid")
     recorder.add_argument(
@@ -77,16 +77,30 @@ def _add_world(command: argparse.ArgumentParser) -> None:
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--recorded", type=Path, metavar="DIR", help="replay the recordings below DIR")
     which.add_argument("--synthetic", action="store_true", help="make a world from a seed")
+    _add_synthetic(command)
+
+
+def _add_synthetic(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=1, help="of the synthetic world (default: 1)")
+    command.add_argument(
+        "--releases", type=int, metavar="N", help="of the synthetic world, twelve jobs each (default: 2)"
+    )
+
+
+def _synthetic(arguments: argparse.Namespace) -> World:
+    from ciworld.world import SyntheticWorld
+
+    given = {} if arguments.releases is None else {"releases": arguments.releases}
+    return SyntheticWorld(arguments.seed, **given)
 
 
 def _world(arguments: argparse.Namespace) -> tuple[World, datetime | None]:
     """Return the world and the time at which it starts without any other."""
     if arguments.recorded:
         return RecordedWorld(arguments.recorded), None
-    from ciworld.world import EPOCH, SyntheticWorld
+    from ciworld.universe import EPOCH
 
-    return SyntheticWorld(arguments.seed), EPOCH
+    return _synthetic(arguments), EPOCH
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,13 +116,11 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.verb == "world":
             print(_json(describe_world(_world(arguments)[0])))
             return 0
+        print(_json(_synthetic(arguments).truth() or {}))
+        return 0
     except (ValueError, OSError, OverflowError, StateError, RecordingError) as error:
         print(f"ciworld: {error}", file=sys.stderr)
         return 2
-    from ciworld.world import SyntheticWorld
-
-    print(_json(SyntheticWorld(arguments.seed).truth() or {}))
-    return 0
 
 
 def _json(doc: Json) -> str:

@@ -10,7 +10,6 @@ from ciworld.dice import Dice, key_of, uniforms
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HISTORY_START = EPOCH - timedelta(days=45)
 HORIZON = EPOCH + timedelta(days=400)
-RELEASES = ("1.1", "1.2")
 BLOCKING = ("e2e-aws", "e2e-aws-serial", "e2e-gcp", "e2e-gcp-ovn-upgrade", "e2e-metal-ipi", "e2e-azure")
 INFORMING = (
     "e2e-aws-ovn-upgrade",
@@ -21,6 +20,9 @@ INFORMING = (
     "e2e-metal-ipi-ovn-ipv6",
 )
 PLATFORMS = ("aws", "azure", "gcp", "metal", "vsphere")
+RELEASES = 2
+MAX_RELEASES = 500
+_HOMES = 24
 SUITE_TESTS = 2900
 FLAKY_TESTS = 160
 RENAMED_TESTS = 40
@@ -146,10 +148,13 @@ def suite_names(seed: int) -> list[str]:
 
 
 class Universe:
-    """Everything that a seed fixes: jobs, tests, and what is planted."""
+    """Everything that a seed fixes: jobs, tests, and what is planted, for so many releases of twelve jobs."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, releases: int = RELEASES):
+        if not 1 <= releases <= MAX_RELEASES:
+            raise ValueError(f"{releases} releases: a world has 1 to {MAX_RELEASES}")
         self.seed = seed
+        self.releases = tuple(f"1.{number}" for number in range(1, releases + 1))
         self.names = suite_names(seed)
         self.jobs = self._jobs()
         self.keys = np.array([key_of(seed, "test", name) for name in self.names], dtype=np.uint64)
@@ -163,14 +168,14 @@ class Universe:
         numbers = np.arange(SUITE_TESTS, dtype=np.uint64)
         serial = np.array(["conformance/serial" in name for name in self.names])
         share = 0.05 + 0.2 * uniforms(numbers, key_of(self.seed, "share"))
-        home = (uniforms(numbers, key_of(self.seed, "home")) * 24).astype(int)
+        home = (uniforms(numbers, key_of(self.seed, "home")) * _HOMES).astype(int)
         jobs: list[Job] = []
-        for release in RELEASES:
+        for release in self.releases:
             for kind, variants in (("blocking", BLOCKING), ("informing", INFORMING)):
                 for variant in variants:
                     name = f"periodic-ci-ciworld-release-master-nightly-{release}-{variant}"
                     drawn = uniforms(numbers, key_of(self.seed, "member", name))
-                    # A serial job runs the serial tests; every test has one home job, so all of them run.
+                    # A serial job runs the serial tests; every test has a home among the first jobs, so all run.
                     weight = np.where(serial, 3.0, 0.6) if variant.endswith("serial") else 1.0
                     member = (drawn < share * weight) | (home == len(jobs))
                     core = np.arange(len(self.names), len(self.names) + 3)
@@ -250,7 +255,7 @@ class Universe:
     def _scope(self, dice: Dice) -> list[int]:
         kind, of = dice.uniform(), dice.below(60)
         if kind < 0.4:
-            return [j.number for j in self.jobs if j.release == RELEASES[of % len(RELEASES)]]
+            return [j.number for j in self.jobs if j.release == self.releases[of % len(self.releases)]]
         if kind < 0.75:
             return [j.number for j in self.jobs if j.platform == PLATFORMS[of % len(PLATFORMS)]]
         return [of % len(self.jobs)]

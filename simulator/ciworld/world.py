@@ -35,6 +35,7 @@ from ciworld.universe import (
     HORIZON,
     INFRA_FAILURE,
     PLATFORMS,
+    RELEASES,
     Job,
     Universe,
 )
@@ -57,8 +58,8 @@ class View:
 class SyntheticWorld:
     """The world of a seed. Days are made when they are first asked for."""
 
-    def __init__(self, seed: int, cache_bytes: int = 256 * 1024 * 1024):
-        self.universe = Universe(seed)
+    def __init__(self, seed: int, releases: int = RELEASES, cache_bytes: int = 256 * 1024 * 1024):
+        self.universe = Universe(seed, releases)
         self._columns = Columns(self.universe)
         self._cache = PayloadCache(cache_bytes)
         self._making = threading.RLock()
@@ -70,7 +71,9 @@ class SyntheticWorld:
 
     def identity(self) -> Json:
         """Return what tells this world from others, as JSON-ready values."""
-        return {"kind": "synthetic", "seed": self.universe.seed}
+        told = {"kind": "synthetic", "seed": self.universe.seed}
+        releases = len(self.universe.releases)
+        return told if releases == RELEASES else told | {"releases": releases}
 
     def span(self) -> Span:
         """Return the first and last day of the world."""

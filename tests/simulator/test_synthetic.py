@@ -77,6 +77,17 @@ def test_answers_depend_on_the_seed_alone_and_not_on_the_order_of_questions():
     assert SyntheticWorld(6).table(job.dashboard, job.name, EPOCH).etag != first[1].etag
 
 
+def test_a_world_of_more_releases_has_as_many_more_jobs():
+    large = SyntheticWorld(11, releases=5)
+    assert len(large.universe.jobs) == 60
+    assert len(large.dashboards()) == 10
+    assert large.identity() == {"kind": "synthetic", "seed": 11, "releases": 5}
+    job = large.universe.jobs[-1]
+    assert by_build(table_of(large, job, EPOCH))
+    with pytest.raises(ValueError, match="a world has 1 to 500"):
+        SyntheticWorld(11, releases=0)
+
+
 def test_time_only_adds_columns_and_finishes_or_reruns_them(world, truth):
     reruns = {item["build_id"] for item in truth["rerun_columns"]}
     changed = set()

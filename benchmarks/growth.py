@@ -1,0 +1,230 @@
+"""What a night costs when the lake is so many times as large: time and memory next to those of a small one.
+
+``python benchmarks/growth.py --scale N`` plays the same night in two lakes of their own: in a synthetic world
+of two releases (24 jobs, 30 days, 1.7 million results) and in one of N times as many. Then it puts published
+runs of other jobs into the small lake, 300,000 for each N, and plays the next small night. Each figure is a
+JSON line; those of the large lake have the small one's as baseline, so a ratio of N means work in proportion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO))
+
+from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402 - the repository is no package
+
+NIGHT = date(2026, 2, 18)
+RUNS_PER_SCALE = 300_000
+STEPS = {
+    "landing": "land testgrid",
+    "core_build": "build core",
+    "kpi_build": "build kpi",
+    "training": "train test_failure",
+    "scoring": "score test_failure",
+    "measuring": "measure test_failure",
+}
+SMALL_STEPS = ("landing", "core_build", "kpi_build", "scoring", "measuring")
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one job cost: seconds, the most memory of its process and of the services, in MiB."""
+
+    seconds: float
+    job_mib: float
+    services_mib: float
+    result: dict[str, Any]
+
+
+def tell(message: str) -> None:
+    """Print one progress line on stderr."""
+    print(f"growth: {message}", file=sys.stderr, flush=True)
+
+
+def report(figure: str, cost: Cost, baseline: Cost | None = None, **more: object) -> None:
+    """Print the figures of one job, next to those of the small lake."""
+    line: dict[str, object] = {"figure": figure}
+    for name in ("seconds", "job_mib", "services_mib"):
+        line[name] = round(getattr(cost, name), 1)
+        if baseline:
+            line[f"{name}_ratio"] = round(getattr(cost, name) / getattr(baseline, name), 2)
+    print(json.dumps(line | more | {"result": cost.result}), flush=True)
+
+
+@contextlib.contextmanager
+def world(releases: int, night: date) -> Iterator[str]:
+    """Serve a synthetic world, the clock at the end of a night; yield its address."""
+    words = ["ciworld", "serve", "--synthetic", "--seed", "7", "--releases", str(releases)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        set_clock(url, night)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def set_clock(url: str, night: date) -> None:
+    """Set the world's clock to half an hour after the night."""
+    body = json.dumps({"as_of": f"{night + timedelta(days=1)}T00:30:00Z"}).encode()
+    urllib.request.urlopen(f"{url}/_ciworld/clock", data=body, timeout=30).close()  # noqa: S310 - our own
+
+
+@contextlib.contextmanager
+def watched_memory(stack: Scratch) -> Iterator[list[float]]:
+    """Yield a list that ends with one number: the most memory that the services had meanwhile, in MiB."""
+    peak, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1):
+            peak[0] = max(peak[0], stack.memory_bytes() / MIB)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+        peak[0] = max(peak[0], stack.memory_bytes() / MIB)
+
+
+def run(stack: Scratch, url: str, job: str, night: date) -> Cost:
+    """Run one job of a night in a process of its own; return what it cost.
+
+    Raises:
+        RuntimeError: with the end of its log when it fails.
+
+    """
+    words = ["cilake", *job.split(), "--start", str(night)]
+    own = {"CILAKE_TESTGRID_URL": url, "CILAKE_TESTGRID_DASHBOARDS": "ciworld-*"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
+        began = time.perf_counter()
+        with watched_memory(stack) as peak:
+            environment = os.environ | dict(stack.settings) | own
+            process = subprocess.Popen(words, stdout=out, stderr=log, env=environment)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - began
+        out.seek(0)
+        log.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{job} ended with {process.returncode}: {log.read()[-3000:]}")
+        lines = out.read().strip().splitlines()
+        result = json.loads(lines[-1]) if lines else {}
+    return Cost(seconds, usage.ru_maxrss / 1024, peak[0], result)
+
+
+def play(stack: Scratch, url: str, night: date, steps: tuple[str, ...]) -> dict[str, Cost]:
+    """Run the steps of a night, the clock of the world set to it; return what each cost."""
+    set_clock(url, night)
+    costs = {}
+    for step in steps:
+        costs[step] = run(stack, url, STEPS[step], night)
+        tell(f"{night} {step}: {costs[step].seconds:.0f} s")
+    return costs
+
+
+def add_published_runs(stack: Scratch, count: int) -> None:
+    """Put runs with one result each of 1,000 other jobs into the core tables, a year and more before."""
+    from pyspark.sql import functions as F
+
+    from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
+    from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+    from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+    from cilake.lake.schema import conform
+    from cilake.lake.session import spark_session
+    from cilake.settings import read_settings
+
+    os.environ.update(stack.settings)
+    number = F.col("id")
+    started = F.timestamp_seconds(F.lit(1_735_689_600) + number * 10)
+    given = {
+        "run_key": F.xxhash64(F.lit("old"), number),
+        "job_key": F.pmod(number, F.lit(1000)),
+        "build_id": number.cast("string"),
+        "natural_id": F.concat(F.lit("old/"), F.pmod(number, F.lit(1000))),
+        "source": F.lit("testgrid"),
+        "started_at": started,
+        "run_date": F.to_date(started),
+        "landed_date": F.to_date(started),
+        "known_at": started,
+        "seen_at": started,
+        "result": F.lit("passed"),
+        "result_count": F.lit(1),
+        "test_count": F.lit(1),
+        "passed_count": F.lit(1),
+        "failed_count": F.lit(0),
+        "flaky_count": F.lit(0),
+        "running_count": F.lit(0),
+        "run_url": F.lit(None).cast("string"),
+        "content_hash": F.md5(number.cast("string")),
+        "decoder_version": F.lit(1),
+        "test_key": F.lit(1),
+        "test_status": F.lit("passed"),
+        "message": F.lit(None).cast("string"),
+        "test_keys": F.array(F.lit(1)),
+        "test_statuses": F.array(F.lit("passed")),
+        "messages": F.array(F.lit(None).cast("string")),
+    }
+    with spark_session(read_settings(), app_name="old runs") as spark:
+        for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS):
+            columns = [given[name].alias(name) for name in table.column_names]
+            rows = spark.range(count).select(*columns)
+            conform(rows, table).writeTo(table.identifier).append()
+
+
+def measure(scale: int, home: Path) -> None:
+    """Print what the nights of the small and of the large lake cost."""
+    steps = tuple(STEPS)
+    with scratch_stack(home / "small", "spark") as stack, world(2, NIGHT) as url:
+        small = play(stack, url, NIGHT, steps)
+        for step in steps:
+            report(step, small[step], scale=1)
+        ordinary = play(stack, url, NIGHT + timedelta(days=1), SMALL_STEPS)
+        count = RUNS_PER_SCALE * scale
+        tell(f"adding {count:,} published runs")
+        add_published_runs(stack, count)
+        beside = play(stack, url, NIGHT + timedelta(days=2), SMALL_STEPS)
+        for step in SMALL_STEPS:
+            report(f"small_night_{step}", beside[step], ordinary[step], published_runs=count)
+    if scale == 1:
+        return
+    with scratch_stack(home / "large", "spark") as stack, world(2 * scale, NIGHT) as url:
+        for step in steps:
+            report(step, play(stack, url, NIGHT, (step,))[step], small[step], scale=scale)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure one scale; return the exit code."""
+    parser = argparse.ArgumentParser(description="Measure what a night of a larger lake costs.")
+    parser.add_argument("--scale", type=int, default=10, metavar="N", help="how many times as many jobs")
+    given = parser.parse_args(arguments)
+    if given.scale < 1:
+        parser.error("--scale begins at 1")
+    with tempfile.TemporaryDirectory(prefix="cilake_growth_") as home:
+        measure(given.scale, Path(home))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
