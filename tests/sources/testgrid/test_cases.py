@@ -1,23 +1,19 @@
 """Situations that people met with TestGrid (``testgrid-cases``), each with its right value.
 
-What a case asks of several nights is here as far as the payloads decide it; storing and publishing are
-tested where they are done.
+What a case asks of several nights is here as far as the payloads decide it; they are landed and built in
+``tests/apps/test_nights_of_cases.py``.
 """
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import date, datetime
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
-from urllib.parse import parse_qs, unquote, urlsplit
 
-import orjson
 import pytest
 from tests.builders import make_frame
 from tests.decoded import decode
 from tests.grids import make_table
+from tests.testgrid_cases import CASES, load, serve
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.errors import SourceError
@@ -27,23 +23,10 @@ from cilake.sources.testgrid.client import Client
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.transforms.core import ci_jobs
 
-CASES = Path(__file__).parents[4] / "shared/data/testgrid-cases"
-ORDINARY = make_table({"Overall": [1], "a": [1]})
-
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are absent"),
 ]
-
-
-def load(number):
-    """The case of a number, its nights with the replies of an earlier one where they are the same."""
-    (path,) = CASES.glob(f"{number:02d}-*.json")
-    case = orjson.loads(path.read_bytes())
-    for night in case.get("nights", ()):
-        if "same_as" in night:
-            night |= case["nights"][night["same_as"]] | night
-    return case
 
 
 def read(night, tab):
@@ -63,56 +46,26 @@ def by_build(decoded):
 @pytest.fixture
 def collect():
     """The envelopes of a night's replies, by natural id."""
-    servers = []
+    with ExitStack() as servers:
 
-    def collected(night, dashboards=("example",)):
-        replies = dict(night["replies"])
-        for number in range(night.get("ordinary_tabs", 0)):
-            replies["/example/summary"]["body"][f"ordinary-{number}"] = {}
-            replies[f"/example/table#ordinary-{number}"] = {"status": 200, "body": ORDINARY}
+        def collected(night, dashboards=("example",)):
+            url = servers.enter_context(serve(night["replies"], night["served"]))
+            client = Client(
+                url,
+                deadline=time.monotonic() + 60,
+                attempts=3,
+                limit_bytes=10_000_000,
+                wait=lambda seconds: None,
+            )
+            names, _ = extract.find_dashboards(client, list(dashboards))
+            with ThreadPoolExecutor(2) as pool:
+                known = {"summary": {}, "table": {}}
+                day = date.fromisoformat(night["day"])
+                found = list(extract.extract_dashboards(client, pool, names, known, day=day, ahead=4))
+            client.close()
+            return {envelope.natural_id: envelope for envelope in found}
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                parts = urlsplit(self.path)
-                query = parse_qs(parts.query, keep_blank_values=True)
-                key = unquote(parts.path) + "".join(f"#{tab}" for tab in query.get("tab", ()))
-                stale = f"{key}&stale" if "show-stale-tests" in query else key
-                reply = replies.get(stale) or replies.get(key) or {"status": 404, "text": ""}
-                body = orjson.dumps(reply["body"]) if "body" in reply else reply["text"].encode()
-                self.send_response_only(reply["status"])
-                self.send_header(
-                    "Date", format_datetime(datetime.fromisoformat(night["served"]), usegmt=True)
-                )
-                self.send_header("ETag", f'"{len(body)}"')
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        Thread(target=server.serve_forever, daemon=True).start()
-        client = Client(
-            f"http://127.0.0.1:{server.server_port}",
-            deadline=time.monotonic() + 60,
-            attempts=3,
-            limit_bytes=10_000_000,
-            wait=lambda seconds: None,
-        )
-        names, _ = extract.find_dashboards(client, list(dashboards))
-        with ThreadPoolExecutor(2) as pool:
-            known = {"summary": {}, "table": {}}
-            day = date.fromisoformat(night["day"])
-            found = list(extract.extract_dashboards(client, pool, names, known, day=day, ahead=4))
-        client.close()
-        return {envelope.natural_id: envelope for envelope in found}
-
-    yield collected
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield collected
 
 
 def test_01_several_jobs_in_one_tab_are_refused(collect):
