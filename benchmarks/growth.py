@@ -156,37 +156,30 @@ def add_published_runs(stack: Scratch, count: int) -> None:
     from cilake.settings import read_settings
 
     os.environ.update(stack.settings)
-    number = F.col("id")
-    started = F.timestamp_seconds(F.lit(1_735_689_600) + number * 10)
-    given = {
-        "run_key": F.xxhash64(F.lit("old"), number),
-        "job_key": F.pmod(number, F.lit(1000)),
-        "build_id": number.cast("string"),
-        "natural_id": F.concat(F.lit("old/"), F.pmod(number, F.lit(1000))),
-        "source": F.lit("testgrid"),
-        "started_at": started,
-        "run_date": F.to_date(started),
-        "landed_date": F.to_date(started),
-        "known_at": started,
-        "seen_at": started,
-        "result": F.lit("passed"),
-        "result_count": F.lit(1),
-        "test_count": F.lit(1),
-        "passed_count": F.lit(1),
-        "failed_count": F.lit(0),
-        "flaky_count": F.lit(0),
-        "running_count": F.lit(0),
-        "run_url": F.lit(None).cast("string"),
-        "content_hash": F.md5(number.cast("string")),
-        "decoder_version": F.lit(1),
-        "test_key": F.lit(1),
-        "test_status": F.lit("passed"),
-        "message": F.lit(None).cast("string"),
-        "test_keys": F.array(F.lit(1)),
-        "test_statuses": F.array(F.lit("passed")),
-        "messages": F.array(F.lit(None).cast("string")),
-    }
     with spark_session(read_settings(), app_name="old runs") as spark:
+        number = F.col("id")
+        started = F.timestamp_seconds(F.lit(1_735_689_600) + number * 10)
+        given = {
+            "run_key": F.xxhash64(F.lit("old"), number),
+            "job_key": F.pmod(number, F.lit(1000)),
+            "build_id": number.cast("string"),
+            "natural_id": F.concat(F.lit("old/"), F.pmod(number, F.lit(1000))),
+            "source": F.lit("testgrid"),
+            "run_date": F.to_date(started),
+            "result": F.lit("passed"),
+            "run_url": F.lit(None).cast("string"),
+            "content_hash": F.md5(number.cast("string")),
+            "test_key": F.lit(1),
+            "test_status": F.lit("passed"),
+            "message": F.lit(None).cast("string"),
+            "test_keys": F.array(F.lit(1)),
+            "test_statuses": F.array(F.lit("passed")),
+            "messages": F.array(F.lit(None).cast("string")),
+        }
+        given |= dict.fromkeys(("started_at", "known_at", "seen_at"), started)
+        given |= {"landed_date": given["run_date"]}
+        given |= dict.fromkeys(("result_count", "test_count", "passed_count", "decoder_version"), F.lit(1))
+        given |= dict.fromkeys(("failed_count", "flaky_count", "running_count"), F.lit(0))
         for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS):
             columns = [given[name].alias(name) for name in table.column_names]
             rows = spark.range(count).select(*columns)

@@ -16,6 +16,7 @@ from pyiceberg.catalog import Catalog
 from cilake.apps.progress import say
 from cilake.errors import CilakeError, SourceError
 from cilake.lake.catalog import open_catalog
+from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.left_out import read_left_out
 from cilake.landing.writer import (
@@ -43,6 +44,8 @@ from cilake.windows import DayError, Window, day_start
 NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
 AHEAD = 4  # replies per connection that may wait to be stored
+AHEAD_BYTES = 256 * 1024 * 1024
+"""How many bytes of them there may be; a single larger reply is waited for alone."""
 
 
 class LandingError(CilakeError, RuntimeError):
@@ -162,8 +165,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
         with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
             stored: Future[None] | None = None
             done: set[str] = set()
+            budget = ByteBudget(AHEAD_BYTES)
             envelopes = extract_dashboards(
-                client, pool, dashboards, known, day=day, ahead=ahead, left_out=left_out
+                client, pool, dashboards, known, day=day, ahead=ahead, budget=budget, left_out=left_out
             )
             all_envelopes = chain(envelopes, extract_retired(retired, known, day=day, left_out=left_out))
             for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):

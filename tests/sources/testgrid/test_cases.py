@@ -17,6 +17,7 @@ from tests.testgrid_cases import CASES, load, serve
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.errors import SourceError
+from cilake.landing.budget import ByteBudget
 from cilake.settings import read_settings
 from cilake.sources.testgrid import extract, parse
 from cilake.sources.testgrid.client import Client
@@ -61,7 +62,11 @@ def collect():
             with ThreadPoolExecutor(2) as pool:
                 known = {"summary": {}, "table": {}}
                 day = date.fromisoformat(night["day"])
-                found = list(extract.extract_dashboards(client, pool, names, known, day=day, ahead=4))
+                found = list(
+                    extract.extract_dashboards(
+                        client, pool, names, known, day=day, ahead=4, budget=ByteBudget(1)
+                    )
+                )
             client.close()
             return {envelope.natural_id: envelope for envelope in found}
 

@@ -11,6 +11,7 @@ import pytest
 from tests.grids import dump, make_table
 
 from cilake.errors import SourceError
+from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Fetch, Known
 from cilake.sources.testgrid.client import Client, FetchError
 from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
@@ -58,11 +59,17 @@ def make_client(url, waits=None, seconds=30, **limits):
     return Client(url, deadline=time.monotonic() + seconds, wait=wait, **options)
 
 
-def collect(url, known=None, dashboards=None, **limits):
+def collect(url, known=None, dashboards=None, budget=None, **limits):
+    return list(extract(url, known, dashboards, budget, **limits))
+
+
+def extract(url, known=None, dashboards=None, budget=None, **limits):
+    """Yield the envelopes as they come."""
     client = make_client(url, **limits)
+    known = known or {"summary": {}, "table": {}}
+    options = {"day": DAY, "ahead": 3, "budget": budget or ByteBudget(1_000_000)}
     with ThreadPoolExecutor(2) as pool:
-        known = known or {"summary": {}, "table": {}}
-        return list(extract_dashboards(client, pool, dashboards or ["d"], known, day=DAY, ahead=3))
+        yield from extract_dashboards(client, pool, dashboards or ["d"], known, **options)
 
 
 def states(envelopes):
@@ -80,6 +87,23 @@ def test_every_tab_of_the_summary_makes_one_envelope(service):
     assert landed.payload == TABLE
     assert landed.served_at.isoformat() == "2021-06-21T13:00:00+00:00"
     assert "malformed_json" in next(e.reason for e in envelopes if e.state == "rejected")
+
+
+def test_the_bytes_that_wait_are_bounded_and_nobody_waits_for_ever(service):
+    url, replies, _ = service
+    tabs = [f"t{number}" for number in range(9)]
+    replies["/d/summary"] = [(200, {}, orjson.dumps({tab: {} for tab in tabs}))]
+    for tab in tabs:
+        replies[f"/d/table#{tab}"] = [(200, {}, TABLE)]
+    budget = ByteBudget(len(TABLE) + 10)
+    held = [budget.held_bytes for _ in extract(url, budget=budget)]
+    assert len(held) == 10
+    assert max(held) <= 2 * len(TABLE) + 10, "the bound, and the first one in the order"
+    assert budget.held_bytes == 0
+    stopped = extract(url, budget=budget)
+    next(stopped)
+    stopped.close()  # as an error of the landing does: the requests under way end
+    assert budget.held_bytes == 0
 
 
 def fetch_before(envelope):

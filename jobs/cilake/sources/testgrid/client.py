@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from cilake.errors import CilakeError
+from cilake.landing.budget import Share
 from cilake.windows import LAST_DAY
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -70,8 +71,16 @@ class Client:
         """Close all connections."""
         self._http.close()
 
-    def get(self, path: str, params: dict[str, str] | None = None, etag: str | None = None) -> Reply:
+    def get(
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        etag: str | None = None,
+        share: Share | None = None,
+    ) -> Reply:
         """The reply to a GET: 200, 304 (when ``etag`` still holds) or a final error status.
+
+        The bytes of the body are taken from ``share`` as they come.
 
         Raises:
             FetchError: when no complete reply came within the attempts and the deadline.
@@ -82,7 +91,7 @@ class Client:
         for attempt in range(self._attempts):
             asked_wait = 0.0
             try:
-                reply, asked_wait = self._attempt(path, params, etag)
+                reply, asked_wait = self._attempt(path, params, etag, share)
                 if reply.status not in RETRIED:
                     return reply
                 problem = f"answers HTTP {reply.status}"
@@ -100,13 +109,19 @@ class Client:
             self._wait(pause)
         raise (FailingError if failures == self._attempts else FetchError)(problem)
 
-    def _attempt(self, path: str, params: dict[str, str] | None, etag: str | None) -> tuple[Reply, float]:
+    def _attempt(
+        self, path: str, params: dict[str, str] | None, etag: str | None, share: Share | None
+    ) -> tuple[Reply, float]:
+        if share:
+            share.give_back()
         if time.monotonic() > self._deadline:
             raise FetchError("was not asked: the time bound of the landing has passed")
         headers = {"If-None-Match": etag} if etag else {}
         with self._http.stream("GET", path, params=params, headers=headers) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
+                if share:
+                    share.take(len(chunk))
                 body += chunk
                 if len(body) > self._limit_bytes:
                     raise FetchError(f"answers with a body larger than {self._limit_bytes:,} bytes")

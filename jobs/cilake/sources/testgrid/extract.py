@@ -9,10 +9,12 @@ from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
 from cilake.errors import PermanentError, SourceError
+from cilake.landing.budget import ByteBudget, Share
 from cilake.landing.envelope import Envelope, Known, State
 from cilake.sources.testgrid.client import Client, FailingError, FetchError, Reply
 from cilake.sources.testgrid.errors import UnreadableError
@@ -33,6 +35,8 @@ STALE_ROWS = "show-stale-tests"
 WITHOUT_STALE_ROWS = "without stale rows"
 """What the reason of an envelope says when its table came only by a request without its stale rows."""
 ALL_KEPT = Kept()
+_READING = Lock()
+"""One reply is read at a time: the interpreter does no two at once, and a large one takes much memory."""
 
 
 class DashboardError(PermanentError, LookupError):
@@ -135,21 +139,33 @@ def extract_dashboards(
     *,
     day: date,
     ahead: int,
+    budget: ByteBudget,
     left_out: Container[str] = (),
 ) -> Iterator[Envelope]:
     """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
 
     ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
-    or waiting to be taken. Nothing raises for a single payload: an unreadable one is ``rejected``, one not
-    obtained is ``missing``. Tabs that were obtained for the days before ``day`` and are not listed follow as
-    ``unlisted``; those in ``left_out`` are not asked for, nor looked for.
+    or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
+    unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
+    before ``day`` and are not listed follow as ``unlisted``; those in ``left_out`` are not asked for, nor
+    looked for.
     """
-    waiting: deque[Future[Envelope]] = deque()
+    waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
-    def fetch_table(dashboard: str, tab: str, promise: Promise) -> Envelope:
+    def fetch_table(dashboard: str, tab: str, promise: Promise, share: Share) -> Envelope:
         natural_id = f"{dashboard}/{tab}"
         previous = known["table"].get(natural_id)
-        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous, promise)[0]
+        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous, promise, share)[0]
+
+    def wait_for(envelope: Envelope) -> None:
+        waiting.append((_done(envelope), budget.share()))
+
+    def take_next() -> Iterator[Envelope]:
+        future, share = waiting.popleft()
+        try:
+            yield future.result()
+        finally:
+            share.close()
 
     try:
         for dashboard in dashboards:
@@ -158,24 +174,27 @@ def extract_dashboards(
             summary, document = _fetch(
                 client, "summary", dashboard, dashboard, {}, previous, conditional=False
             )
-            waiting.append(_done(summary))
+            wait_for(summary)
             listed = read_tabs(document) if document else {}
             for tab, entry in listed.items():
                 if f"{dashboard}/{tab}" in left_out:
                     continue
                 while len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-                waiting.append(pool.submit(fetch_table, dashboard, tab, read_promise(entry)))
+                    yield from take_next()
+                share = budget.share()
+                future = pool.submit(fetch_table, dashboard, tab, read_promise(entry), share)
+                waiting.append((future, share))
             prefix = f"{dashboard}/"
             reason = "no longer in the summary of its dashboard" if document else "its dashboard lists no tab"
             for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
                 if natural_id not in left_out:
-                    waiting.append(_done(_unlisted("table", dashboard, natural_id, reason)))
+                    wait_for(_unlisted("table", dashboard, natural_id, reason))
         while waiting:
-            yield waiting.popleft().result()
+            yield from take_next()
     finally:
-        for future in waiting:
+        for future, share in waiting:
             future.cancel()
+            share.close()
 
 
 def _done(envelope: Envelope) -> Future[Envelope]:
@@ -197,13 +216,14 @@ def _fetch(
     params: dict[str, str],
     previous: Known | None,
     promise: Promise | None = None,
+    share: Share | None = None,
     *,
     conditional: bool = True,
 ) -> tuple[Envelope, dict[str, Any] | None]:
     """One envelope, and for a readable summary its document."""
     etag = previous.etag if previous and conditional else None
     try:
-        reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag)
+        reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag, share)
     except FetchError as error:
         now = datetime.now(UTC)
         return Envelope(
@@ -222,14 +242,16 @@ def _fetch(
         ), None  # fmt: skip
     kept = ALL_KEPT
     try:
-        document = parse_object(reply.body)
-        digest = content_digest(document)
-        if endpoint == "table":
-            table = read_table(document, served_at=reply.served_at)
-            kept = compare_table(promise or Promise(), table, reply.served_at, previous)
-            note = _join(note, _sum_up(table), kept.note)
-        else:
-            read_tabs(document)
+        with _READING:
+            document = parse_object(reply.body)
+            digest = content_digest(document)
+            if endpoint == "table":
+                table = read_table(document, served_at=reply.served_at)
+                kept = compare_table(promise or Promise(), table, reply.served_at, previous)
+                note = _join(note, _sum_up(table), kept.note)
+                document = {}
+            else:
+                read_tabs(document)
     except UnreadableError as error:
         return _envelope(
             endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
@@ -250,7 +272,9 @@ def _fetch(
     return envelope, document
 
 
-def _get(client: Client, path: str, params: dict[str, str], etag: str | None) -> tuple[Reply, str]:
+def _get(
+    client: Client, path: str, params: dict[str, str], etag: str | None, share: Share | None
+) -> tuple[Reply, str]:
     """Return the reply of an endpoint, and a note where it is less than was asked for.
 
     A table is asked for with its stale rows. For a tab with very many of them the service fails every time:
@@ -261,12 +285,12 @@ def _get(client: Client, path: str, params: dict[str, str], etag: str | None) ->
 
     """
     if "tab" not in params:
-        return client.get(path, params, etag), ""
+        return client.get(path, params, etag, share), ""
     try:
-        return client.get(path, {STALE_ROWS: "", **params}, etag), ""
+        return client.get(path, {STALE_ROWS: "", **params}, etag, share), ""
     except FailingError as error:
         try:
-            reply = client.get(path, params)
+            reply = client.get(path, params, share=share)
             if reply.status == 304:  # to a request without a tag: no answer
                 raise error
             # The tag is of this reply; the next request asks for the stale rows again.
