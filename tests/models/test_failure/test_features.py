@@ -223,6 +223,21 @@ def test_pending_decisions_are_the_active_entities():
         pending_decisions(table, datetime(2021, 1, 1))  # noqa: DTZ001
 
 
+def test_a_test_that_was_skipped_last_is_not_pending():
+    """Without it a test that never runs, but failed in an outage, would be likely to fail for two weeks."""
+    table = results(
+        (1, 1, 7, 0, "f"),
+        (1, 1, 8, 0, "f"),
+        (1, 1, 9, 0, "s"),
+        (2, 1, 7, 24, "s"),
+        (2, 1, 8, 24, "s"),
+        (3, 1, 8, 48, "p"),
+        (4, 1, 8, 60, "r"),
+    )
+    pending = pending_decisions(table, hours(72))
+    assert pending["test_key"].to_pylist() == [8]
+
+
 def test_empty_and_hostile_input():
     empty = RESULTS_SCHEMA.empty_table()
     assert len(compute_features(empty, RUNS_SCHEMA.empty_table())) == 0

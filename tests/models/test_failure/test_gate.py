@@ -69,6 +69,16 @@ def test_forecasts_that_are_off_by_a_factor_are_not_calibrated(factor):
     assert "(probabilities all)" in said
 
 
+def test_what_the_baseline_forecasts_even_worse_is_not_held_against_the_model():
+    """Refused, the model would leave the same decisions to the baseline, which is further off."""
+
+    def off_by(factor):
+        return lambda truth, rng: np.minimum(truth * factor, 0.99)
+
+    assert "calibration" not in reasons(world(model=off_by(3.0), shrunken_history=off_by(6.0)))
+    assert "(probabilities all)" in reasons(world(model=off_by(6.0), shrunken_history=off_by(3.0)))
+
+
 def test_one_outage_is_not_held_against_the_calibration():
     """A broken run of a thousand rows is one event: whole blocks are what chance is measured by."""
     evidence = world()
@@ -142,7 +152,10 @@ def test_every_threshold_of_the_declaration_decides(name):
         off = world(model=lambda truth, rng: np.minimum(truth * 1.3, 0.99), shrunken_history=lambda t, r: t)
         evidence = off
     if name == "calibration_factor":
-        evidence = world(model=lambda truth, rng: np.minimum(truth * 1.2, 0.99))
+        evidence = world(
+            model=lambda truth, rng: np.minimum(truth * 1.2, 0.99),
+            shrunken_history=lambda truth, rng: np.full(SIZE, truth.mean()),
+        )
     assert said in reasons(evidence, rule)
 
 

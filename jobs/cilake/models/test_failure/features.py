@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import UNDECIDED
+from cilake.contracts.columns import RUNNING, UNDECIDED
 
 from .elsewhere import elsewhere_features
 from .history import Decisions, order_results
@@ -96,7 +96,11 @@ def _compute(results: pa.Table, runs: pa.Table, *, only_pending: bool) -> pa.Tab
 
 
 def pending_decisions(results: pa.Table, at: datetime) -> pa.Table:
-    """Return one pending row per job x test with a result in the ``ACTIVE_DAYS`` before ``at``."""
+    """Return one pending row per job x test with a result in the ``ACTIVE_DAYS`` before ``at``.
+
+    A test that was skipped when the job ran it last has none: most likely it is skipped again, and what
+    failed long before says nothing about that.
+    """
     if at.tzinfo is None:
         raise ValueError("the decision time must carry a time zone")
     moment = pa.scalar(at, TIMESTAMP)
@@ -105,10 +109,18 @@ def pending_decisions(results: pa.Table, at: datetime) -> pa.Table:
     status = results.column("test_status")
     if pa.types.is_dictionary(status.type):
         status = status.cast(pa.string())
-    is_result = pc.and_(pc.is_valid(status), pc.invert(pc.is_in(status, pa.array(UNDECIDED))))
+    has_ended = pc.and_(pc.is_valid(status), pc.not_equal(status, RUNNING))
     is_recent = pc.and_(pc.greater_equal(started, since), pc.less(started, moment))
-    entities = results.select(["job_key", "test_key"]).filter(pc.and_(is_recent, is_result))
-    entities = entities.group_by(["job_key", "test_key"]).aggregate([])
+    ended = pa.table(
+        {
+            "job_key": results["job_key"],
+            "test_key": results["test_key"],
+            "ended": started,
+            "decided": pc.if_else(pc.is_in(status, pa.array(UNDECIDED)), pa.scalar(None, TIMESTAMP), started),
+        }
+    ).filter(pc.and_(is_recent, has_ended))
+    newest = ended.group_by(["job_key", "test_key"]).aggregate([("ended", "max"), ("decided", "max")])
+    entities = newest.filter(pc.equal(newest["ended_max"], newest["decided_max"]))
     entities = entities.sort_by([("test_key", "ascending"), ("job_key", "ascending")])
     count = len(entities)
     return pa.table(
