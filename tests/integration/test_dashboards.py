@@ -142,8 +142,8 @@ NUMBERS = {
             f"select count_if(result = 'passed') from {RUNS} where {{}}",
         ),
         (
-            by("Worst jobs", "job_name", "failing_tests"),
-            f"select job_name, count(distinct test_key) from {RESULTS} "
+            by("Worst jobs", "job_name", "results_failed"),
+            f"select job_name, count(*) from {RESULTS} "
             f"where test_status in {FAILING} and not is_verdict and {{}} group by 1",
         ),
     ],
