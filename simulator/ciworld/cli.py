@@ -152,6 +152,9 @@ def _make_server(arguments: argparse.Namespace) -> WorldServer:
         state = found
         clock = iso(state.as_of) if state.as_of else "off"
         print(f"ciworld: simulator clock: {clock}, from {arguments.state}", file=sys.stderr)
+    if state.as_of and (span := world.span()) and state.as_of.date() < span.first:
+        early = f"{iso(state.as_of)} is before the first day of the world, {span.first}"
+        print(f"ciworld: simulator clock: {early}: nothing shows yet", file=sys.stderr)
     return WorldServer(world, Clock(state.as_of), Faults(state.faults), arguments.port, file)
 
 

@@ -311,7 +311,7 @@ def test_an_address_that_is_none_needs_no_second_try(run, url, message):
     assert message in line
 
 
-def test_a_dashboard_that_is_unknown_needs_no_second_try(run, service):
+def test_a_dashboard_that_is_unknown_needs_no_second_try_and_is_not_expected(run, service, catalog):
     url, replies = service
     replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": "a"}]}))
     assert run(url, "z*") == (
@@ -324,12 +324,16 @@ def test_a_dashboard_that_is_unknown_needs_no_second_try(run, service):
         f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) has no dashboard nosuch: correct "
         "CILAKE_TESTGRID_DASHBOARDS",
     )
+    assert rows(catalog, "ops.receipts", "scope == 'nosuch'") == []
+    (fetch,) = rows(catalog, "ops.fetches", "scope == 'nosuch'")
+    assert (fetch["fetch_status"], fetch["http_status"]) == ("missing", 404)
 
 
-def test_a_dashboard_that_is_listed_and_not_served_may_come_yet(run, service):
+def test_a_dashboard_that_is_listed_and_not_served_may_come_yet(run, service, catalog):
     url, replies = service
     replies[LISTING] = (200, orjson.dumps({"dashboards": [{"name": "a"}]}))
     assert run(url, "a*") == (1, "cilake: 1 of 1 payloads are missing, more than 10%; see ops.receipts")
+    assert receipt_of(catalog, "a", "2021-06-21")["missing"] == 1, "the source promised it"
 
 
 def test_no_dashboard_and_no_day_need_no_second_try(run, service):

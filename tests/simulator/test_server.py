@@ -5,6 +5,7 @@ import sys
 import httpx
 import orjson
 import pytest
+from tests.simulator.process import serving_process
 
 from ciworld.faults import parse_fault
 from ciworld.server import accepts_gzip
@@ -180,3 +181,13 @@ def test_the_command_refuses_what_it_cannot_serve(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "no dashboard" in done.stderr
+
+
+def test_a_clock_before_the_first_day_is_said():
+    with serving_process("--synthetic", "--as-of", "2020-01-01") as process:
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert said == (
+        "ciworld: simulator clock: 2020-01-01T00:00:00Z is before the first day of the world, 2026-01-15:"
+        " nothing shows yet\n"
+    )

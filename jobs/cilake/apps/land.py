@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -172,6 +173,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
             all_envelopes = chain(envelopes, extract_retired(retired, known, day=day, left_out=left_out))
             for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):
                 count: Counter[str] = Counter()
+                is_unknown = False
                 for envelope in group:
                     _require_begun(day, envelope)
                     batch.envelopes.append(envelope)
@@ -179,11 +181,15 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
                     count += _count(envelope)
                     if envelope.state == "missing":
                         losses.note(envelope)
+                    is_unknown = is_unknown or _is_unknown(envelope, settings, known["summary"])
                     if batch.payload_bytes > BATCH_BYTES:
                         _wait(stored)
                         stored = writer.submit(batch.store)
                         batch = _Batch(catalog, day, landing_id, known)
-                batch.counts[dashboard] = count
+                if (
+                    not is_unknown
+                ):  # nobody promised it: no receipt, which a correction of the name would leave
+                    batch.counts[dashboard] = count
                 done.add(dashboard)
                 total += count
                 say(f"{day} {len(done)}/{len(dashboards) + len(retired)} {dashboard}: {_in_words(count)}")
@@ -235,6 +241,13 @@ def _require_begun(day: date, envelope: Envelope) -> None:
             f"{day} has not begun: the source's clock says {envelope.served_at:%Y-%m-%d %H:%M} UTC; "
             "nothing was landed; run it when the day is over"
         )
+
+
+def _is_unknown(envelope: Envelope, settings: Settings, known: Mapping[str, Known]) -> bool:
+    """Return whether the envelope says that the source has no dashboard of a name in the settings, nor had."""
+    is_absent = envelope.endpoint == "summary" and envelope.http_status == NOT_FOUND
+    is_named = envelope.scope in settings.dashboard_patterns
+    return is_absent and is_named and envelope.scope not in known
 
 
 def _wait(stored: Future[None] | None) -> None:

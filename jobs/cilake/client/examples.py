@@ -24,7 +24,7 @@ EXAMPLES = {
 examples:
   cilake read kpi.daily_job_health --start 2026-02-20 --columns job_name,pass_ratio
   cilake read core.test_results --start 2026-02-20 --end 2026-02-21 --where "test_status = 'failed'"
-  cilake read kpi.daily_job_health --as-of 2026-02-20T12:00:00+00:00 --limit 10""",
+  cilake read kpi.daily_job_health --as-of "$(date -u +%FT%TZ)" --limit 10""",
     "export": f"""\
 {CONDITIONS}
 
