@@ -175,7 +175,7 @@ class Universe:
                 for variant in variants:
                     name = f"periodic-ci-ciworld-release-master-nightly-{release}-{variant}"
                     drawn = uniforms(numbers, key_of(self.seed, "member", name))
-                    # A serial job runs the serial tests; every test has a home among the first jobs, so all run.
+                    # A serial job runs the serial tests; each test has a home among the first jobs: all run.
                     weight = np.where(serial, 3.0, 0.6) if variant.endswith("serial") else 1.0
                     member = (drawn < share * weight) | (home == len(jobs))
                     core = np.arange(len(self.names), len(self.names) + 3)

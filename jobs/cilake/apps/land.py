@@ -186,9 +186,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
                         _wait(stored)
                         stored = writer.submit(batch.store)
                         batch = _Batch(catalog, day, landing_id, known)
-                if (
-                    not is_unknown
-                ):  # nobody promised it: no receipt, which a correction of the name would leave
+                if not is_unknown:  # nobody promised it, and a receipt would outlive the correction
                     batch.counts[dashboard] = count
                 done.add(dashboard)
                 total += count
@@ -244,7 +242,7 @@ def _require_begun(day: date, envelope: Envelope) -> None:
 
 
 def _is_unknown(envelope: Envelope, settings: Settings, known: Mapping[str, Known]) -> bool:
-    """Return whether the envelope says that the source has no dashboard of a name in the settings, nor had."""
+    """Return whether a name in the settings is, and was, no dashboard of the source, as the envelope says."""
     is_absent = envelope.endpoint == "summary" and envelope.http_status == NOT_FOUND
     is_named = envelope.scope in settings.dashboard_patterns
     return is_absent and is_named and envelope.scope not in known
