@@ -1,9 +1,10 @@
-"""What a night costs when the lake is so many times as large: time and memory next to those of a small one.
+"""What a night costs in a large lake: time and memory next to those of a small one.
 
 ``python benchmarks/growth.py --scale N`` plays the same night in two lakes of their own: in a synthetic world
-of two releases (24 jobs, 30 days, 1.7 million results) and in one of N times as many. Then it puts published
-runs of other jobs into the small lake, 300,000 for each N, and plays the next small night. Each figure is a
-JSON line; those of the large lake have the small one's as baseline, so a ratio of N means work in proportion.
+of two releases (24 jobs, 30 days, 1.7 million results) and in one with N times 13 million results, as many as
+the recorded folder of ``make bench`` has. Then it puts three million published runs of other jobs into the
+small lake and plays the next small night. Each figure is a JSON line with the small lake's as baseline: work in
+proportion has the ratio of the results.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ sys.path.insert(0, str(REPO))
 from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402 - the repository is no package
 
 NIGHT = date(2026, 2, 18)
-RUNS_PER_SCALE = 300_000
+SMALL_RELEASES = 2
+RELEASES_PER_SCALE = 15
+PUBLISHED_RUNS = 3_000_000
 STEPS = {
     "landing": "land testgrid",
     "core_build": "build core",
@@ -189,28 +192,30 @@ def add_published_runs(stack: Scratch, count: int) -> None:
 def measure(scale: int, home: Path) -> None:
     """Print what the nights of the small and of the large lake cost."""
     steps = tuple(STEPS)
-    with scratch_stack(home / "small", "spark") as stack, world(2, NIGHT) as url:
+    next_night, night_after = (NIGHT + timedelta(days=days) for days in (1, 2))
+    with scratch_stack(home / "small", "spark") as stack, world(SMALL_RELEASES, NIGHT) as url:
         small = play(stack, url, NIGHT, steps)
         for step in steps:
-            report(step, small[step], scale=1)
-        ordinary = play(stack, url, NIGHT + timedelta(days=1), SMALL_STEPS)
-        count = RUNS_PER_SCALE * scale
-        tell(f"adding {count:,} published runs")
-        add_published_runs(stack, count)
-        beside = play(stack, url, NIGHT + timedelta(days=2), SMALL_STEPS)
+            report(step, small[step], releases=SMALL_RELEASES)
+        ordinary = play(stack, url, next_night, SMALL_STEPS)
+        tell(f"adding {PUBLISHED_RUNS:,} published runs")
+        add_published_runs(stack, PUBLISHED_RUNS)
+        crowded = play(stack, url, night_after, SMALL_STEPS)
         for step in SMALL_STEPS:
-            report(f"small_night_{step}", beside[step], ordinary[step], published_runs=count)
-    if scale == 1:
-        return
-    with scratch_stack(home / "large", "spark") as stack, world(2 * scale, NIGHT) as url:
+            report(f"small_night_{step}", crowded[step], ordinary[step], published_runs=PUBLISHED_RUNS)
+    releases = RELEASES_PER_SCALE * scale
+    with scratch_stack(home / "large", "spark") as stack, world(releases, NIGHT) as url:
         for step in steps:
-            report(step, play(stack, url, NIGHT, (step,))[step], small[step], scale=scale)
+            cost = play(stack, url, NIGHT, (step,))[step]
+            report(step, cost, small[step], releases=releases, jobs_ratio=releases / SMALL_RELEASES)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure one scale; return the exit code."""
     parser = argparse.ArgumentParser(description="Measure what a night of a larger lake costs.")
-    parser.add_argument("--scale", type=int, default=10, metavar="N", help="how many times as many jobs")
+    parser.add_argument(
+        "--scale", type=int, default=10, metavar="N", help="how many times 13 million results"
+    )
     given = parser.parse_args(arguments)
     if given.scale < 1:
         parser.error("--scale begins at 1")

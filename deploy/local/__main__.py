@@ -38,7 +38,7 @@ Development
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
-  make bench SCALE=N               what a night costs in a synthetic world of N times as many jobs
+  make bench SCALE=N               what a night costs in a lake of N times 13 million results
   make dist                        dist/: what spark-submit, EMR Serverless and MWAA need of us
   make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
