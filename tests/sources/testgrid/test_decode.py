@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from tests.grids import dump, make_table
 
-from cilake.sources.testgrid.decode import DECODED, SPARK_SCHEMA, payload_decoder
+from cilake.sources.testgrid.decode import DECODED, payload_decoder
 from cilake.sources.testgrid.parse import DECODER_VERSION
 
 SERVED = datetime(2021, 6, 25, tzinfo=UTC)
@@ -65,7 +65,3 @@ def test_a_payload_that_is_no_table_stops_no_other(payload):
     reject, run = decode(payload, dump(make_table({"Overall": [1]})))
     assert reject["reject_reason"] and reject["build_id"] is None and reject["origin"] == "origin-0"
     assert run["origin"] == "origin-1" and run["reject_reason"] is None
-
-
-def test_the_schemas_for_spark_and_arrow_have_the_same_columns():
-    assert [part.split()[0] for part in SPARK_SCHEMA.split(", ")] == DECODED.names

@@ -287,6 +287,18 @@ def test_content_hash_sees_the_start_and_the_page():
         assert not set(moved) & set(hashes)
 
 
+def test_a_job_of_another_ci_instance_is_another_job_wherever_its_logs_moved():
+    places = ("origin-ci-test", "test-platform-results", "kubernetes-jenkins", "kubernetes-ci-logs")
+    runs = [
+        decode(make_table({"a": [1]}) | {"query": f"{bucket}/logs/ci-e2e"}).runs.to_pylist()[0]
+        for bucket in places
+    ]
+    openshift, moved, kubernetes, moved_kubernetes = ((run["job_key"], run["run_key"]) for run in runs)
+    assert openshift == moved and kubernetes == moved_kubernetes
+    assert set(openshift).isdisjoint(kubernetes)
+    assert [run["ci_instance"] for run in runs] == ["prow", "prow", "prow:kubernetes", "prow:kubernetes"]
+
+
 def test_names_differing_in_blanks_or_case_are_different_tests():
     (run,) = read(make_table({"a": [1], " a": [1], "A": [1]}))
     assert len(set(run["test_keys"])) == 3

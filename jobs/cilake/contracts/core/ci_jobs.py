@@ -1,5 +1,6 @@
 """CI jobs, with what their names say about them."""
 
+from cilake.contracts.ci_instances import INSTANCES
 from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE
 from cilake.contracts.model import Column, Table
 
@@ -16,6 +17,13 @@ TABLE = Table(
     columns=(
         JOB_KEY,
         Column("ci_system", "string", "CI system that runs the job.", allowed=("prow",), example="prow"),
+        Column(
+            "ci_instance",
+            "string",
+            "Installation of the CI system, known by the bucket of its logs; part of the keys.",
+            allowed=INSTANCES,
+            example="prow",
+        ),
         JOB_NAME,
         RELEASE,
         _variant("from_release", "Release an upgrade job starts from", "4.7"),

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.grid import Reject
@@ -32,14 +33,7 @@ EXTRA = pa.schema(
     ]
 )
 DECODED = pa.schema([*RUNS, *EXTRA])
-SPARK_SCHEMA = (
-    "job_key bigint, job_name string, run_key bigint, build_id string, started_at timestamp, "
-    "result_code int, run_url string, result_count bigint, test_count bigint, passed_count bigint, "
-    "failed_count bigint, flaky_count bigint, running_count bigint, content_hash string, "
-    "test_keys array<bigint>, codes array<int>, messages array<string>, test_names array<string>, "
-    "known_at timestamp, landed_date date, origin string, natural_id string, decoder_version int, "
-    "reject_reason string"
-)
+SPARK_SCHEMA = from_arrow_schema(DECODED)
 
 
 def payload_decoder() -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

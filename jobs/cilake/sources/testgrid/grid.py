@@ -15,12 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cilake.contracts.ci_instances import find_instance
 from cilake.contracts.columns import TEST_STATUSES
 from cilake.sources.testgrid.cells import MAX_COLUMNS, Cells, read_cells
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.keys import hash_name, hash_names
-
-CI_SYSTEM = "prow"
 
 FIRST_START = datetime(2014, 1, 1, tzinfo=UTC)
 """The earliest plausible start of a run, as ``core.ci_runs`` requires: TestGrid shows no older system."""
@@ -50,6 +49,7 @@ class Reject:
 class Grid:
     """A table of one job: its accepted columns (newest first) and rows, and the cells that hold a result."""
 
+    ci_instance: str
     job_name: str
     builds: list[str]
     urls: list[str | None]
@@ -78,6 +78,7 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
         raise UnreadableError(f"too_large: {columns:,} columns, more than {MAX_COLUMNS:,}")
     query = document["query"]
     job_name = _job_of(query)
+    ci_instance = find_instance(query.partition("/")[0])
     template = (document.get("open-test-template") or {}).get("url")
     urls = _run_urls(template, query, builds)
     names = [row.get("name") for row in tests]
@@ -90,7 +91,7 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
     for row in unknown:
         refused_rows.setdefault(row, f"unknown_status: a code that is not in 0..{max(TEST_STATUSES)}")
     messages = _read_messages(message_lists, refused_rows)
-    run_keys = hash_builds(job_name, builds)
+    run_keys = hash_builds(ci_instance, job_name, builds)
     refused = _check_columns(builds, timestamps, urls, run_keys, served_at, has_pages=bool(template))
     for column, message in _cut_columns(cells, messages).items():
         refused.setdefault(
@@ -102,6 +103,7 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
     if rejects:
         cells = _leave_out(cells, refused_rows, accepted, len(tests), columns)
     return Grid(
+        ci_instance=ci_instance,
         job_name=job_name,
         builds=[builds[column] for column in accepted],
         urls=[urls[column] for column in accepted],
@@ -164,10 +166,11 @@ def _run_urls(template: Any, query: str, builds: list[Any]) -> list[str | None]:
     ]
 
 
-def hash_builds(job_name: str, builds: list[Any]) -> list[int | None]:
+def hash_builds(ci_instance: str, job_name: str, builds: list[Any]) -> list[int | None]:
     """Return the key of the run of each build of a job, ``None`` where a build is no text."""
     return [
-        hash_name(f"{CI_SYSTEM}\x1f{job_name}\x1f{build}") if type(build) is str else None for build in builds
+        hash_name(f"{ci_instance}\x1f{job_name}\x1f{build}") if type(build) is str else None
+        for build in builds
     ]
 
 

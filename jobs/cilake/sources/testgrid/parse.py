@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES, VERDICT_NAME
 from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.grid import CI_SYSTEM, Grid, Reject, hash_builds, read_grid, shorten
+from cilake.sources.testgrid.grid import Grid, Reject, hash_builds, read_grid, shorten
 from cilake.sources.testgrid.keys import hash_name, hash_names, mix
 
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 """Raised whenever this module reads the same payload differently; part of the identity of what it reads."""
 
 # They differ in every reply, whatever the grid does.
@@ -43,6 +43,7 @@ _FLAKY, _RUNNING = 13, 4
 
 RUNS = pa.schema(
     [
+        ("ci_instance", pa.string()),
         ("job_key", pa.int64()),
         ("job_name", pa.string()),
         ("run_key", pa.int64()),
@@ -182,9 +183,10 @@ def _read_runs(grid: Grid) -> Decoded:
 
     verdicts = _read_verdicts(grid)
     values = {
-        "job_key": pa.array([hash_name(f"{CI_SYSTEM}\x1f{grid.job_name}")] * columns, pa.int64()),
+        "ci_instance": pa.array([grid.ci_instance] * columns, pa.string()),
+        "job_key": pa.array([hash_name(f"{grid.ci_instance}\x1f{grid.job_name}")] * columns, pa.int64()),
         "job_name": pa.array([grid.job_name] * columns, pa.string()),
-        "run_key": pa.array(hash_builds(grid.job_name, grid.builds), pa.int64()),
+        "run_key": pa.array(hash_builds(grid.ci_instance, grid.job_name, grid.builds), pa.int64()),
         "build_id": pa.array(grid.builds, pa.string()),
         "started_at": pa.array(grid.started_ms * 1000).cast(RUNS.field("started_at").type),
         "result_code": pa.array(verdicts, mask=verdicts == 0),

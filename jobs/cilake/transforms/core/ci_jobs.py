@@ -6,11 +6,13 @@ OpenShift and Kubernetes put release, platform, network and upgrade path into jo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from cilake.contracts.ci_instances import KUBERNETES, PROW
 from cilake.contracts.core.ci_jobs import TABLE
 
 PLATFORMS = (
@@ -46,7 +48,7 @@ _VERSION = r"(?:^|[-_.v])(\d+\.\d+)(?=$|[-_.])"
 _WORDS = r"(?:-[a-z][a-z0-9]*)*"
 
 NAME_RULES: dict[str, tuple[NameRule, ...]] = {
-    "prow": (
+    PROW: (
         # nightly-4.8-upgrade-from-stable-4.7, 4.8-upgrade-from-from-stable-4.7-from-stable-4.6: the release
         # under test stands before the words, the one that the chain starts from comes last.
         NameRule(
@@ -68,6 +70,7 @@ NAME_RULES: dict[str, tuple[NameRule, ...]] = {
         ),
         NameRule(applies="", release=Pick(_VERSION, -1)),
     ),
+    KUBERNETES: (NameRule(applies="", release=Pick(_VERSION, -1)),),
 }
 """By CI instance, the rules of its job names; of the rules that match a name in lower case the first one holds."""
 
@@ -79,13 +82,13 @@ def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
     """
     new = _first_jobs(decoded).join(published.select("job_key"), "job_key", "left_anti")
     name = F.lower("job_name")
-    rules = NAME_RULES["prow"]
     return new.select(
         "job_key",
-        F.lit("prow").alias("ci_system"),
+        F.split_part("ci_instance", F.lit(":"), F.lit(1)).alias("ci_system"),
+        "ci_instance",
         "job_name",
-        _by_rules(name, [(rule.applies, rule.release) for rule in rules]).alias("release"),
-        _by_rules(name, [(rule.applies, rule.from_release) for rule in rules]).alias("from_release"),
+        _by_instance(name, lambda rule: rule.release).alias("release"),
+        _by_instance(name, lambda rule: rule.from_release).alias("from_release"),
         _first_of(name, PLATFORMS).alias("platform"),
         _first_of(name, NETWORKS).alias("network"),
         _first_of(name, ARCHITECTURES).alias("architecture"),
@@ -105,7 +108,7 @@ def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
     holders = published.select("job_key", F.col("job_name").alias("holder_name")).unionByName(
         _first_jobs(decoded)
         .join(published.select("job_key"), "job_key", "left_anti")
-        .withColumnRenamed("job_name", "holder_name")
+        .select("job_key", F.col("job_name").alias("holder_name"))
     )
     payloads = ("origin", "natural_id", "known_at", "landed_date", "job_key", "job_name")
     reason = F.concat(F.lit("taken_job_key: "), "job_key", F.lit(" is the key of "), "holder_name")
@@ -127,8 +130,21 @@ def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
 
 def _first_jobs(decoded: DataFrame) -> DataFrame:
     """Return for each key the job that was known first; of jobs known at once the first by the alphabet."""
-    first = F.min_by("job_name", F.struct("known_at", "job_name"))
-    return decoded.where("job_key is not null").groupBy("job_key").agg(first.alias("job_name"))
+    first = F.struct("known_at", "job_name")
+    return (
+        decoded.where("job_key is not null")
+        .groupBy("job_key")
+        .agg(*(F.min_by(name, first).alias(name) for name in ("job_name", "ci_instance")))
+    )
+
+
+def _by_instance(name: Column, pick: Callable[[NameRule], Pick | None]) -> Column:
+    """Return the version that the rules of the job's instance pick from its name."""
+    chosen = F.lit(None).cast("string")
+    for instance, rules in NAME_RULES.items():
+        picked = _by_rules(name, [(rule.applies, pick(rule)) for rule in rules])
+        chosen = F.when(F.col("ci_instance") == instance, picked).otherwise(chosen)
+    return chosen
 
 
 def _by_rules(name: Column, picks: list[tuple[str, Pick | None]]) -> Column:
