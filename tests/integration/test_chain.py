@@ -6,16 +6,31 @@ The tests go through one story in the order they are written: each night finds w
 import json
 import os
 import signal
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from deploy.local import processes
 from deploy.local.layout import Layout
-from tests.integration.recorded_nights import CHAIN, LATER, LEDGER, NIGHTS, TESTS, end_of, results_until
+from tests.integration.recorded_nights import (
+    CHAIN,
+    FORKS,
+    LATER,
+    LEDGER,
+    NIGHTS,
+    TESTS,
+    end_of,
+    results_until,
+    run_alone,
+)
 
 from cilake.apps.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
 from cilake.contracts.registry import tables
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import arrow_schema, open_catalog
+from cilake.lake.publish import open_branch, write_audit_publish
+from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.settings import read_settings
 
@@ -126,6 +141,80 @@ def test_a_build_that_is_asked_to_end_leaves_nothing_behind(played):
     assert build.returncode == 128 + signal.SIGTERM
     assert audit_branches(lake) == []
     assert lake.contents() == before
+
+
+def test_a_killed_try_whose_append_goes_on_on_the_server_publishes_nothing(played, tmp_path):
+    """The client is gone, the server works on: its append ends between the audit of the retry and its end."""
+    lake, _ = played
+    marks = {name: str(tmp_path / name) for name in ("started", "released", "ended")}
+    files = tmp_path / "out", tmp_path / "err"
+    killed = FORKS.Process(target=run_alone, args=(append_slowly, (marks,), lake.environment, *files))
+    killed.start()
+    try:
+        wait_until(lambda: Path(marks["started"]).exists())
+    finally:
+        killed.kill()
+    killed.join(30)
+    assert killed.exitcode == -signal.SIGKILL
+    assert lake.run(publish_a_retry, marks) == {"audited": ["retry"], "published": ["retry"]}
+
+
+def wait_until(is_true, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+
+
+SCRATCH = replace(tables()["core.tests"], address="core.tests_of_a_killed_try")
+
+
+def append_slowly(marks):
+    """Append a row that the server holds back until it is released, long after this process is gone."""
+    settings = read_settings()
+    catalog = open_catalog(settings)
+    catalog.create_table(SCRATCH.address, arrow_schema(SCRATCH))
+
+    def hold(batches):
+        Path(marks["started"]).touch()
+        deadline = time.monotonic() + 120
+        while not Path(marks["released"]).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield from batches
+        Path(marks["ended"]).touch()
+
+    with spark_session(settings, app_name="killed try") as spark:
+        branch = open_branch(spark, catalog, SCRATCH, "core_killed")
+        rows = row_named(spark, "killed")
+        branch.append(rows.mapInArrow(hold, rows.schema))
+
+
+def publish_a_retry(marks):
+    """Print what the retry audits and publishes while the append of the killed try ends."""
+    settings = read_settings()
+    catalog = open_catalog(settings)
+    audited = []
+
+    def audit(branch):
+        audited.extend(row.test_name for row in branch.rows().collect())
+        Path(marks["released"]).touch()
+        wait_until(lambda: Path(marks["ended"]).exists())
+
+    with spark_session(settings, app_name="retry") as spark:
+        branch = open_branch(spark, catalog, SCRATCH, "core_killed")
+        write_audit_publish([branch], lambda opened: opened.append(row_named(spark, "retry")), audit)
+        # What the killed try commits may come a moment after its rows: on a branch that nobody publishes.
+        until = time.monotonic() + 10
+        while set(catalog.load_table(SCRATCH.address).refs()) == {"main"} and time.monotonic() < until:
+            time.sleep(0.1)
+        published = [row.test_name for row in spark.table(SCRATCH.identifier).collect()]
+    catalog.drop_table(SCRATCH.address)
+    print(json.dumps({"audited": audited, "published": published}))
+
+
+def row_named(spark, name):
+    row = spark.createDataFrame([(1, name, False)], "test_key bigint, test_name string, is_verdict boolean")
+    return conform(row, SCRATCH)
 
 
 def audit_branches(lake):

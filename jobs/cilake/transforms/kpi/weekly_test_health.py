@@ -88,11 +88,11 @@ def transform(
             }
         )
         .join(F.broadcast(jobs.select("job_key", "job_name", "release", "platform")), "job_key")
-        .join(F.broadcast(tests.select("test_key", "test_name")), "test_key")
+        .join(tests.select("test_key", "test_name"), "test_key")
     )
     for name, run_key in _PAGES.items():
         page = runs.select(F.col("run_key").alias(f"{name}_key"), F.col("run_url").alias(name))
-        described = described.join(F.broadcast(page), F.col(run_key) == F.col(f"{name}_key"), "left")
+        described = described.join(page, F.col(run_key) == F.col(f"{name}_key"), "left")
     return described.select(TABLE.column_names)
 
 
