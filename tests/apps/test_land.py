@@ -261,7 +261,9 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run, service, 
     assert run(url, "cut", start="2021-06-22")[0] == 1, "the days are over"
     assert cli.main(words) == 0, "the newest decision holds"
     assert run(url, "cut", start="2021-06-22")[0] == 0
-    capsys.readouterr()
+    assert "no landing has asked for" not in capsys.readouterr().err
+    assert cli.main(["leave-out", "cut/brokn", "--reason", "a typing error"]) == 0
+    assert "no landing has asked for cut/brokn so far" in capsys.readouterr().err
     for wrong in (["leave-out", "cut", "--reason", "x"], ["leave-out", "cut/a", "--reason", " "]):
         assert cli.main(wrong) == 2
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
+from pyiceberg.expressions import And, EqualTo, Reference
+from pyiceberg.expressions.literals import literal
+
+from cilake.apps.progress import say
+from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
@@ -33,5 +38,16 @@ def leave_out_tab(
     require_reason(reason)
     if end is not None and end < start:
         raise TabError(f"--end {end} lies before --start {start}")
-    leave_out(open_catalog(settings), SOURCE.name, tab, reason=reason, start=start, end=end)
+    catalog = open_catalog(settings)
+    leave_out(catalog, SOURCE.name, tab, reason=reason, start=start, end=end)
+    asked_for = catalog.load_table(FETCHES.address).scan(
+        row_filter=And(_equals("natural_id", tab), _equals("source", SOURCE.name)),
+        selected_fields=("natural_id",), limit=1,
+    )  # fmt: skip
+    if not len(asked_for.to_arrow()):
+        say(f"no landing has asked for {tab} so far: compare the name with natural_id of ops.fetches")
     return {"tab": tab, "reason": reason, "from": str(start), "until": str(end) if end else None}
+
+
+def _equals(column: str, value: str) -> EqualTo:
+    return EqualTo(term=Reference(column), value=literal(value))
