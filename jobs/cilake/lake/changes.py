@@ -49,21 +49,33 @@ def changed_dates(
     table.
     """
     present = catalog.load_table(table.address)
-    before = _files(present, since) if since is not None else set()
-    after = _files(present, until)
+    before = _files(present, since, column) if since is not None else {}
+    after = _files(present, until, column)
     columns = [column, *(name for name in identity if name != column)]
-    gone, come = _count(present, before - after, columns), _count(present, after - before, columns)
-    joined = gone.join(come, columns, join_type="full outer", left_suffix="_gone", right_suffix="_come")
-    differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
-    return sorted(set(joined.filter(differs)[column].to_pylist()))
+    dates: set[date] = set()
+    for part in before.keys() | after.keys():  # one at a time, so that a large part is all that memory holds
+        old, new = before.get(part, set()), after.get(part, set())
+        gone, come = _count(present, old - new, columns), _count(present, new - old, columns)
+        joined = gone.join(come, columns, join_type="full outer", left_suffix="_gone", right_suffix="_come")
+        differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
+        dates.update(joined.filter(differs)[column].unique().to_pylist())
+    return sorted(dates)
 
 
 def _name(source: Table, part: str) -> str:
     return f"{_PROPERTY}{source.address}" + (f".of.{part}" if part else "")
 
 
-def _files(present: IcebergTable, snapshot: int) -> set[str]:
-    return {task.file.file_path for task in present.scan(snapshot_id=snapshot).plan_files()}
+def _files(present: IcebergTable, snapshot: int, column: str) -> dict[str, set[str]]:
+    """Return the paths of the files by partition if a date of ``column`` lies in one only, else together."""
+    source = present.schema().find_field(column).field_id
+    specs = present.specs()
+    parts: dict[str, set[str]] = {}
+    for task in present.scan(snapshot_id=snapshot).plan_files():
+        fields = specs[task.file.spec_id].fields
+        is_by_date = bool(fields) and {field.source_id for field in fields} == {source}
+        parts.setdefault(repr(task.file.partition) if is_by_date else "", set()).add(task.file.file_path)
+    return parts
 
 
 def _count(present: IcebergTable, files: set[str], columns: list[str]) -> pa.Table:
