@@ -73,6 +73,7 @@ def _train(settings: Settings, window: Window) -> dict[str, object]:
     split = split_by_time(sampled, at, day)
     say(f"{sampled.num_rows:,} decisions stand for {_stand_for(sampled):,}")
     del sampled
+    pa.default_memory_pool().release_unused()
     model = fit(split)
     say(f"trained on {model.decision_count:,} decisions before {at:%Y-%m-%d %H:%M}")
     rival = _rival(catalog, day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -120,9 +120,9 @@ def _is_silent(features: pa.Table) -> np.ndarray:
     return silent
 
 
-def feature_matrix(features: pa.Table) -> np.ndarray:
+def feature_matrix(features: pa.Table, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
     """Return the features as rows in the order of the declaration."""
-    matrix = np.empty((len(features), len(FEATURES)), dtype=np.float32)
+    matrix = np.empty((len(features), len(FEATURES)), dtype=dtype)
     for i, name in enumerate(FEATURES):
         matrix[:, i] = _column(features, name)
     return matrix

@@ -65,7 +65,7 @@ def train(sampled: pa.Table) -> TrainedModel:
     failures = int(_outcome(sampled).sum())
     if min(failures, _total(sampled) - failures) < MINIMUM_FAILURES:
         return baseline(sampled)
-    matrix = feature_matrix(sampled)
+    matrix = feature_matrix(sampled, np.float64)  # what the estimator would copy a smaller one into
     estimator = HistGradientBoostingClassifier(**SETTINGS, max_iter=TREES)
     estimator.fit(matrix, _outcome(sampled), sample_weight=sampled.column(WEIGHT.name).to_numpy())
     return _model(sampled, estimator, tuple(_median(matrix).tolist()))
