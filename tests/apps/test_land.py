@@ -221,6 +221,20 @@ def test_not_modified_is_no_answer_to_a_request_without_a_tag(run, service, cata
     assert receipt_of(catalog, "tabs", "2021-06-21")["missing"] == 1
 
 
+@pytest.mark.timeout(60)
+def test_a_landing_that_fails_ends_although_replies_wait_for_room(run, service, monkeypatch):
+    url, replies = service
+    serve(replies, "full", [f"tab{number}" for number in range(20)])
+    monkeypatch.setattr(land, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(land, "BATCH_BYTES", 1)
+
+    def fail(batch):
+        raise land.LandingError("nothing can be stored")
+
+    monkeypatch.setattr(land._Batch, "store", fail)
+    assert run(url, "full") == (1, "cilake: nothing can be stored")
+
+
 def test_two_landings_at_once_store_a_payload_once(run, service, catalog, monkeypatch):
     """The other landing commits after this one has looked what is there, and again while it appends."""
     url, replies = service

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain, groupby
@@ -46,7 +47,7 @@ NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
 AHEAD = 4  # replies per connection that may wait to be stored
 AHEAD_BYTES = 256 * 1024 * 1024
-"""How many bytes of them there may be; a single larger reply is waited for alone."""
+"""How many bytes of them there may be, and one reply more."""
 
 
 class LandingError(CilakeError, RuntimeError):
@@ -128,6 +129,8 @@ class _Losses:
                     f"{counts[state]} of {seen} payloads are {state}, more than "
                     f"{settings.rejected_ratio:.0%}{last}; see {table}"
                 )
+        for name in set(self.unknown) & set(settings.dashboard_patterns):
+            say(f"{self.source} has no dashboard {name}: correct CILAKE_TESTGRID_DASHBOARDS (ops.fetches)")
         for state, table in (
             ("rejected", "ops.quarantine"),
             ("missing", "ops.receipts"),
@@ -153,7 +156,8 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
         deadline=time.monotonic() + settings.landing_seconds,
         attempts=SOURCE.attempts,
         limit_bytes=SOURCE.payload_limit_bytes,
-        concurrency=settings.landing_concurrency,
+        # One more than fetch tables: the summaries, whose connection nobody keeps who waits for room.
+        concurrency=settings.landing_concurrency + 1,
     )
     losses.source = name_service(client)
     batch = _Batch(catalog, day, landing_id, known)
@@ -163,13 +167,17 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
             say(f"no dashboard matches {pattern!r}")
         retired = find_retired(settings.dashboard_patterns, dashboards, known["summary"], day)
         ahead = AHEAD * settings.landing_concurrency
-        with ThreadPoolExecutor(settings.landing_concurrency) as pool, ThreadPoolExecutor(1) as writer:
-            stored: Future[None] | None = None
-            done: set[str] = set()
-            budget = ByteBudget(AHEAD_BYTES)
+        budget = ByteBudget(AHEAD_BYTES)
+        with ExitStack() as stack:
+            writer = stack.enter_context(ThreadPoolExecutor(1))
+            pool = stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency))
             envelopes = extract_dashboards(
                 client, pool, dashboards, known, day=day, ahead=ahead, budget=budget, left_out=left_out
             )
+            # Closed before the pool waits for its workers, which may wait for what is not taken over.
+            stack.callback(envelopes.close)
+            stored: Future[None] | None = None
+            done: set[str] = set()
             all_envelopes = chain(envelopes, extract_retired(retired, known, day=day, left_out=left_out))
             for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):
                 count: Counter[str] = Counter()
@@ -242,7 +250,7 @@ def _require_begun(day: date, envelope: Envelope) -> None:
 
 
 def _is_unknown(envelope: Envelope, settings: Settings, known: Mapping[str, Known]) -> bool:
-    """Return whether a name in the settings is, and was, no dashboard of the source, as the envelope says."""
+    """Return whether a name in the settings is no dashboard of the source, nor was in the weeks before."""
     is_absent = envelope.endpoint == "summary" and envelope.http_status == NOT_FOUND
     is_named = envelope.scope in settings.dashboard_patterns
     return is_absent and is_named and envelope.scope not in known

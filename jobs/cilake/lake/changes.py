@@ -45,7 +45,8 @@ def changed_dates(
     """Return the dates in ``column`` of rows that differ between two snapshots, sorted.
 
     A corrected row counts with the date that it had and with the one that it has. Rows are told apart by the
-    columns of ``identity``, so files that were only merged say nothing. ``since=None`` stands for the empty
+    columns of ``identity``, so files that were only merged say nothing (files of another
+    partitioning may say too much). ``since=None`` stands for the empty
     table.
     """
     present = catalog.load_table(table.address)

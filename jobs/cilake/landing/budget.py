@@ -51,15 +51,16 @@ class Share:
 
     def give_back(self) -> None:
         """Hold nothing any more: the request begins anew."""
-        budget = self._budget
-        with budget._changed:
-            budget.held_bytes -= self._held_bytes
-            self._held_bytes = 0
-            budget._changed.notify_all()
+        with self._budget._changed:
+            self._forget()
 
     def close(self) -> None:
         """Leave the order: the reply was taken over, or nobody waits for it."""
-        self.give_back()
         with self._budget._changed:
             self._budget._shares.pop(self, None)
-            self._budget._changed.notify_all()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._budget.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+        self._budget._changed.notify_all()

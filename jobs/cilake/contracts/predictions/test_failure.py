@@ -35,7 +35,8 @@ TABLE = Table(
     freshness_hours=36,
     caveats=(
         "Both snapshots are kept for 90 days by the tag `score_test_failure_<prediction_date>` on core.test_results and "
-        "core.ci_runs; after that the ids name snapshots that are gone.",
+        "core.ci_runs; after that the ids name snapshots that are gone. For a past day, runs that changed since are read from "
+        "core.ci_run_observations, which has the same tag.",
     ),
     example_query="select j.job_name, t.test_name, p.failure_probability, p.top_reasons from predictions.test_failure p "
     "join core.ci_jobs j using (job_key) join core.tests t using (test_key) where p.abstain_reason is null "

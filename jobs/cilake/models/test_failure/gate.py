@@ -109,7 +109,7 @@ def judge_challenger(evidence: Evidence, rule: Gate = MODEL.gate) -> Verdict:
     for name in sorted(set(probability) - {MODEL_SCORER, *rivals}):
         if not gain_is_positive(loss[MODEL_SCORER], loss[name]):
             reasons.append(f"{rule.metric} is not below that of {name}")
-    reasons += _miscalibrated(probability[MODEL_SCORER], probability[rule.baseline], evidence, rule)
+    reasons += _miscalibrated(probability, rivals[-1], evidence, rule)
     return Verdict(not reasons, reasons, gains)
 
 
@@ -152,13 +152,14 @@ def _too_little(failures: np.ndarray, rule: Gate) -> list[str]:
 
 
 def _miscalibrated(
-    probability: np.ndarray, baseline: np.ndarray, evidence: Evidence, rule: Gate
+    forecasts: Mapping[str, np.ndarray], instead: str, evidence: Evidence, rule: Gate
 ) -> list[str]:
     """Return the bins, and the whole, of which forecast and real failures differ by more than the factor.
 
     Beyond chance: the deviation is that of whole blocks, which fail together, and at least the binomial one.
-    And by more than the baseline's forecasts of the same decisions do: refused, it would serve instead.
+    And by more than those of the same decisions by who serves ``instead``, the champion or the baseline.
     """
+    probability = forecasts[MODEL_SCORER]
     place = bin_of(probability)
     groups = {"all": np.ones(len(place), dtype=bool)}
     groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": place == i for i in np.unique(place).tolist()}
@@ -171,12 +172,12 @@ def _miscalibrated(
         margin = rule.calibration_deviations * chance
         too_many = expected.sum() - margin > rule.calibration_factor * failed.sum()
         too_few = expected.sum() + margin < failed.sum() / rule.calibration_factor
-        by_baseline = float(np.sum(weight * baseline[chosen]))
-        is_worse = _distance(expected.sum(), failed.sum()) > _distance(by_baseline, failed.sum())
+        otherwise = float(np.sum(weight * forecasts[instead][chosen]))
+        is_worse = _distance(expected.sum(), failed.sum()) > _distance(otherwise, failed.sum())
         if (too_many or too_few) and is_worse:
             reasons.append(
                 f"calibration: {expected.sum():,.1f} failures forecast where {failed.sum():,.0f} happened"
-                f" (probabilities {name}), {by_baseline:,.1f} by {rule.baseline}"
+                f" (probabilities {name}), {otherwise:,.1f} by {instead}"
             )
     return reasons
 

@@ -53,7 +53,7 @@ class Client:
         concurrency: int = 8,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no wait outlasts."""
+        """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no pause outlasts."""
         self.address = str(httpx.URL(base_url).copy_with(userinfo=b"")).rstrip("/")
         self._deadline = deadline
         self._attempts = attempts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -141,7 +141,7 @@ def extract_dashboards(
     ahead: int,
     budget: ByteBudget,
     left_out: Container[str] = (),
-) -> Iterator[Envelope]:
+) -> Generator[Envelope]:
     """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
 
     ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
