@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are absent"),
 ]
 PLAYED = (3, 5, 6, 12, 18, 19)
+BUILT_BY_THE_NEXT = {date(2026, 10, 8)}
+"""A night that was landed and not built: the next build takes it along."""
 
 
 def replies_by_day():
@@ -38,14 +40,17 @@ class Played:
         self.lake = lake
         self.after = {}
 
-    def night(self, day, replies):
-        """Land a day and build it; remember the runs."""
+    def land(self, day, replies):
+        """Land a day."""
         boards = sorted({path.split("/")[1] for path in replies})
         window = Window(day, day + timedelta(days=1))
         with serve(replies, f"{day}T23:30:00Z") as url:
             given = {"testgrid_url": url, "testgrid_dashboards": ",".join(boards)}
             land.land_testgrid(replace(self.lake.settings, **given), window)
-        build.build_core(self.lake.settings, window)
+
+    def build(self, day):
+        """Build what is landed; remember the runs."""
+        build.build_core(self.lake.settings, Window(day, day + timedelta(days=1)))
         self.after[day] = self.runs()
 
     def runs(self):
@@ -71,7 +76,9 @@ def played(spark, tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch, local_lake(spark, folder, monkeypatch) as lake:
         found = Played(lake)
         for day, replies in replies_by_day().items():
-            found.night(day, replies)
+            found.land(day, replies)
+            if day not in BUILT_BY_THE_NEXT:
+                found.build(day)
         build.build_kpi(lake.settings, Window(day, day + timedelta(days=1)))
         yield found
 
@@ -131,7 +138,8 @@ def test_18_repeated_nothing_is_stored_or_counted_twice(played):
     before = {address: sorted(map(repr, played.table(address).collect())) for address in once}
     assert any("case-18/odd" in row for row in before["ops.quarantine"])
     for _ in range(load(18)["repeat"]):
-        played.night(day(5), replies_by_day()[day(5)])
+        played.land(day(5), replies_by_day()[day(5)])
+    played.build(day(5))
     assert {address: sorted(map(repr, played.table(address).collect())) for address in once} == before
     ordinary = [run for (job, _), run in played.runs().items() if job == "e2e-aws-4.8"]
     assert len(ordinary) == 1, "31 tabs show it"
