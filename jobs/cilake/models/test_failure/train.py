@@ -128,8 +128,10 @@ def _median(matrix: np.ndarray) -> np.ndarray:
 
     A missing value (never failed) counts as the largest, so it is the middle where most never failed.
     """
-    calm = matrix[matrix[:, FEATURES.index("own_fail_count_20")] == 0]
-    middle = np.median(np.nan_to_num(calm if len(calm) else matrix, nan=np.inf), axis=0)
+    calm = matrix[:, FEATURES.index("own_fail_count_20")] == 0
+    rows = calm if calm.any() else np.ones(len(matrix), dtype=bool)
+    # Column by column, as copies of the whole matrix would be the most that a training holds.
+    middle = [np.median(np.nan_to_num(column[rows], nan=np.inf)) for column in matrix.T]
     return np.where(np.isinf(middle), np.nan, middle)
 
 
