@@ -73,6 +73,18 @@ def test_a_chart_obeys_every_filter_of_its_dashboard_or_says_that_it_does_not(sl
     ), not_obeyed
 
 
+@pytest.mark.parametrize("slug", ["ci-health", "flaky-and-failing-tests"])
+def test_the_rows_behind_a_chart_of_runs_and_tests_lead_to_a_run(slug):
+    behind = {chart_at(*shown)["dataset_uuid"] for shown in SHOWN if shown[0] == slug}
+    about_the_lake = {"data_span", "table_freshness"}
+    datasets = [DATASETS[uuid] for uuid in behind if DATASETS[uuid]["table_name"] not in about_the_lake]
+    links = {
+        dataset["table_name"]: [c for c in dataset["columns"] if "link(" in (c.get("expression") or "")]
+        for dataset in datasets
+    }
+    assert len(links) > 1 and all(links.values()), links
+
+
 def test_every_chart_is_on_a_dashboard_and_charts_are_numbered_from_one():
     assert {chart_at(*shown)["uuid"] for shown in SHOWN} == set(CHARTS)
     for slug in BOARDS:

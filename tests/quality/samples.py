@@ -52,6 +52,7 @@ BAD: dict[str, dict[str, Sample]] = {
             {"passed_count": 0, "failed_count": 0, "pass_ratio": 0.0},
             {"passed_count": 1, "failed_count": 1, "pass_ratio": None},
         ],
+        "last_failure_known": [{"last_failed_at": "2021-06-21T13:00:00Z"}],
         "failing_tests_have_failures": [{"failing_test_count": 1, "failed_count": 0}],
         "failing_tests_match_their_keys": [{"failing_test_count": 1, "failed_count": 1}],
         "job_name_not_blank": [{"job_name": ""}],

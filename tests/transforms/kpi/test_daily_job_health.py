@@ -18,6 +18,11 @@ pytestmark = pytest.mark.spark
 ONE_DAY = [1624280400000, 1624276800000]  # 2021-06-21, 13:00 and 12:00 UTC
 
 
+def runs(spark, *tables):
+    observed = observe(spark, *tables)
+    return ci_runs.transform(select_standing(observed), observed).collect()
+
+
 def build(spark, *tables):
     decoded = decode(spark, *tables)
     names = tests.transform(decoded, make_frame(spark, TESTS, []))
@@ -55,6 +60,16 @@ def test_verdict_rows_are_no_tests_whatever_they_are_called(spark):
 def test_a_run_under_way_is_counted_as_running(spark):
     (row,) = build(spark, make_table({"Overall": [4, 1], "a": [0, 1]}, timestamps=ONE_DAY)).collect()
     assert (row.run_count, row.run_passed_count, row.run_running_count) == (2, 1, 1)
+
+
+def test_the_last_failed_run_of_the_day_is_linked(spark):
+    table = make_table({"Overall": [1, 12, 12], "a": [1, 1, 1]}, timestamps=[*ONE_DAY, 1624273200000])
+    (row,) = build(spark, table).collect()
+    assert str(row.last_failed_at) == "2021-06-21 12:00:00"
+    (wanted,) = {run.run_url for run in runs(spark, table) if run.started_at == row.last_failed_at}
+    assert row.last_failed_run_url == wanted
+    (row,) = build(spark, make_table({"Overall": [1]})).collect()
+    assert (row.last_failed_at, row.last_failed_run_url) == (None, None)
 
 
 def test_a_day_on_which_nothing_ran_to_an_end_has_no_ratio(spark):

@@ -17,13 +17,15 @@ pytestmark = pytest.mark.spark
 MONDAY = date(2021, 6, 21)
 
 
-def build(spark, failing, *, first=MONDAY):
+def build(spark, failing, *, first=MONDAY, backwards=False):
     """The table for runs a few hours apart, each given as the list of its failing tests."""
     runs, results = [], []
-    for number, tests in enumerate(failing):
+    numbered = list(enumerate(failing))
+    for number, tests in reversed(numbered) if backwards else numbered:
         day = (first + timedelta(days=number % 7)).isoformat()
         known = {"run_key": number, "run_date": day}
-        runs.append(make_row(CI_RUNS, **known))
+        url = f"https://ci.example/run/{number}"
+        runs.append(make_row(CI_RUNS, **known, run_url=url, started_at=f"{day}T{10 + number // 7}:00:00Z"))
         results += [make_row(TEST_RESULTS, **known, test_key=t, test_status="failed") for t in tests]
         results.append(make_row(TEST_RESULTS, **known, test_key=999, test_status="passed"))
     names = {test for tests in failing for test in tests}
@@ -57,6 +59,12 @@ def test_two_common_failures_are_chance(spark):
     assert build(spark, [[1, 2], [1, 2], [1, 2], []]).count() == 2
 
 
+def test_the_last_run_in_which_both_failed_is_linked(spark):
+    rows = build(spark, [[1, 2], [1, 2], [1, 2], [1], [2], *[[]] * 8]).collect()
+    assert {row.last_together_run_url for row in rows} == {"https://ci.example/run/2"}
+    assert {str(row.last_together_at) for row in rows} == {"2021-06-23 10:00:00"}
+
+
 def test_a_run_that_broke_as_a_whole_says_nothing(spark):
     everything = list(range(failing_pairs.MOST_FAILURES + 1))
     assert build(spark, [everything] * 3 + [[]]).count() == 0
@@ -73,5 +81,5 @@ def test_weeks_are_apart(spark):
 
 def test_same_input_same_rows(spark):
     runs = [[1, 2, 3], [1, 2], [2, 1], [3], []]
-    assert rows_of(build(spark, runs)) == rows_of(build(spark, runs[::-1]))
+    assert rows_of(build(spark, runs)) == rows_of(build(spark, runs, backwards=True))
     assert build(spark, runs).columns == failing_pairs.TABLE.column_names

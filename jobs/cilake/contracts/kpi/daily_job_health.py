@@ -1,6 +1,6 @@
 """How each job did on each day."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE, RUN_DATE
+from cilake.contracts.columns import JOB_KEY, JOB_NAME, LAST_FAILED_RUN_URL, PLATFORM, RELEASE, RUN_DATE
 from cilake.contracts.model import Column, Table
 
 TABLE = Table(
@@ -26,6 +26,8 @@ TABLE = Table(
         Column("pass_ratio", "double", "passed / (passed + failed + flaky); null when none ran to an end.", nullable=True, unit="ratio", example=1.0),
         Column("failing_test_count", "bigint", "Distinct tests that failed on the day; over several days or jobs count the distinct keys instead.", unit="tests", example=0),
         Column("failing_test_keys", "array<bigint>", "Keys of the tests that failed on the day, sorted.", example=[]),
+        Column("last_failed_at", "timestamp", "When the last run of the day whose verdict is a failure started, UTC; null when there was none.", nullable=True, example=None),
+        LAST_FAILED_RUN_URL,
     ),
     primary_key=("job_key", "run_date"),
     write_mode="replace_partition",

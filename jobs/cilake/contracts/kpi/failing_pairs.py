@@ -19,6 +19,8 @@ TABLE = Table(
         Column("other_failed_count", "bigint", "Runs in which the other test failed.", unit="runs", example=3),
         Column("run_count", "bigint", "Runs of the week, of all jobs.", unit="runs", example=100),
         Column("failure_correlation", "double", "Pearson correlation of the two tests' failures over all runs of the week; a test that did not run did not fail.", unit="correlation", example=0.86),
+        Column("last_together_at", "timestamp", "When the last run in which both failed started, UTC.", example="2021-06-21T13:00:00Z"),
+        Column("last_together_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
     ),
     primary_key=("test_key", "other_test_key", "week_date"),
     write_mode="replace_partition",

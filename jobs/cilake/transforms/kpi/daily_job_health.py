@@ -21,6 +21,9 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
             for name in ("passed_count", "failed_count", "flaky_count", "running_count")
         ],
         F.sum("test_count").alias("test_count"),
+        F.max(F.when(F.col("result").isin(*FAILING), F.struct("started_at", "run_key", "run_url"))).alias(
+            "failed"
+        ),
     )
     failing = (
         results.where(F.col("test_status").isin(*FAILING))
@@ -35,5 +38,7 @@ def transform(runs: DataFrame, jobs: DataFrame, results: DataFrame) -> DataFrame
         .withColumn("pass_ratio", F.when(ran > 0, F.col("passed_count") / ran))
         .withColumn("failing_test_keys", F.coalesce("failing_test_keys", F.array().cast("array<bigint>")))
         .withColumn("failing_test_count", F.size("failing_test_keys").cast("bigint"))
+        .withColumn("last_failed_at", F.col("failed.started_at"))
+        .withColumn("last_failed_run_url", F.col("failed.run_url"))
         .select(TABLE.column_names)
     )

@@ -23,14 +23,15 @@ def transform(results: DataFrame, runs: DataFrame, tests: DataFrame) -> DataFram
         .groupBy(week, "run_key")
         .agg(F.collect_set("test_key").alias("test_keys"))
         .where(F.size("test_keys") <= MOST_FAILURES)
+        .join(runs.select("run_key", F.struct("started_at", "run_key", "run_url").alias("run")), "run_key")
     )
-    failed = failures.select("week_date", F.explode("test_keys").alias("test_key"), "test_keys")
+    failed = failures.select("week_date", F.explode("test_keys").alias("test_key"), "test_keys", "run")
     failed_counts = failed.groupBy("week_date", "test_key").agg(F.count("*").alias("failed_count"))
     together = (
-        failed.select("week_date", "test_key", F.explode("test_keys").alias("other_test_key"))
+        failed.select("week_date", "test_key", F.explode("test_keys").alias("other_test_key"), "run")
         .where("test_key <> other_test_key")
         .groupBy("week_date", "test_key", "other_test_key")
-        .agg(F.count("*").alias("together_count"))
+        .agg(F.count("*").alias("together_count"), F.max("run").alias("last_run"))
         .where(F.col("together_count") >= LEAST_TOGETHER)
     )
     others = failed_counts.select(
@@ -49,6 +50,8 @@ def transform(results: DataFrame, runs: DataFrame, tests: DataFrame) -> DataFram
         .where(F.col("failure_correlation") >= LEAST_CORRELATION)
         .join(tests, "test_key")
         .join(other_tests, "other_test_key")
+        .withColumn("last_together_at", F.col("last_run.started_at"))
+        .withColumn("last_together_run_url", F.col("last_run.run_url"))
         .select(TABLE.column_names)
     )
 
