@@ -255,11 +255,24 @@ def test_no_table_that_says_how_many_rows_it_shows_warns_of_it_for_ever(superset
         assert dashboard.page.locator('[data-test-chart-name] [aria-label="warning"]:visible').count() == 0
 
 
-def test_drilling_into_a_chart_of_runs_lists_runs_with_their_pages(superset):
+def test_drilling_into_a_chart_lists_rows_with_the_page_of_a_run(superset):
     with superset.dashboard("ci-health") as dashboard:
-        rows = dashboard.drill("Verdicts of runs")
-    assert {"job_name", "build_id", "run_url", "verdict"} <= set(rows[0])
-    assert all(row["run_url"].startswith("https://ci.example/view/") for row in rows)
+        runs = dashboard.drill("Verdicts of runs") + dashboard.drill("Worst jobs day by day")
+    with superset.dashboard("flaky-and-failing-tests") as dashboard:
+        weeks = [row for row in dashboard.drill("Failing tests per week") if row["failed_count"]]
+        pairs = dashboard.drill("Tests that fail together (first 50)")
+    assert {"job_name", "build_id", "run_date"} <= set(runs[0]) & set(runs[-1])
+    urls = [row["run_url"] for row in runs] + [row["last_failed_run_url"] for row in weeks]
+    urls += [row["last_together_run_url"] for row in pairs]
+    assert runs and weeks and pairs
+    assert all(url.startswith("https://ci.example/view/") for url in urls)
+    assert all("<a href=" in row["last_failed_run"] for row in weeks), "and the first column is a link"
+
+
+def test_a_job_that_got_worse_links_its_last_failed_run(superset):
+    with superset.dashboard("ci-health") as dashboard:
+        rows = dashboard.answers["Jobs that got worse"].rows
+    assert rows and all("<a href=" in row["last_failed_run"] for row in rows)
 
 
 def test_export_after_looking_changes_no_file_and_only_an_asked_for_import_overwrites(
