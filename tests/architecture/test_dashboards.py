@@ -120,6 +120,19 @@ def test_a_card_of_a_day_or_week_says_which_and_compares_whole_ones(chart):
     assert ("week of" in params["time_format"]) == (unit == "week")
 
 
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=lambda chart: chart["slice_name"])
+def test_a_table_with_a_link_shows_it_as_one(chart):
+    dataset, params = DATASETS[chart["dataset_uuid"]], chart["params"]
+    links = {
+        part.get("column_name") or part.get("metric_name")
+        for part in (*dataset["columns"], *dataset["metrics"])
+        if "link(" in (part.get("expression") or "")
+    }
+    shown = {*params.get("all_columns", ()), *params.get("groupby", ()), *params.get("metrics", ())}
+    if chart["viz_type"] == "table":
+        assert params["allow_render_html"] == bool(links & shown)
+
+
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset["table_name"])
 def test_links_are_made_in_one_place_so_that_downloads_have_none(dataset):
     written = [dataset.get("sql", "")]

@@ -269,12 +269,6 @@ def test_drilling_into_a_chart_lists_rows_with_the_page_of_a_run(superset):
     assert all("<a href=" in row["last_failed_run"] for row in weeks), "and the first column is a link"
 
 
-def test_a_job_that_got_worse_links_its_last_failed_run(superset):
-    with superset.dashboard("ci-health") as dashboard:
-        rows = dashboard.answers["Jobs that got worse"].rows
-    assert rows and all("<a href=" in row["last_failed_run"] for row in rows)
-
-
 def test_export_after_looking_changes_no_file_and_only_an_asked_for_import_overwrites(
     superset, played, tmp_path
 ):
