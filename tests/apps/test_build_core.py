@@ -88,7 +88,7 @@ def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days)
 
 
 def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
-    """Contents A, B, A; two tabs that disagree; a moved start; builds after any payload, also repeated."""
+    """Contents A, B, A; two tabs that disagree; a moved start; a job of the same name in another CI instance."""
     moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + 86_400_000, FINAL["timestamps"][1]]}
     landings = [
         (RUNNING, 1, "board/a"),
@@ -96,6 +96,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         (RUNNING, 3, "board/a"),
         (moved, 2.5, "board/b"),
         (FINAL, 4, "board/b"),
+        (FINAL | {"query": "kubernetes-jenkins/logs/e2e-aws-4.8"}, 5, "board/c"),
     ]
     found = []
     for seed in range(2):
@@ -109,6 +110,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
         run(lake)
         found.append(core_tables(lake))
     assert all(one == found[0] for one in found[1:])
+    assert len(found[0]["ci_jobs"]) == 2
 
 
 def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_published(lake, monkeypatch):

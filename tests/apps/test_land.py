@@ -86,6 +86,27 @@ def test_a_source_that_is_down(run, closed, dashboards):
     )
 
 
+def test_a_source_that_is_down_is_said_to_be_down_also_after_better_days(run, service, closed, catalog):
+    url, replies = service
+    serve(replies, "later-down", ["a", "b", "c"])
+    assert run(url, "later-down")[0] == 0
+    code, line = run(closed, "later-down", start="2021-06-22")
+    assert (code, "does not answer: connection refused; check the address" in line) == (1, True), line
+    receipt = receipt_of(catalog, "later-down", "2021-06-22")
+    assert (receipt["expected"], receipt["missing"], receipt["unlisted"]) == (4, 4, 0)
+
+
+def test_tabs_of_a_summary_that_cannot_be_read_are_missing(run, service, catalog):
+    url, replies = service
+    serve(replies, "unread", ["a"])
+    assert run(url, "unread")[0] == 0
+    replies["/unread/summary"] = (200, b"[")
+    replies["Date"] = NEXT_DATE
+    run(url, "unread", start="2021-06-22")
+    receipt = receipt_of(catalog, "unread", "2021-06-22")
+    assert (receipt["expected"], receipt["missing"], receipt["rejected"]) == (2, 1, 1)
+
+
 def test_a_source_that_is_down_is_no_matter_of_the_day(run, closed):
     """Without an answer there is no clock of the source to compare a later day with."""
     assert run(closed, "a", start="2199-01-01")[0] == 1

@@ -12,6 +12,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "predictions.accuracy": {"failure_count": 1},
 }
 
+ALIKE: dict[str, Sample] = {
+    "core.ci_jobs": [
+        {"job_key": 1, "job_name": "a", "ci_instance": "prow"},
+        {"job_key": 2, "job_name": "a", "ci_instance": "prow:kubernetes"},
+    ],
+}
+"""Rows that look as if they were one and are not: all rules of their tables hold."""
+
 BAD: dict[str, dict[str, Sample]] = {
     "core.ci_jobs": {
         "job_name_not_blank": [{"job_name": "  "}],

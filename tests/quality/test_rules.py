@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from tests.builders import make_frame, make_row
-from tests.quality.samples import BAD, GOOD
+from tests.quality.samples import ALIKE, BAD, GOOD
 
 from cilake.contracts import registry
 from cilake.quality import row_rules, run, suite
@@ -34,6 +34,14 @@ def test_rule_fails_on_its_bad_sample(spark, address, name) -> None:
     assert "error" not in failure.observed
     assert failure.examples
     assert failure.reason == entry["notes"]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("address", ALIKE)
+def test_rows_that_only_look_alike_break_no_rule(spark, address) -> None:
+    table = registry.table(address)
+    rows = [make_row(table, **(GOOD.get(address, {}) | changes)) for changes in ALIKE[address]]
+    assert set(run.check(table, make_frame(spark, table, rows), suite.read(table)).values()) == {None}
 
 
 ROW_RULES = [

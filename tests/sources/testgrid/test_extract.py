@@ -1,10 +1,13 @@
 """Collecting from a misbehaving service: what is landed, refused, retried and counted."""
 
+import gzip
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import orjson
 import pytest
@@ -37,6 +40,8 @@ def service():
             if "Content-Length" not in headers:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if "X-Drips" in headers:
+                drip(self.wfile)
             self.wfile.write(body)
 
         def log_message(self, *args):
@@ -47,6 +52,13 @@ def service():
     yield f"http://127.0.0.1:{server.server_port}", replies, asked
     server.shutdown()
     server.server_close()
+
+
+def drip(stream):
+    """Write a byte now and then, until the other side has gone."""
+    with suppress(OSError):
+        while not Event().wait(0.01):
+            stream.write(b" ")
 
 
 def _tab(path):
@@ -165,6 +177,50 @@ def test_bodies_over_the_limit_are_refused(service):
     replies["/x"] = [(200, {}, b"x" * 2000)]
     with pytest.raises(FetchError, match="larger than"):
         make_client(url, limit_bytes=1000).get("/x")
+
+
+def test_a_reply_that_drips_ends_with_the_time_bound(service):
+    url, replies, _ = service
+    replies["/x"] = [(200, {"X-Drips": "1", "Content-Length": "1000000"}, b"")]
+    with pytest.raises(FetchError, match=r"too slowly: \d+ bytes and no end within the time bound"):
+        make_client(url, seconds=0.3).get("/x")
+
+
+def test_gzip_is_read_whole_also_in_several_members(service):
+    url, replies, _ = service
+    text = TABLE * 30
+    gzipped = gzip.compress(text[:100]) + gzip.compress(text[100:])
+    replies["/x"] = [(200, {"Content-Encoding": "gzip"}, gzipped)]
+    assert make_client(url).get("/x").body == text
+    replies["/x"] = [(304, {"Content-Encoding": "gzip"}, b"")]
+    assert make_client(url).get("/x").status == 304
+
+
+@pytest.mark.parametrize("broken", [gzip.compress(TABLE)[:-9], b"{}" + gzip.compress(TABLE), b"\x1f\x8b\xff"])
+def test_gzip_that_cannot_be_read_is_asked_for_again(service, broken):
+    url, replies, _ = service
+    encoded = {"Content-Encoding": "gzip"}
+    replies["/x"] = [(200, encoded, broken), (200, encoded, gzip.compress(b"{}"))]
+    assert make_client(url).get("/x").body == b"{}"
+    replies["/x"] = [(200, encoded, broken)]
+    with pytest.raises(FetchError, match="its gzip"):
+        make_client(url).get("/x")
+
+
+def test_a_small_reply_that_unfolds_without_end_takes_little_memory(service):
+    url, replies, _ = service
+    bomb = gzip.compress(bytes(300_000_000))
+    replies["/x"] = [(200, {"Content-Encoding": "gzip"}, bomb)]
+    tracemalloc.start()
+    try:
+        with pytest.raises(FetchError, match="larger than 10,000,000 bytes"):
+            make_client(url).get("/x")
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+    replies["/x"] = [(200, {"Content-Encoding": "gzip, gzip"}, gzip.compress(bomb))]
+    with pytest.raises(FetchError, match="in the encoding 'gzip, gzip', where gzip was asked for"):
+        make_client(url).get("/x")
 
 
 def test_patterns_name_dashboards(service):

@@ -1,11 +1,12 @@
-"""Polite HTTP: conditional requests, honoured waits, bounded retries, capped bodies."""
+"""Polite HTTP: conditional requests, honoured waits, bounded retries, bodies bounded in size and time."""
 
 from __future__ import annotations
 
 import random
 import re
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,10 @@ from cilake.windows import LAST_DAY
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 FAILING = frozenset({500, 502, 504})
 """What a service answers that cannot make one reply; 503 and the like say that it cannot make any now."""
+
+REPLY_SECONDS = 600
+"""How long one reply may take to arrive: a service that drips would hold a connection all night."""
+_PIECE_BYTES = 1024 * 1024
 
 
 class FetchError(CilakeError):
@@ -117,14 +122,19 @@ class Client:
         if time.monotonic() > self._deadline:
             raise FetchError("was not asked: the time bound of the landing has passed")
         headers = {"If-None-Match": etag} if etag else {}
+        until = min(self._deadline, time.monotonic() + REPLY_SECONDS)
         with self._http.stream("GET", path, params=params, headers=headers) as response:
             body = bytearray()
-            for chunk in response.iter_bytes():
+            for piece in _decode(response):
                 if share:
-                    share.take(len(chunk))
-                body += chunk
+                    share.take(len(piece))
+                body += piece
                 if len(body) > self._limit_bytes:
                     raise FetchError(f"answers with a body larger than {self._limit_bytes:,} bytes")
+                if time.monotonic() > until:
+                    raise FetchError(
+                        f"answers too slowly: {len(body):,} bytes and no end within the time bound"
+                    )
             fetched_at = datetime.now(UTC)
             reply = Reply(
                 status=response.status_code,
@@ -134,6 +144,38 @@ class Client:
                 served_at=_read_date(response.headers.get("Date")) or fetched_at,
             )
             return reply, _read_retry_after(response.headers.get("Retry-After"), reply.served_at)
+
+
+def _decode(response: httpx.Response) -> Iterator[bytes]:
+    """Yield the body as it arrives, in pieces of a bounded size.
+
+    httpx would decompress all that has arrived at once, and some kilobytes can hold gigabytes.
+
+    Raises:
+        FetchError: when the body is encoded in another way than was asked for.
+        httpx.DecodingError: when its gzip cannot be read, or ends early.
+
+    """
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        yield from response.iter_raw()
+        return
+    if encoding not in ("gzip", "x-gzip"):
+        raise FetchError(f"answers in the encoding {encoding[:40]!r}, where gzip was asked for")
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    has_begun = False
+    for arrived in response.iter_raw():
+        has_begun = True
+        while arrived:
+            if member.eof:  # gzip may hold several members, one after the other (RFC 1952, 2.2)
+                member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            try:
+                yield member.decompress(arrived, _PIECE_BYTES)
+            except zlib.error as error:
+                raise httpx.DecodingError(f"its gzip cannot be read: {error}") from error
+            arrived = member.unused_data if member.eof else member.unconsumed_tail
+    if has_begun and not member.eof:
+        raise httpx.DecodingError("its gzip ends early")
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -100,10 +100,12 @@ def extract_retired(
     """The envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
     for dashboard in retired:
-        yield _unlisted("summary", dashboard, dashboard, "no longer in the list of all dashboards")
+        yield _not_asked(
+            "summary", dashboard, dashboard, "unlisted", "no longer in the list of all dashboards"
+        )
         for natural_id in find_unlisted((), known["table"], f"{dashboard}/", day):
             if natural_id not in left_out:
-                yield _unlisted("table", dashboard, natural_id, reason)
+                yield _not_asked("table", dashboard, natural_id, "unlisted", reason)
 
 
 def _read_listing(client: Client) -> list[str]:
@@ -147,8 +149,8 @@ def extract_dashboards(
     ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
     unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
-    before ``day`` and are not listed follow as ``unlisted``; those in ``left_out`` are not asked for, nor
-    looked for.
+    before ``day`` and are not listed follow as ``unlisted``, or as ``missing`` where the summary was not
+    obtained; those in ``left_out`` are not asked for, nor looked for.
     """
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
@@ -185,10 +187,10 @@ def extract_dashboards(
                 future = pool.submit(fetch_table, dashboard, tab, read_promise(entry), share)
                 waiting.append((future, share))
             prefix = f"{dashboard}/"
-            reason = "no longer in the summary of its dashboard" if document else "its dashboard lists no tab"
+            absent = _find_absence(summary, document)
             for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
                 if natural_id not in left_out:
-                    wait_for(_unlisted("table", dashboard, natural_id, reason))
+                    wait_for(_not_asked("table", dashboard, natural_id, *absent))
         while waiting:
             yield from take_next()
     finally:
@@ -203,9 +205,20 @@ def _done(envelope: Envelope) -> Future[Envelope]:
     return future
 
 
-def _unlisted(endpoint: str, dashboard: str, natural_id: str, reason: str) -> Envelope:
+def _find_absence(summary: Envelope, document: dict[str, Any] | None) -> tuple[State, str]:
+    """Return what a table is that its dashboard's summary does not list, and why."""
+    if document:
+        return "unlisted", "no longer in the summary of its dashboard"
+    if document is not None or summary.http_status == 404:
+        return "unlisted", "its dashboard lists no tab"
+    if summary.state == "rejected":
+        return "missing", f"the summary of its dashboard is unreadable: {summary.reason}"
+    return "missing", summary.reason
+
+
+def _not_asked(endpoint: str, dashboard: str, natural_id: str, state: State, reason: str) -> Envelope:
     now = datetime.now(UTC)
-    return Envelope(SOURCE.name, endpoint, dashboard, natural_id, "unlisted", now, now, reason=reason)
+    return Envelope(SOURCE.name, endpoint, dashboard, natural_id, state, now, now, reason=reason)
 
 
 def _fetch(
