@@ -88,7 +88,7 @@ def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days)
 
 
 def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
-    """Contents A, B, A; two tabs that disagree; a moved start; a job of the same name in another CI instance."""
+    """Contents A, B, A; tabs that disagree; a moved start; an equal job name in another CI instance."""
     moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + 86_400_000, FINAL["timestamps"][1]]}
     landings = [
         (RUNNING, 1, "board/a"),
