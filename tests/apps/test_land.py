@@ -54,7 +54,8 @@ def service():
             tab = query.rpartition("tab=")[2]
             status, body = replies.get(f"{path}#{tab}") or replies.get(path, (404, b""))
             self.send_response_only(status)
-            self.send_header("Date", replies.get("Date", DATE))
+            date = replies.get(f"Date{path}#{tab}") or replies.get("Date", DATE)
+            self.send_header("Date", date)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -388,6 +389,26 @@ def test_a_day_that_has_not_begun_needs_no_second_try(run, service, catalog):
     assert code == 2
     assert line.startswith("cilake: 2021-06-22 has not begun: the source's clock says 2021-06-21 13:00 UTC")
     assert rows(catalog, "raw.testgrid__tables", "partition_date == '2021-06-22'") == []
+
+
+def test_a_reply_of_before_the_day_among_others_is_missing_and_stops_nothing(run, service, catalog):
+    url, replies = service
+    serve(replies, "clocks", [f"tab{number}" for number in range(12)])
+    replies["Date/clocks/table#tab3"] = "Thu, 01 Jan 1970 00:00:00 GMT"
+    code, line = run(url, "clocks")
+    assert code == 0, line
+    receipt = receipt_of(catalog, "clocks", "2021-06-21")
+    assert (receipt["landed"], receipt["missing"]) == (12, 1)
+    (fetch, *_) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and scope == 'clocks'")
+    assert fetch["note"] == "answers with a reply of 1970-01-01 00:00 UTC, before the day began"
+
+
+def test_a_name_that_is_no_dashboard_does_not_stop_the_others(run, service, catalog):
+    url, replies = service
+    serve(replies, "other", ["a"])
+    code, line = run(url, "other,nowhere")
+    assert code == 0, line
+    assert receipt_of(catalog, "other", "2021-06-21")["landed"] == 2
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(run, closed, monkeypatch):

@@ -43,6 +43,8 @@ PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
 CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
+FEW_BROKEN = 10
+"""Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
 BUILD = "cilake.build"
 """The property of a table that names the build that published it last."""
 KEY = list(ci_run_observations.KEY)
@@ -128,7 +130,7 @@ def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
     """
     broken = build.find_broken_runs().localCheckpoint()
     count = broken.count()
-    if not 0 < count <= build.settings.rejected_ratio * build.run_count:
+    if not 0 < count <= max(FEW_BROKEN, build.settings.rejected_ratio * build.run_count):
         say(f"{count:,} of {build.run_count:,} runs break a row rule: too many to go on without them")
         raise error
     return set_aside_runs(build.catalog, build.decoded, broken)

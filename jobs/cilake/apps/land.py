@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
@@ -48,6 +48,8 @@ BATCH_BYTES = 96 * 1024 * 1024
 AHEAD = 4  # replies per connection that may wait to be stored
 AHEAD_BYTES = 256 * 1024 * 1024
 """How many bytes of them there may be, and one reply more."""
+MANY_EARLY = 10
+"""So many replies of before a day, and none of a later time, say that it has not begun."""
 
 
 class LandingError(CilakeError, RuntimeError):
@@ -107,15 +109,14 @@ class _Losses:
             raise SourceError(
                 f"{self.source} {self.failures[-1]}; check the address, or run again when it is back"
             )
-        is_lossy: dict[str, bool] = {
-            state: counts[state] > settings.rejected_ratio * seen for state in STATES
-        }
-        if is_lossy["missing"] and (
-            named := [name for name in settings.dashboard_patterns if name in self.unknown]
-        ):
+        named = Counter(name for name in self.unknown if name in settings.dashboard_patterns)
+        if named and named.total() == seen:
             raise DashboardError(
                 f"{self.source} has no dashboard {', '.join(named)}: correct CILAKE_TESTGRID_DASHBOARDS"
             )
+        # A name that is no dashboard is no loss of the others.
+        lost = Counter(counts) - Counter(missing=named.total())
+        is_lossy = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
         if counts["unlisted"] > seen / 2:
             raise LandingError(
                 f"{counts['unlisted']} of {seen} payloads of the week before are no longer listed: "
@@ -129,7 +130,7 @@ class _Losses:
                     f"{counts[state]} of {seen} payloads are {state}, more than "
                     f"{settings.rejected_ratio:.0%}{last}; see {table}"
                 )
-        for name in set(self.unknown) & set(settings.dashboard_patterns):
+        for name in named:
             say(f"{self.source} has no dashboard {name}: correct CILAKE_TESTGRID_DASHBOARDS (ops.fetches)")
         for state, table in (
             ("rejected", "ops.quarantine"),
@@ -161,6 +162,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     )
     losses.source = name_service(client)
     batch = _Batch(catalog, day, landing_id, known)
+    clock = _Clock(day)
     try:
         dashboards, unmatched = find_dashboards(client, settings.dashboard_patterns)
         for pattern in unmatched:
@@ -182,8 +184,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
             for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):
                 count: Counter[str] = Counter()
                 is_unknown = False
-                for envelope in group:
-                    _require_begun(day, envelope)
+                for envelope in map(clock.check, group):
                     batch.envelopes.append(envelope)
                     batch.payload_bytes += len(envelope.payload)
                     count += _count(envelope)
@@ -199,6 +200,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
                 done.add(dashboard)
                 total += count
                 say(f"{day} {len(done)}/{len(dashboards) + len(retired)} {dashboard}: {_in_words(count)}")
+            clock.require_begun()
             _wait(stored)
             batch.store()
     finally:
@@ -240,13 +242,42 @@ class _Batch:
         return found
 
 
-def _require_begun(day: date, envelope: Envelope) -> None:
-    """Check that the day has begun by the source's clock: before, no answer can be about that day."""
-    if envelope.http_status is not None and envelope.served_at < day_start(day):
-        raise DayError(
-            f"{day} has not begun: the source's clock says {envelope.served_at:%Y-%m-%d %H:%M} UTC; "
-            "nothing was landed; run it when the day is over"
-        )
+@dataclass
+class _Clock:
+    """Whether a day has begun by the source's clock: before, no answer can be about that day.
+
+    A few replies of before it, among others, are those of a cache or of a clock that is wrong.
+    """
+
+    day: date
+    early: list[datetime] = field(default_factory=list)
+    has_begun: bool = False
+
+    def check(self, envelope: Envelope) -> Envelope:
+        """Return the envelope, as ``missing`` where its reply is of a time before the day.
+
+        Raises:
+            DayError: when many replies are, and none of a later one.
+
+        """
+        if envelope.http_status is None:
+            return envelope
+        if envelope.served_at >= day_start(self.day):
+            self.has_begun = True
+            return envelope
+        self.early.append(envelope.served_at)
+        if len(self.early) >= MANY_EARLY:
+            self.require_begun()
+        reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, before the day began"
+        return replace(envelope, state="missing", payload=b"", reason=reason)
+
+    def require_begun(self) -> None:
+        """Check that a reply was of the day or later, if there was any."""
+        if self.early and not self.has_begun:
+            raise DayError(
+                f"{self.day} has not begun: the source's clock says {max(self.early):%Y-%m-%d %H:%M} UTC; "
+                "nothing was landed; run it when the day is over"
+            )
 
 
 def _is_unknown(envelope: Envelope, settings: Settings, known: Mapping[str, Known]) -> bool:

@@ -38,6 +38,8 @@ def known_of(*served, content="a"):
         ({"last_run_timestamp": 1624622400000}, Promise(last_run_at=SERVED)),
         ({"last_update_timestamp": 1624622400}, Promise(updated_at=SERVED)),
         ({"status": "6 of 9 (66.7%) recent columns passed (1 of 2 or 50.0% cells)"}, Promise(column_count=9)),
+        ({"overall_status": "STALE"}, Promise(is_marked_stale=True)),
+        ({"overall_status": "FAILING"}, Promise()),
         ({"status": "", "last_run_timestamp": "soon", "last_update_timestamp": None}, Promise()),
         ({"last_run_timestamp": 10**30, "last_update_timestamp": -5, "status": 7}, Promise()),
         ({"last_run_timestamp": True, "last_update_timestamp": float("nan")}, Promise()),

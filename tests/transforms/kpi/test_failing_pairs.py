@@ -17,8 +17,11 @@ pytestmark = pytest.mark.spark
 MONDAY = date(2021, 6, 21)
 
 
-def build(spark, failing, *, first=MONDAY, backwards=False):
-    """The table for runs a few hours apart, each given as the list of its failing tests."""
+def build(spark, failing, *, first=MONDAY, backwards=False, others=0):
+    """The table for runs a few hours apart, each given as the list of its failing tests.
+
+    ``others`` runs of another job ran none of these tests.
+    """
     runs, results = [], []
     numbered = list(enumerate(failing))
     for number, tests in reversed(numbered) if backwards else numbered:
@@ -28,6 +31,12 @@ def build(spark, failing, *, first=MONDAY, backwards=False):
         runs.append(make_row(CI_RUNS, **known, run_url=url, started_at=f"{day}T{10 + number // 7}:00:00Z"))
         results += [make_row(TEST_RESULTS, **known, test_key=t, test_status="failed") for t in tests]
         results.append(make_row(TEST_RESULTS, **known, test_key=999, test_status="passed"))
+    elsewhere = {"job_key": 7, "run_date": first.isoformat()}
+    for number in range(-others, 0):
+        runs.append(make_row(CI_RUNS, run_key=number, **elsewhere))
+        results.append(
+            make_row(TEST_RESULTS, run_key=number, test_key=999, test_status="passed", **elsewhere)
+        )
     names = {test for tests in failing for test in tests}
     return failing_pairs.transform(
         make_frame(spark, TEST_RESULTS, results),
@@ -69,6 +78,16 @@ def test_a_run_that_broke_as_a_whole_says_nothing(spark):
     everything = list(range(failing_pairs.MOST_FAILURES + 1))
     assert build(spark, [everything] * 3 + [[]]).count() == 0
     assert build(spark, [everything[1:4]] * 3 + [[]]).count() == 6
+
+
+def test_runs_of_other_jobs_and_broken_ones_change_no_correlation(spark):
+    runs = [[1, 2], [1, 2], [1, 2], [1], [2], *[[]] * 8]
+    wanted = [(row.run_count, row.failure_correlation) for row in build(spark, runs).collect()]
+    assert wanted == [(13, pytest.approx(23 / 36))] * 2
+    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    for disturbed in (build(spark, runs, others=50), build(spark, [*runs, everything])):
+        found = {row for row in disturbed.collect() if {row.test_key, row.other_test_key} == {1, 2}}
+        assert [(row.run_count, row.failure_correlation) for row in found] == wanted
 
 
 def test_weeks_are_apart(spark):

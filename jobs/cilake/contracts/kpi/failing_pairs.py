@@ -15,10 +15,10 @@ TABLE = Table(
         TEST_NAME,
         Column("other_test_name", "string", "Name of the test it fails with, exactly as served.", example="[sig-api] Discovery"),
         Column("together_count", "bigint", "Runs in which both failed.", unit="runs", example=3),
-        Column("failed_count", "bigint", "Runs in which the test failed.", unit="runs", example=4),
-        Column("other_failed_count", "bigint", "Runs in which the other test failed.", unit="runs", example=3),
-        Column("run_count", "bigint", "Runs of the week, of all jobs.", unit="runs", example=100),
-        Column("failure_correlation", "double", "Pearson correlation of the two tests' failures over all runs of the week; a test that did not run did not fail.", unit="correlation", example=0.86),
+        Column("failed_count", "bigint", "Runs of the jobs that ran both tests in which the test failed.", unit="runs", example=4),
+        Column("other_failed_count", "bigint", "Runs of these jobs in which the other test failed.", unit="runs", example=3),
+        Column("run_count", "bigint", "Runs of the week of the jobs that ran both tests.", unit="runs", example=100),
+        Column("failure_correlation", "double", "Pearson correlation of the two tests' failures over these runs; a test that did not run did not fail.", unit="correlation", example=0.86),
         Column("last_together_at", "timestamp", "When the last run in which both failed started, UTC.", example="2021-06-21T13:00:00Z"),
         Column("last_together_run_url", "string", "Page of that run in its CI system.", nullable=True, example="https://ci.example/run/1"),
     ),
@@ -30,7 +30,7 @@ TABLE = Table(
     made_by="report_ci_health",
     freshness_hours=36,
     caveats=(
-        "Runs with more than 100 failing tests are left out: there the whole run broke, which says nothing about pairs.",
+        "Runs with more than 100 failing tests are in no count: there the whole run broke, which says nothing about pairs.",
         "Counts of a pair exist for the weeks in which it failed together; do not add them up as the test's failures.",
     ),
     example_query="select test_name, other_test_name, sum(together_count) as together_count, max(failure_correlation) as failure_correlation "

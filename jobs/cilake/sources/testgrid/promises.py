@@ -31,11 +31,12 @@ _MILLISECONDS = 100_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a summary says of a tab: when it was updated, when its newest run began, its recent columns."""
+    """What a summary says of a tab: when it was updated, when its newest run began, columns, its mark."""
 
     updated_at: datetime | None = None
     last_run_at: datetime | None = None
     column_count: int = 0
+    is_marked_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,14 @@ def read_promise(entry: Mapping[str, Any]) -> Promise:
         updated_at=_instant(entry.get("last_update_timestamp")),
         last_run_at=_instant(entry.get("last_run_timestamp")),
         column_count=int(counted[1]) if counted else 0,
+        is_marked_stale=entry.get("overall_status") == "STALE",
     )
 
 
 def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: Known | None) -> Kept:
     """Return how far a table that was served then keeps the promise, after the replies known before it."""
     first, last = _span(table)
-    faults = [*_not_updated(promise, served_at)]
+    faults = _faults(promise, served_at)
     if promise.column_count and last is None:
         faults.append(f"no run, where the summary counts {promise.column_count} recent columns")
     elif last and promise.last_run_at and last + GRACE < promise.last_run_at:
@@ -75,7 +77,7 @@ def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: 
 
 def compare_unmodified(promise: Promise, served_at: datetime, known: Known | None, content: str) -> Kept:
     """Return how far a reply keeps the promise that only says that its content is still the one known."""
-    faults = [*_not_updated(promise, served_at)]
+    faults = _faults(promise, served_at)
     shown = [fetch.served_at for fetch in known.fetches if fetch.content_sha256 == content] if known else []
     if shown and promise.last_run_at and shown[0] + GRACE < promise.last_run_at:
         faults.append(f"unchanged since {shown[0]:{MINUTE}}, by the summary a run began {_minute(promise)}")
@@ -93,10 +95,12 @@ def find_unlisted(listed: Iterable[str], known: Mapping[str, Known], prefix: str
     return sorted(lately.difference(listed))
 
 
-def _not_updated(promise: Promise, served_at: datetime) -> list[str]:
-    if promise.updated_at is None or promise.updated_at + UPDATED_WITHIN >= served_at:
-        return []
-    return [f"by the summary not updated since {promise.updated_at:{MINUTE}}"]
+def _faults(promise: Promise, served_at: datetime) -> list[str]:
+    """Return what the summary itself says against the tab."""
+    faults = ["marked as stale by the summary"] if promise.is_marked_stale else []
+    if promise.updated_at and promise.updated_at + UPDATED_WITHIN < served_at:
+        faults.append(f"by the summary not updated since {promise.updated_at:{MINUTE}}")
+    return faults
 
 
 def _span(table: Decoded) -> tuple[datetime | None, datetime | None]:
