@@ -7,11 +7,13 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.collisions import colliding_names
 from tests.grids import make_table
 from tests.lake_session import local_lake
 
 from cilake.apps import build, rebuild, set_aside
 from cilake.apps.audit import AuditError
+from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.errors import PermanentError
 from cilake.quality import suite
@@ -154,6 +156,22 @@ def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lak
 
 
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", "publish:core.test_results")
+
+
+def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake):
+    (test, other_test), (job, other_job) = colliding_names(), colliding_names(f"{PROW}\x1f")
+    land(lake, make_table({"Overall": [1, 1], test: [1, 12]}, job=job), tab="board/first")
+    run(lake)
+    land(lake, make_table({"Overall": [1], other_test: [12]}, job="honest"), tab="board/test", hour=1)
+    land(lake, make_table({"Overall": [1]}, job=other_job), tab="board/job", hour=1)
+    assert run(lake)["core.ci_runs"] == 1
+    assert {name for (name,) in lake.rows("core.ci_jobs", "job_name")} == {job, "honest"}
+    assert {name for (name,) in lake.rows("core.tests", "test_name")} == {"Overall", test}
+    assert {row[:2] for row in lake.rows("ops.quarantine", "natural_id", "part")} == {
+        ("board/test", other_test),
+        ("board/job", other_job),
+    }
+    assert statuses(lake) == ["failed", "passed", "passed", "passed", "passed"]
 
 
 def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch):

@@ -231,6 +231,28 @@ def test_a_listing_that_shrinks_within_the_day_is_no_complete_day(run, service, 
     assert run(url, "sameday")[0] == 1
 
 
+def test_what_is_stale_has_a_gap_or_comes_late_is_counted_and_marked(run, service, catalog):
+    url, replies = service
+    serve(replies, "flawed", ["a", "b"])
+    assert run(url, "flawed")[0] == 0
+    receipt = receipt_of(catalog, "flawed", "2021-06-21")
+    assert (receipt["stale"], receipt["gap"]) == (0, 0)
+    newest = make_table({"Overall": [1]}, job="b", timestamps=[FIRST_MS + 20 * DAY_MS], first_build=2000)
+    replies["/flawed/table#b"] = (200, dump(newest))
+    replies["/flawed/summary"] = (200, orjson.dumps({"a": {"overall_status": "STALE"}, "b": {}}))
+    replies["Date"] = "Tue, 13 Jul 2021 13:00:00 GMT"
+    code, line = run(url, "flawed", start="2021-06-22")
+    assert (code, "1 of 3 payloads have a gap before them" in line) == (0, True), line
+    receipt = receipt_of(catalog, "flawed", "2021-06-22")
+    assert (receipt["stale"], receipt["gap"]) == (1, 1)
+    fetches = rows(catalog, "ops.fetches", "scope == 'flawed' and partition_date == '2021-06-22'")
+    assert all(fetch["is_backfilled"] for fetch in fetches), "three weeks after the day"
+    assert not any(
+        fetch["is_backfilled"]
+        for fetch in rows(catalog, "ops.fetches", "scope == 'flawed' and partition_date == '2021-06-21'")
+    )
+
+
 def test_not_modified_is_no_answer_to_a_request_without_a_tag(run, service, catalog):
     url, replies = service
     replies["/never/summary"] = (304, b"")
