@@ -405,12 +405,15 @@ def test_no_dashboard_and_no_day_need_no_second_try(run, service):
 
 def test_a_day_that_has_not_begun_needs_no_second_try(run, service, catalog):
     url, replies = service
-    replies["/a/summary"] = (200, orjson.dumps({"tab": {}}))
-    replies["/a/table"] = (200, dump(make_table({"Overall": [1]})))
-    code, line = run(url, "a", start="2021-06-22")
+    replies["/early/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/early/table"] = (200, dump(make_table({"Overall": [1]})))
+    code, line = run(url, "early", start="2021-06-22")
     assert code == 2
     assert line.startswith("cilake: 2021-06-22 has not begun: the source's clock says 2021-06-21 13:00 UTC")
-    assert rows(catalog, "raw.testgrid__tables", "partition_date == '2021-06-22'") == []
+    assert (
+        rows(catalog, "raw.testgrid__tables", "partition_date == '2021-06-22' and natural_id == 'early/tab'")
+        == []
+    )
 
 
 def test_a_reply_of_before_the_day_among_others_is_missing_and_stops_nothing(run, service, catalog):

@@ -116,7 +116,7 @@ class _Losses:
             )
         # A name that is no dashboard is no loss of the others.
         lost = Counter(counts) - Counter(missing=named.total())
-        is_lossy = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
+        is_lossy: dict[str, bool] = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
         if counts["unlisted"] > seen / 2:
             raise LandingError(
                 f"{counts['unlisted']} of {seen} payloads of the week before are no longer listed: "
@@ -150,8 +150,6 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
     landing_id = f"{SOURCE.name}-{day}"
     known = read_known(catalog, SOURCE.name, SOURCE.endpoints, day)
     left_out = read_left_out(catalog, SOURCE.name, day)
-    for tab, reason in left_out.items():
-        say(f"leaves out {tab}: {reason}")
     client = Client(
         settings.testgrid_url,
         deadline=time.monotonic() + settings.landing_seconds,
@@ -168,6 +166,9 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
         for pattern in unmatched:
             say(f"no dashboard matches {pattern!r}")
         retired = find_retired(settings.dashboard_patterns, dashboards, known["summary"], day)
+        for tab, reason in left_out.items():
+            if tab.startswith(tuple(f"{name}/" for name in (*dashboards, *retired))):
+                say(f"leaves out {tab}: {reason}")
         ahead = AHEAD * settings.landing_concurrency
         budget = ByteBudget(AHEAD_BYTES)
         with ExitStack() as stack:

@@ -39,6 +39,9 @@ TABLE = Table(
     inputs=("raw.testgrid__tables",),
     made_by="refine_ci",
     freshness_hours=36,
-    caveats=("Variants come from naming habits; a name that says nothing leaves them null.",),
+    caveats=(
+        "Variants come from naming habits; a name that says nothing leaves them null.",
+        "Jobs of two CI instances may have one name: join and group by job_key; a filter by name shows both.",
+    ),
     example_query="select release, platform, count(*) as job_count from core.ci_jobs group by 1, 2 order by 3 desc",
 )
