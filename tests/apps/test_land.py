@@ -204,6 +204,10 @@ def test_an_empty_listing_is_no_complete_night(run, service, catalog):
             1,
             " 3 of 4 payloads of the week before are no longer listed: ",
         )
+    serve(replies, "emptied", [], "Wed, 23 Jun 2021 13:00:00 GMT")
+    code, line = run(url, "emptied", start="2021-06-23")
+    assert code == 0, "it stops the first day alone"
+    assert line.endswith("the landing is incomplete: 3 of 4 payloads are unlisted; see ops.fetches")
 
 
 def test_a_dashboard_that_a_wildcard_no_longer_finds_is_stated(run, service, catalog):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -13,6 +13,8 @@ from pyiceberg.expressions.literals import literal
 from cilake.contracts.ops.latest_receipts import TABLE
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.catalog import arrow_schema
+
+WEEK = timedelta(days=7)
 
 
 def replace_latest_receipts(
@@ -37,6 +39,16 @@ def replace_latest_receipts(
         latest.overwrite(rows, overwrite_filter=earlier)
     else:
         latest.append(rows)
+
+
+def count_unlisted(catalog: Catalog, source: str, day: date) -> int:
+    """Return how many payloads were no longer listed at the newest landing for a day of the week before."""
+    earlier = f"source = '{source}' and partition_date < '{day}' and partition_date >= '{day - WEEK}'"
+    receipts = catalog.load_table(TABLE.address).scan(
+        row_filter=earlier, selected_fields=("partition_date", "unlisted_count")
+    ).to_arrow().to_pylist()  # fmt: skip
+    newest = max((receipt["partition_date"] for receipt in receipts), default=None)
+    return sum(receipt["unlisted_count"] for receipt in receipts if receipt["partition_date"] == newest)
 
 
 def fill_latest_receipts(catalog: Catalog) -> int:
