@@ -21,7 +21,9 @@ from cilake.windows import day_start, known_until
 
 HISTORY_DAYS = 120
 RESULT_COLUMNS = ("run_key", "job_key", "test_key", "started_at", "test_status")
-RUN_COLUMNS = ("run_key", "job_key", "started_at", "test_count", "failed_count")
+RUN_COLUMNS = (
+    "run_key", "job_key", "started_at", "test_count", "passed_count", "failed_count", "flaky_count"
+)  # fmt: skip
 INPUTS = (CI_RUNS, TEST_RESULTS, OBSERVATIONS)
 """What is pinned, in this order: a build publishes observations, then results, then runs."""
 RESULTS_PER_BUCKET = 1_500_000

@@ -144,8 +144,10 @@ def test_foreign_bytes_are_refused(model):
         train.from_bytes(altered(model, feature_names=["a"]))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(altered(model, format=99))
-    with pytest.raises(train.EarlierLayoutError, match="layout 1, this version reads 2"):
+    with pytest.raises(train.EarlierLayoutError, match="layout 1, this version reads 3"):
         train.from_bytes(altered(model, format=1, slope=1.0))
+    with pytest.raises(train.EarlierLayoutError, match="layout 2, this version reads 3"):
+        train.from_bytes(altered(model, format=2))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(skops.io.dumps([1, 2]))
     with pytest.raises(ValueError, match="no model"):
