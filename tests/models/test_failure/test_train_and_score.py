@@ -208,6 +208,18 @@ def test_abstention(past, model):
     assert scored["abstain_reason"].to_pylist() == [reason for _, reason in cases]
 
 
+def test_a_job_that_was_not_obtained_gets_the_history_rate(past, model):
+    some = past.slice(0, 200)
+    calm = score.predict(model, some)
+    scored = score.predict(model, some, not_obtained={3})
+    is_lost = np.array(some["job_key"].to_pylist()) == 3
+    assert set(scored.filter(pa.array(is_lost))["abstain_reason"].to_pylist()) == {"stale_input"}
+    assert scored.filter(pa.array(~is_lost)).equals(calm.filter(pa.array(~is_lost)))
+    shrunken = scored.filter(pa.array(is_lost))
+    assert shrunken["failure_probability"].equals(shrunken["shrunken_probability"])
+    assert score.predict(model, some, not_obtained=set()).equals(calm)
+
+
 def test_baselines_by_hand(past):
     row = with_values(past.slice(0, 1), own_run_count=8, own_fail_count=3, own_failed_last_1=1)
     values = score.baseline_probabilities(row, 0.01)

@@ -170,7 +170,8 @@ MODEL = Model(
     abstention={
         "too_few_runs": f"fewer than {MINIMUM_RUNS} earlier results of the test in the job",
         "stale_input": f"the job's newest known run is {SILENT_HOURS} hours old and {SILENT_INTERVALS} "
-        f"times its usual interval, or the test has had no result in the job for {ACTIVE_DAYS} days",
+        f"times its usual interval, or no tab that shows it was obtained by the day's landing, or the test "
+        f"has had no result in the job for {ACTIVE_DAYS} days",
         "unseen_job": f"fewer than {MINIMUM_RUNS} earlier runs of the job are known",
     },
 )
