@@ -12,11 +12,12 @@ from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.models.test_failure.spec import MODEL
-from cilake.windows import Window
+from cilake.windows import DayError, Window
 
 pytestmark = pytest.mark.spark
 
@@ -362,6 +363,19 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
     reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
     abstained = {0, 3, 5, 6}
     assert reasons == {(job, "stale_input" if job in abstained else None) for job in range(WORLD.jobs)}
+
+
+def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
+    assert set(score.score_test_failure(lake.settings, night(2)).values()) == {0}, "nothing has run yet"
+    WORLD.land(lake, range(2))
+    said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
+    for window in (night(2), Window(WORLD.day(1), WORLD.day(3))):
+        with pytest.raises(DayError, match=said):
+            score.score_test_failure(lake.settings, window)
+    assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
+    WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
+    counts = score.score_test_failure(lake.settings, night(2))
+    assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
 
 
 def test_training_without_history_ends_with_a_sentence(lake):

@@ -15,13 +15,14 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.snapshots import Pins
 from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
 from cilake.models.test_failure.spec import ACTIVE_DAYS
 from cilake.transforms.core import ci_runs, test_results
 from cilake.transforms.core.ci_run_observations import SLIM, select_standing
 from cilake.transforms.core.tests import leave_out_verdicts
-from cilake.windows import day_start, known_until
+from cilake.windows import DayError, Window, day_start, known_until
 
 HISTORY_DAYS = 120
 RESULT_COLUMNS = ("run_key", "job_key", "test_key", "started_at", "test_status")
@@ -41,6 +42,28 @@ def known_by(day: date) -> Column:
     A landing up to that day brought it, and not a later backfill of such a day.
     """
     return (F.col("landed_date") <= F.lit(day)) & (F.col("seen_at") <= F.lit(known_until(day)))
+
+
+def require_landed(spark: SparkSession, window: Window) -> None:
+    """Check that the days of the window are not after the newest landed day; an empty lake has no such day.
+
+    Nothing is known of a later day, and what the ledger says of a day is never changed.
+
+    Raises:
+        DayError: when the last day is later.
+
+    """
+    newest = [
+        spark.table(table.identifier).agg(F.max(column)).collect()[0][0]
+        for table, column in ((RECEIPTS, "partition_date"), (CI_RUNS, "landed_date"))
+    ]
+    landed = max((day for day in newest if day), default=None)
+    last = window.end - timedelta(days=1)
+    if landed and last > landed:
+        raise DayError(
+            f"{last} has not been landed: the newest landed day is {landed}; run `cilake land testgrid "
+            f"--start {last}` and `cilake build core --start {last}` first"
+        )
 
 
 def read_history(spark: SparkSession, pins: Pins, day: date) -> tuple[DataFrame, DataFrame]:

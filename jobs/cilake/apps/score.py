@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
-from cilake.apps.history import INPUTS, bucket_of, read_history, read_jobs_not_obtained
+from cilake.apps.history import INPUTS, bucket_of, read_history, read_jobs_not_obtained, require_landed
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving
@@ -41,9 +41,14 @@ def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
     """Add the predictions of each day of the window; return their number.
 
     A day that is in the ledger already is left as it is.
+
+    Raises:
+        DayError: when a day is later than the newest landed one; then no day of the window is scored.
+
     """
     written = 0
     with spark_session(settings, app_name=f"score {MODEL.name} {window.start}") as spark:
+        require_landed(spark, window)
         for day in window.days:
             written += _score_day(spark, settings, day)
     return {PREDICTIONS.address: written}
