@@ -28,7 +28,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import VERDICT_NAME
+from cilake.contracts.columns import FAILING, PASSING, VERDICT_NAME
 from cilake.models.test_failure import evaluate, gate, labels, sample, score, train
 from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions
 
@@ -130,11 +130,18 @@ def _tables(
             "run_key": np.arange(count),
             "job_key": job,
             "started_at": started,
-            "test_count": np.bincount(run[code != labels.STATUS_CODES["running"]], minlength=count),
-            "failed_count": np.bincount(run[code == labels.FAILED], minlength=count),
+            "passed_count": _count_with(run, code, count, PASSING),
+            "failed_count": _count_with(run, code, count, FAILING),
+            "flaky_count": _count_with(run, code, count, ("flaky",)),
         }
     )
     return results, runs
+
+
+def _count_with(run: np.ndarray, code: np.ndarray, count: int, statuses: tuple[str, ...]) -> np.ndarray:
+    codes = [labels.STATUS_CODES[status] for status in statuses]
+    counts: np.ndarray = np.bincount(run[np.isin(code, codes)], minlength=count)
+    return counts
 
 
 def count_listed(later: pa.Table, probability: np.ndarray) -> dict[str, int]:

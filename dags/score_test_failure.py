@@ -3,7 +3,8 @@
 **What**: one prediction per test that was recently seen in a job, as of the end of the day, by the promoted
 model; while none is promoted the baseline answers.
 
-**Inputs**: `core.test_results`, `core.ci_runs`, `ops.model_versions`.
+**Inputs**: `core.test_results`, `core.ci_runs`, `core.ci_run_observations`, `ops.fetches`,
+`ops.model_versions`.
 
 **Outputs**: `predictions.test_failure`, an append-only ledger; every check in `ops.validation_results`.
 

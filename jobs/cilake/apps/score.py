@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
-from cilake.apps.history import INPUTS, bucket_of, read_history
+from cilake.apps.history import INPUTS, bucket_of, read_history, read_jobs_not_obtained, require_landed
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving
@@ -41,9 +41,14 @@ def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
     """Add the predictions of each day of the window; return their number.
 
     A day that is in the ledger already is left as it is.
+
+    Raises:
+        DayError: when a day is later than the newest landed one; then no day of the window is scored.
+
     """
     written = 0
     with spark_session(settings, app_name=f"score {MODEL.name} {window.start}") as spark:
+        require_landed(spark, window)
         for day in window.days:
             written += _score_day(spark, settings, day)
     return {PREDICTIONS.address: written}
@@ -64,10 +69,13 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
     if model is None:
         say(f"{day}: nothing has run yet")
         return 0
+    not_obtained = read_jobs_not_obtained(spark, catalog, pins, day)
+    if not_obtained:
+        say(f"{day}: abstains on {len(not_obtained):,} jobs whose tabs were not obtained; see ops.fetches")
     runs = of_runs.toArrow()
     decided_at = day_start(day + timedelta(days=1))
     scored = results.groupBy(bucket_of(runs).alias("bucket")).applyInArrow(
-        _bucket_scorer(model, runs, decided_at), from_arrow_schema(SCORED)
+        _bucket_scorer(model, runs, decided_at, not_obtained), from_arrow_schema(SCORED)
     )
     rows = scored.select(
         "job_key",
@@ -120,7 +128,7 @@ def _baseline(results: DataFrame) -> train.TrainedModel | None:
 
 
 def _bucket_scorer(
-    model: train.TrainedModel, runs: pa.Table, decided_at: datetime
+    model: train.TrainedModel, runs: pa.Table, decided_at: datetime, not_obtained: frozenset[int]
 ) -> Callable[[pa.Table], pa.Table]:
     """Return a function from all results of some tests to the predictions for their active entities."""
     artifact, digest = train.to_bytes(model)
@@ -132,6 +140,6 @@ def _bucket_scorer(
         pending = pending_decisions(results, decided_at)
         known = results.select(pending.column_names).cast(pending.schema)
         decisions = compute_features(pa.concat_tables([known, pending]), runs, only_pending=True)
-        return score.predict(loaded[0], decisions).select(SCORED.names)
+        return score.predict(loaded[0], decisions, not_obtained=not_obtained).select(SCORED.names)
 
     return score_bucket

@@ -78,7 +78,7 @@ def test_own_windows_by_hand(letter):
     assert last["own_decayed_fail_score"] == pytest.approx(weight + weight**2 + weight**5, rel=1e-5)
     # Newest first: p f f k p f p -> flips at f, k, f; considered 7.
     assert last["own_flip_rate"] == pytest.approx(100 * 3 / 7, rel=1e-5)
-    assert last["job_run_count"] == 7
+    assert last["job_run_count"] == 8
     assert last["job_fail_ratio_last_1"] == 0
     assert last["job_fail_ratio_last_3"] == pytest.approx(2 / 3, abs=1e-6)
     after_failures = rows[5]  # knows p f p k f f
@@ -113,6 +113,21 @@ def test_other_jobs_by_hand():
     later = rows[9]
     assert later["elsewhere_failing_job_count"] == 2  # jobs 2 and 5, not its own failure
     assert later["test_fail_count_last_10"] == 4
+
+
+def test_what_was_skipped_or_runs_still_is_in_no_denominator():
+    ended = [(1, 1, 0, 0, "f"), (1, 1, 1, 0, "p")]
+    others = [(1, 1, test, 0, "s" if test < 60 else "r") for test in range(2, 100)]
+    table = results(*ended, *others, (2, 1, 0, 4, "k"), (2, 1, 2, 4, "s"), (3, 1, 0, 5, "p"))
+    rows = {row["run_key"]: row for row in compute_features(table, runs_of(table)).to_pylist()}
+    assert rows[2]["job_fail_ratio_last_1"] == 0.5
+    assert rows[2]["platform_fail_ratio_6h"] == rows[2]["platform_fail_ratio_24h"] == 0.5
+    assert rows[2]["own_last_failure_run_ratio"] == 0.5
+    assert rows[2]["own_isolated_fail_count_10"] == 0
+    assert rows[2]["job_mass_failure_count_10"] == 1
+    assert rows[3]["job_fail_ratio_last_3"] == rows[3]["job_fail_ratio_last_10"] == 0.25
+    assert rows[3]["platform_fail_ratio_6h"] == pytest.approx(1 / 3)
+    assert rows[3]["job_test_count_change"] == pytest.approx(1 / 1.5)
 
 
 def test_a_failure_elsewhere_is_forgotten():

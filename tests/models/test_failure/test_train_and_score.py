@@ -144,8 +144,10 @@ def test_foreign_bytes_are_refused(model):
         train.from_bytes(altered(model, feature_names=["a"]))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(altered(model, format=99))
-    with pytest.raises(train.EarlierLayoutError, match="layout 1, this version reads 2"):
+    with pytest.raises(train.EarlierLayoutError, match="layout 1, this version reads 3"):
         train.from_bytes(altered(model, format=1, slope=1.0))
+    with pytest.raises(train.EarlierLayoutError, match="layout 2, this version reads 3"):
+        train.from_bytes(altered(model, format=2))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(skops.io.dumps([1, 2]))
     with pytest.raises(ValueError, match="no model"):
@@ -204,6 +206,18 @@ def test_abstention(past, model):
     scored = score.predict(model, pa.concat_tables([with_values(row, **change) for change, _ in cases]))
     assert scored.schema == score.PREDICTIONS_SCHEMA
     assert scored["abstain_reason"].to_pylist() == [reason for _, reason in cases]
+
+
+def test_a_job_that_was_not_obtained_gets_the_history_rate(past, model):
+    some = past.slice(0, 200)
+    calm = score.predict(model, some)
+    scored = score.predict(model, some, not_obtained={3})
+    is_lost = np.array(some["job_key"].to_pylist()) == 3
+    assert set(scored.filter(pa.array(is_lost))["abstain_reason"].to_pylist()) == {"stale_input"}
+    assert scored.filter(pa.array(~is_lost)).equals(calm.filter(pa.array(~is_lost)))
+    shrunken = scored.filter(pa.array(is_lost))
+    assert shrunken["failure_probability"].equals(shrunken["shrunken_probability"])
+    assert score.predict(model, some, not_obtained=set()).equals(calm)
 
 
 def test_baselines_by_hand(past):

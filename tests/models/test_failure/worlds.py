@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from cilake.contracts.columns import UNDECIDED
+from cilake.contracts.columns import FAILING, PASSING
 from cilake.models.test_failure.features import RESULTS_SCHEMA, RUNS_SCHEMA
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
@@ -36,10 +36,11 @@ def results(*rows: tuple[int, int, int, float, str]) -> pa.Table:
 
 
 def runs_of(table: pa.Table) -> pa.Table:
-    """The runs table that belongs to the results."""
+    """The runs table that belongs to the results, counted as ``core.ci_runs`` counts them."""
     runs: dict[int, dict] = {}
     for row in table.to_pylist():
-        if row["test_status"] in (None, *UNDECIDED):
+        status = row["test_status"]
+        if status is None:
             continue
         run = runs.setdefault(
             row["run_key"],
@@ -48,12 +49,17 @@ def runs_of(table: pa.Table) -> pa.Table:
                 "job_key": row["job_key"],
                 "started_at": row["started_at"],
                 "test_count": 0,
+                "passed_count": 0,
                 "failed_count": 0,
+                "flaky_count": 0,
             },
         )
         run["test_count"] += 1
-        run["failed_count"] += row["test_status"] == "failed"
-    return pa.Table.from_pylist(list(runs.values()), schema=RUNS_SCHEMA)
+        run["passed_count"] += status in PASSING
+        run["failed_count"] += status in FAILING
+        run["flaky_count"] += status == "flaky"
+    schema = RUNS_SCHEMA.append(pa.field("test_count", pa.int64()))
+    return pa.Table.from_pylist(list(runs.values()), schema=schema)
 
 
 def random_world(

@@ -27,7 +27,7 @@ TABLE = Table(
         MODEL_VERSION,
         Column("prediction_count", "bigint", "Predictions made.", unit="predictions", example=3),
         Column("too_few_runs_count", "bigint", "Abstentions because the test has run too rarely.", unit="predictions", example=1),
-        Column("stale_input_count", "bigint", "Abstentions because no run of the job has come for long.", unit="predictions", example=0),
+        Column("stale_input_count", "bigint", "Abstentions because no run of the job has come for long, or no tab that shows it was obtained.", unit="predictions", example=0),
         Column("unseen_job_count", "bigint", "Abstentions because the job is new.", unit="predictions", example=0),
         Column("measured_count", "bigint", "Predictions with an outcome, without abstentions.", unit="predictions", example=2),
         Column("failure_count", "bigint", "Outcomes among them that were failures.", unit="predictions", example=1),

@@ -19,7 +19,7 @@ TABLE = Table(
         Column("base_rate_probability", "double", "Weak baseline: the overall failure rate.", unit="probability", example=0.01),
         Column("last_value_probability", "double", "Weak baseline: the last result, 1 if it failed.", unit="probability", example=0.0),
         Column("top_reasons", "string", "The strongest reasons, in words.", nullable=True, example="failed in 4 of the last 5 runs"),
-        Column("abstain_reason", "string", "Why the prediction should not be relied on (the test or the job is new, or no run of the job has come for long); null when it may be.", nullable=True,
+        Column("abstain_reason", "string", "Why the prediction should not be relied on (the test or the job is new, or no run of the job has come for long, or no tab that shows it was obtained); null when it may be.", nullable=True,
                allowed=("too_few_runs", "stale_input", "unseen_job"), example="too_few_runs"),
         MODEL_VERSION,
         Column("feature_snapshot_id", "bigint", "Iceberg snapshot of core.test_results that the features were read from.", example=1),
@@ -30,13 +30,15 @@ TABLE = Table(
     write_mode="ledger",
     partition_by=("months(prediction_date)",),
     sort_by=("prediction_date", "job_key"),
-    inputs=("core.test_results", "core.ci_runs", "ops.model_versions"),
+    inputs=("core.test_results", "core.ci_runs", "core.ci_run_observations", "ops.fetches", "ops.model_versions"),
     made_by="score_test_failure",
     freshness_hours=36,
     caveats=(
         "Both snapshots are kept for 90 days by the tag `score_test_failure_<prediction_date>` on core.test_results and "
         "core.ci_runs; after that the ids name snapshots that are gone. For a past day, runs that changed since are read from "
         "core.ci_run_observations, which has the same tag.",
+        "`stale_input` is also said where no tab that shows the job was obtained, and not stale, by the landing of the day "
+        "as it was when the row was made; `ops.fetches` names them. A landing repeated later does not change the row.",
     ),
     example_query="select j.job_name, t.test_name, p.failure_probability, p.top_reasons from predictions.test_failure p "
     "join core.ci_jobs j using (job_key) join core.tests t using (test_key) where p.abstain_reason is null "

@@ -44,8 +44,9 @@ RUNS_SCHEMA = pa.schema(
         ("run_key", pa.int64()),
         ("job_key", pa.int64()),
         ("started_at", TIMESTAMP),
-        ("test_count", pa.int64()),
+        ("passed_count", pa.int64()),
         ("failed_count", pa.int64()),
+        ("flaky_count", pa.int64()),
     ]
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,15 +46,22 @@ PREDICTIONS_SCHEMA = pa.schema(
 )
 
 
-def predict(model: TrainedModel, features: pa.Table, *, with_reasons: bool = True) -> pa.Table:
+def predict(
+    model: TrainedModel,
+    features: pa.Table,
+    *,
+    with_reasons: bool = True,
+    not_obtained: Set[int] = frozenset(),
+) -> pa.Table:
     """Return one row per decision, in the order given.
 
     Where the model abstains, ``failure_probability`` is the shrunken history rate and
-    ``abstain_reason`` says why the model has no answer of its own.
+    ``abstain_reason`` says why the model has no answer of its own. ``not_obtained`` are the jobs of which
+    the landing of the decision's day obtained nothing.
     """
     own = probabilities(model, features)
     baselines = baseline_probabilities(features, model.base_rate)
-    reason = abstain_reasons(features)
+    reason = abstain_reasons(features, not_obtained)
     abstains = reason != ""
     probability = np.where(abstains, baselines["shrunken_history"], own)
     count = len(features)
@@ -96,7 +104,7 @@ def baseline_probabilities(features: pa.Table, base_rate: float) -> dict[str, np
     }
 
 
-def abstain_reasons(features: pa.Table) -> np.ndarray:
+def abstain_reasons(features: pa.Table, not_obtained: Set[int] = frozenset()) -> np.ndarray:
     """Return the reason why the model should not answer, or an empty string."""
     runs = _column(features, "own_run_count")
     hours = _column(features, "own_hours_since_result")
@@ -104,7 +112,8 @@ def abstain_reasons(features: pa.Table) -> np.ndarray:
     reason = np.full(len(features), "", dtype="<U12")
     reason[runs < MINIMUM_RUNS] = "too_few_runs"
     reason[job_runs < MINIMUM_RUNS] = "unseen_job"
-    reason[(hours > ACTIVE_DAYS * 24) | _is_silent(features)] = "stale_input"
+    is_unseen = np.isin(_column(features, "job_key"), np.array(sorted(not_obtained), dtype=np.int64))
+    reason[(hours > ACTIVE_DAYS * 24) | _is_silent(features) | is_unseen] = "stale_input"
     return reason
 
 

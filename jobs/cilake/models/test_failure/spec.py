@@ -124,12 +124,12 @@ _FEATURES = (
     ),
     *_group(
         "job",
-        job_fail_ratio_last_1="share of tests that failed in the job's previous run",
+        job_fail_ratio_last_1="share of the tests that ran in the job's previous run that failed",
         job_fail_ratio_last_3="mean share of failed tests in the job's last 3 runs",
         job_fail_ratio_last_10="mean share of failed tests in the job's last 10 runs",
         job_fail_count_last_1="tests that failed in the job's previous run",
         job_mass_failure_count_10="of the job's last 10 runs, those where over 5 % of the tests failed",
-        job_test_count_change="tests of the job's previous run relative to the mean of its last 10",
+        job_test_count_change="tests that ran in the job's previous run relative to the mean of its last 10",
         job_hours_since_run="hours since the job's previous run",
         job_run_count="earlier runs of the job",
         job_age_days="days since the job's first run",
@@ -170,7 +170,8 @@ MODEL = Model(
     abstention={
         "too_few_runs": f"fewer than {MINIMUM_RUNS} earlier results of the test in the job",
         "stale_input": f"the job's newest known run is {SILENT_HOURS} hours old and {SILENT_INTERVALS} "
-        f"times its usual interval, or the test has had no result in the job for {ACTIVE_DAYS} days",
+        f"times its usual interval, or no tab that shows it was obtained by the day's landing, or the test "
+        f"has had no result in the job for {ACTIVE_DAYS} days",
         "unseen_job": f"fewer than {MINIMUM_RUNS} earlier runs of the job are known",
     },
 )

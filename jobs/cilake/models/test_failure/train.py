@@ -18,8 +18,8 @@ from .sample import WEIGHT
 from .score import feature_matrix
 from .spec import FEATURES
 
-#: Version of the layout of the stored model; another one is refused.
-FORMAT = 2
+#: Version of the layout of the stored model and of what its features mean; another one is refused.
+FORMAT = 3
 #: The types a stored model may hold beyond the plain ones that skops trusts by itself.
 TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 #: Fewer failures than this teach nothing; the baseline is returned instead of a model.
