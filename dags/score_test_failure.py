@@ -11,7 +11,7 @@ model; while none is promoted the baseline answers.
 **Triage**: after a failed expectation nothing was added to the ledger; the log names the rule, what was
 seen, example rows and what to do. A prediction is never changed: a second run for a day in the ledger adds
 nothing. If the artifact cannot be read (hash or type not allowed), train again for the day before
-with `train_test_failure`, then clear.
+with `train_test_failure`, then clear. *Has not been landed*: land and build that day first.
 """
 
 from airflow.sdk import DAG

@@ -378,7 +378,21 @@ def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
     assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
 
 
-def test_training_without_history_ends_with_a_sentence(lake):
-    said = train.train_test_failure(lake.settings, night(0))
-    reason = f"no test has two results by the end of {WORLD.day(0)}"
+def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
+    said = train.train_test_failure(lake.settings, night(5))
+    reason = f"no test has two results by the end of {WORLD.day(5)}"
     assert said == {"model_version": None, "is_promoted": False, "reason": reason}
+    assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
+    version = registered(lake, 0)
+
+    def refused(catalog, found):
+        raise serving.ScoringError(f"{version} cannot be used")
+
+    for load_model, serves in (
+        (lambda catalog, found: object(), f"{version} serves"),
+        (lambda catalog, found: None, "the baseline serves"),
+        (refused, f"nothing can serve: {version} cannot be used"),
+    ):
+        monkeypatch.setattr(train, "load_model", load_model)
+        train.train_test_failure(lake.settings, night(5))
+        assert f"not trained: {reason}; {serves}" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from cilake.apps.history import INPUTS, bucket_of, count_results, read_history
 from cilake.apps.progress import say
 from cilake.apps.registry import find_champion, register
-from cilake.apps.serving import ScoringError, load_model
+from cilake.apps.serving import ScoringError, load_model, serving
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog
 from cilake.lake.session import spark_session
@@ -57,7 +57,7 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
     try:
         return _train(settings, window)
     except ShortHistory as missing:
-        say(f"not trained: {missing}; the baseline serves")
+        say(f"not trained: {missing}; {_name_server(open_catalog(settings), window.end)}")
         return {"model_version": None, "is_promoted": False, "reason": str(missing)}
 
 
@@ -227,6 +227,16 @@ def _rival(catalog: Catalog, day: date) -> tuple[str, train.TrainedModel] | None
         say(f"no rival: {error}")  # it cannot serve, and this training is the way out
         return None
     return (found["model_version"], model) if model else None
+
+
+def _name_server(catalog: Catalog, day: date) -> str:
+    """Return in words what makes the predictions of the day."""
+    champion = serving(catalog, day)
+    try:
+        is_served = champion is not None and load_model(catalog, champion) is not None
+    except ScoringError as error:
+        return f"nothing can serve: {error}"
+    return f"{champion['model_version']} serves" if champion and is_served else "the baseline serves"
 
 
 def _stand_for(sampled: pa.Table) -> int:
