@@ -197,14 +197,14 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
 
 
 def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_rebuild(lake):
-    """One run has a wrong verdict, the other the wrong result of a test, which its own row does not show."""
+    """One run has a wrong verdict and hash, the other a wrong result, which its own row does not show."""
     window = Window(DAY, DAY + timedelta(days=1))
     land(lake, FINAL)
     run(lake)
     build.build_kpi(lake.settings, window)
     right, answers = core_tables(lake), kpi_tables(lake)
     for name in ("ci_run_observations", "ci_runs"):
-        overwrite(lake, f"core.{name}", result="passed", of=("result", "failed"))
+        overwrite(lake, f"core.{name}", result="passed", content_hash="f" * 32, of=("build_id", "1002"))
     overwrite(lake, "core.ci_run_observations", test_statuses=["failed", "failed"], of=("build_id", "1001"))
     overwrite(lake, "core.test_results", test_status="failed", of=("test_status", "passed"))
     assert core_tables(lake) != right
