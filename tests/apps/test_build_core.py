@@ -89,7 +89,7 @@ def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days)
 
 
 def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
-    """Contents A, B, A; two tabs that disagree; a moved start; a job of the same name in another CI instance."""
+    """Contents A, B, A; two tabs that disagree; a moved start; the same job name in another CI instance."""
     moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + 86_400_000, FINAL["timestamps"][1]]}
     landings = [
         (RUNNING, 1, "board/a"),
@@ -228,6 +228,26 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     assert kpi_tables(lake) == answers
     restated = lake.rows("ops.restatements", "table_address", "reason", "removed_count", "added_count")
     assert [row for row in restated if row[1] == "sums"] == [("kpi.daily_job_health", "sums", 1, 1)]
+
+
+def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake):
+    window = Window(DAY, DAY + timedelta(days=1))
+    land(lake, FINAL)
+    run(lake)
+    overwrite(lake, "core.test_results", test_status="passed", of=("test_status", "failed"))
+    build.build_kpi(lake.settings, window)
+    wrong, answers = core_tables(lake), kpi_tables(lake)
+    done = rebuild.rebuild(lake.settings, window, address="core", reason="statuses")
+    assert {name: counts["added"] for name, counts in done.items() if name.startswith("core")} == {
+        "core.ci_runs": 0,
+        "core.test_results": 3,
+    }
+    build.build_kpi(lake.settings, window)
+    assert kpi_tables(lake) != answers
+    rebuild.rollback(lake.settings, done["restatement_id"])
+    assert core_tables(lake) == wrong
+    build.build_kpi(lake.settings, window)
+    assert kpi_tables(lake) == answers
 
 
 def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake, monkeypatch):
