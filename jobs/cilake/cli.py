@@ -93,6 +93,7 @@ def _run(arguments: argparse.Namespace) -> object:
     if arguments.verb == "render":
         return _render_aws(arguments)
     settings = read_settings()
+    signal.signal(signal.SIGTERM, _end_politely)
     if arguments.verb == "bootstrap":
         from cilake.apps.bootstrap import bootstrap
 
@@ -128,7 +129,6 @@ def _run(arguments: argparse.Namespace) -> object:
     window = parse_window(arguments.start, arguments.end)
     from cilake.apps.updates import run_recorded
 
-    signal.signal(signal.SIGTERM, _end_politely)
     work = getattr(importlib.import_module(module), function)
     command = f"{arguments.verb} {arguments.address}"
     return run_recorded(work, settings, window, command=command, made_by=made_by)

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
@@ -22,6 +22,7 @@ from cilake.windows import Window
 pytestmark = pytest.mark.spark
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
 FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
+FIRST_RUN_DAY = date(2021, 6, 22)
 
 
 @pytest.fixture
@@ -218,6 +219,60 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
             rebuild.rollback(lake.settings, gone)
 
 
+def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_rebuild(lake):
+    """One run has a wrong verdict and hash, the other a wrong result, which its own row does not show."""
+    window = Window(DAY, DAY + timedelta(days=1))
+    land(lake, FINAL)
+    run(lake)
+    build.build_kpi(lake.settings, window)
+    right, answers = core_tables(lake), kpi_tables(lake)
+    for name in ("ci_run_observations", "ci_runs"):
+        overwrite(lake, f"core.{name}", result="passed", content_hash="f" * 32, of=("build_id", "1002"))
+    overwrite(lake, "core.ci_run_observations", test_statuses=["failed", "failed"], of=("build_id", "1001"))
+    overwrite(lake, "core.test_results", test_status="failed", of=("test_status", "passed"))
+    assert core_tables(lake) != right
+    overwrite(lake, "kpi.daily_job_health", passed_count=7)
+    assert set(run(lake).values()) == {0}, "a build goes by versions"
+    done = rebuild.rebuild(lake.settings, window, address="core", reason="statuses")
+    assert core_tables(lake) == right
+    one = {"removed": 1, "added": 1}
+    assert {name: counts for name, counts in done.items() if name.startswith("core")} == {
+        "core.ci_run_observations": {"removed": 2, "added": 2},
+        "core.ci_runs": one,
+        "core.test_results": one,
+    }
+    again = rebuild.rebuild(lake.settings, window, address="core", reason="once more")
+    assert again.keys() == {"restatement_id"}, "nothing is left to mend"
+    build.build_kpi(lake.settings, window)
+    assert kpi_tables(lake) == answers, "a build of the answers follows, though its runs are of one version"
+    day = FIRST_RUN_DAY
+    overwrite(lake, "kpi.daily_job_health", passed_count=7, of=("run_date", day))
+    rebuild.rebuild(lake.settings, Window(day, day + timedelta(days=2)), address="kpi", reason="sums")
+    assert kpi_tables(lake) == answers
+    restated = lake.rows("ops.restatements", "table_address", "reason", "removed_count", "added_count")
+    assert [row for row in restated if row[1] == "sums"] == [("kpi.daily_job_health", "sums", 1, 1)]
+
+
+def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake):
+    window = Window(DAY, DAY + timedelta(days=1))
+    land(lake, FINAL)
+    run(lake)
+    overwrite(lake, "core.test_results", test_status="passed", of=("test_status", "failed"))
+    build.build_kpi(lake.settings, window)
+    wrong, answers = core_tables(lake), kpi_tables(lake)
+    done = rebuild.rebuild(lake.settings, window, address="core", reason="statuses")
+    assert {name: counts["added"] for name, counts in done.items() if name.startswith("core")} == {
+        "core.ci_runs": 0,
+        "core.test_results": 3,
+    }
+    build.build_kpi(lake.settings, window)
+    assert kpi_tables(lake) != answers
+    rebuild.rollback(lake.settings, done["restatement_id"])
+    assert core_tables(lake) == wrong
+    build.build_kpi(lake.settings, window)
+    assert kpi_tables(lake) == answers
+
+
 def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake, monkeypatch):
     right, wrong = build_as_an_earlier_version(lake)
     window = Window(DAY, DAY + timedelta(days=1))
@@ -265,7 +320,13 @@ def build_as_an_earlier_version(lake):
     return right, core_tables(lake)
 
 
-def overwrite(lake, address, **values):
+def kpi_tables(lake):
+    return {table.address: lake.rows(table.address) for table in build.KPI}
+
+
+def overwrite(lake, address, *, of=None, **values):
+    """Give all rows of a table other values, or those that have one value in a column."""
     table = lake.catalog.load_table(address)
-    rows = [row | values for row in table.scan().to_arrow().to_pylist()]
+    rows = table.scan().to_arrow().to_pylist()
+    rows = [row | values if of is None or row[of[0]] == of[1] else row for row in rows]
     table.overwrite(pa.Table.from_pylist(rows, schema=table.schema().as_arrow()))

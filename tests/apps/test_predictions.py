@@ -16,6 +16,7 @@ from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.lake.changes import note_restated
 from cilake.models.test_failure.spec import MODEL
 from cilake.windows import DayError, Window
 
@@ -217,6 +218,29 @@ def test_a_correction_is_followed_however_late(lake):
     counts = measure.measure_test_failure(lake.settings, night(41))
     assert failures(lake) == {3, 5}
     assert counts[ACCURACY.address] == 4
+
+
+def replace_results(lake, number, failed, **changes):
+    """Give a run the same row again, but for the changes, and other results."""
+    (run,) = lake.catalog.load_table(CI_RUNS.address).scan().to_arrow().to_pylist()
+    for table in (TEST_RESULTS, CI_RUNS):
+        lake.catalog.load_table(table.address).delete(f"run_date = '{WORLD.day(number)}'")
+    put(lake, number, failed, content_hash=run["content_hash"], **changes)
+
+
+def test_what_a_rebuild_reads_otherwise_is_followed(lake):
+    """The content that the source showed is the same, and so are its hash and when it was known."""
+    foretell(lake, 0)
+    put(lake, 1, {3}, decoder_version=1)
+    measure.measure_test_failure(lake.settings, night(1))
+    replace_results(lake, 1, {4}, decoder_version=2)
+    measure.measure_test_failure(lake.settings, night(2))
+    assert failures(lake) == {4}, "read by another version of the decoder"
+    before = lake.catalog.load_table(CI_RUNS.address).current_snapshot().snapshot_id
+    note_restated(lake.catalog, CI_RUNS, before, [WORLD.day(1)])
+    replace_results(lake, 1, {5}, decoder_version=2)
+    measure.measure_test_failure(lake.settings, night(3))
+    assert failures(lake) == {5}, "read by the same version, which the run's row does not show"
 
 
 def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):

@@ -1,6 +1,6 @@
 """The dates that differ between two snapshots, whatever else happened to the files."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from tests.builders import make_row
@@ -9,7 +9,7 @@ from tests.lake_session import make_catalog
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.contracts.kpi.daily_job_health import TABLE as CONSUMER
 from cilake.lake.catalog import arrow_schema
-from cilake.lake.changes import built_from, changed_dates, mark_built
+from cilake.lake.changes import KEPT_NOTES, built_from, changed_dates, mark_built, note_restated
 
 IDENTITY = ("run_key", "content_hash")
 
@@ -63,6 +63,37 @@ def test_a_run_that_moved_counts_with_both_dates_and_a_removed_one_with_its_own(
     first = head(table)
     table.overwrite(rows((1, "2026-03-01", "b"), (2, "2026-03-05", "a")))
     assert since(catalog, table, first) == ["2026-02-28", "2026-03-01", "2026-03-06"]
+
+
+def test_dates_noted_as_restated_count_once_whatever_the_rows_show(catalog, table):
+    """A rebuild is noted, published, followed by a build and taken back."""
+    content = rows((1, "2026-03-01", "a"), (2, "2026-03-02", "a"))
+    table.append(content)
+    older = head(table)
+    table.overwrite(content)
+    before = head(table)
+    note_restated(catalog, TABLE, before, [date(2026, 3, 2)])
+    table.overwrite(content)
+    rebuilt = head(table)
+    assert since(catalog, table, older) == since(catalog, table, before) == ["2026-03-02"]
+    assert since(catalog, table, rebuilt) == []
+    table.append(rows((3, "2026-03-03", "a")))
+    assert since(catalog, table, before) == ["2026-03-02", "2026-03-03"]
+    assert since(catalog, table, rebuilt) == ["2026-03-03"]
+    table.manage_snapshots().rollback_to_snapshot(before).commit()
+    assert since(catalog, table, rebuilt) == ["2026-03-02"], "what was restated is as before again"
+    table.append(rows((4, "2026-03-04", "a")))
+    assert since(catalog, table, rebuilt) == ["2026-03-02", "2026-03-04"]
+
+
+def test_only_the_newest_notes_of_restated_dates_are_kept(catalog, table):
+    table.append(rows((1, "2026-03-01", "a")))
+    first = head(table)
+    for number in range(KEPT_NOTES + 1):
+        note_restated(catalog, TABLE, first, [date(2026, 3, 1) + timedelta(days=number)])
+    table.append(rows((2, "2026-02-01", "a")))
+    found = since(catalog, table, first)
+    assert (found[:2], len(found)) == (["2026-02-01", "2026-03-02"], KEPT_NOTES + 1)
 
 
 def test_a_consumer_that_never_worked_or_whose_snapshot_is_gone_begins_anew(catalog, table):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from importlib import import_module
 from pathlib import Path
 from threading import Lock, Thread
 
 from pyiceberg.catalog import Catalog
+from pyspark.sql import functions as F
 
 from cilake.apps.progress import say
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.errors import PermanentError
 from cilake.lake.publish import AUDIT_PREFIX, Branch
 from cilake.lake.records import append_rows
@@ -67,3 +70,28 @@ def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Bra
             )
 
     return audit
+
+
+def reconcile(branches: Mapping[str, Branch]) -> None:
+    """Check that runs and results belong together before either is published.
+
+    Raises:
+        AuditError: when a run would be there twice, or its results twice, in part or not at all.
+
+    """
+    if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
+        return
+    runs = branches[CI_RUNS.address].rows()
+    row_count, run_count, expected = runs.agg(
+        F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
+    ).collect()[0]
+    found = branches[TEST_RESULTS.address].row_count
+    if row_count != run_count:
+        raise AuditError(
+            f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"
+        )
+    if expected != found:
+        raise AuditError(
+            f"core.test_results would hold {found:,} rows, core.ci_runs counts {expected:,} results: "
+            "nothing was published"
+        )

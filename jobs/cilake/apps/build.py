@@ -11,9 +11,10 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.audit import AuditError, auditor, prepare_audit
+from cilake.apps.answers import KPI, answers_of
+from cilake.apps.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.apps.progress import say
-from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
+from cilake.apps.replace import days_condition, replace_days, spans_condition
 from cilake.apps.restatements import Restatement
 from cilake.apps.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.apps.unbuilt import find_unbuilt
@@ -22,22 +23,18 @@ from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
-from cilake.contracts.kpi.daily_job_health import TABLE as DAILY_JOB_HEALTH
-from cilake.contracts.kpi.failing_pairs import TABLE as FAILING_PAIRS
-from cilake.contracts.kpi.weekly_test_health import TABLE as WEEKLY_TEST_HEALTH
 from cilake.contracts.model import Table
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake.catalog import open_catalog, set_properties
-from cilake.lake.changes import built_from, changed_dates, mark_built
+from cilake.lake.changes import built_from, changed_dates, mark_built, note_restated
 from cilake.lake.publish import Branch, open_branch, snapshot_id, write_audit_publish
-from cilake.lake.schema import conform
+from cilake.lake.schema import conform, differing_keys
 from cilake.lake.session import spark_session
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
-from cilake.transforms.kpi import daily_job_health, failing_pairs, weekly_test_health
-from cilake.windows import Window, days_of_weeks, mondays
+from cilake.windows import Window
 
 PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
@@ -78,8 +75,8 @@ def rebuild_core(
 ) -> None:
     """Read the payloads landed for the window's days again, and publish what they say otherwise now.
 
-    What a new version of the decoder reads counts instead of what an older one read. Names of jobs and tests
-    are told apart again.
+    What a new version of the decoder reads counts instead of what an older one read; what the same version
+    reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
     """
     landed = spark.table(PAYLOADS.identifier).where(days_condition("partition_date", list(window.days)))
     _build(spark, settings, catalog, window, landed, restates=restatement)
@@ -155,8 +152,11 @@ class _CoreBuild:
         self.run_id = f"{'rebuild_' if restates else ''}core_{window.start}"
         self.observed = ci_run_observations.transform(decoded)
         # Checkpoints, as writing a table drops every cached plan that reads it.
+        self.reread = self._find_reread().localCheckpoint() if restates else None
         self.beginnings = self._find_beginnings().localCheckpoint()
-        self.changed = self._find_changed().localCheckpoint()
+        self.new = self.observed.join(F.broadcast(self.beginnings), KEY, "left_semi")
+        self.added, self.outdated = self._compare() if restates else (self.new, None)
+        self.changed = (self._find_differing() if restates else self._find_changed()).localCheckpoint()
         self.run_count, self.result_count = self.changed.agg(
             F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
         ).collect()[0]
@@ -167,11 +167,13 @@ class _CoreBuild:
         rows = self._rows()
         counts = {table: rows[table].count() for table in (TESTS, CI_JOBS)}
         counts |= {
-            OBSERVATIONS: self.beginnings.count(),
+            OBSERVATIONS: (self.beginnings if self.outdated is None else self.added).count(),
             TEST_RESULTS: self.result_count,
             CI_RUNS: self.run_count,
         }
-        touched = [table for table in CORE if counts[table] or (table is TEST_RESULTS and self.run_count)]
+        removed = self._outdated_observations()
+        removes = {OBSERVATIONS: removed, TEST_RESULTS: self.run_count}
+        touched = [table for table in CORE if counts[table] or removes.get(table)]
         if touched:
             prepare_audit()
         branches = [open_branch(self.spark, self.catalog, table, self.run_id) for table in touched]
@@ -182,6 +184,8 @@ class _CoreBuild:
         def write(branch: Branch) -> None:
             if branch.table in (TEST_RESULTS, CI_RUNS) and replaced:
                 branch.delete(replaced)
+            if branch.table is OBSERVATIONS and removed:
+                branch.delete(removed)
             if branch.table in (TESTS, CI_JOBS) and self.restates:
                 (key,) = branch.table.primary_key
                 rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
@@ -191,11 +195,13 @@ class _CoreBuild:
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
         build = {BUILD: branches[-1].name} if branches else {}
+        if self.restates and self.run_count:
+            note_restated(self.catalog, CI_RUNS, branches[-1].base, _dates(self.changed))
         write_audit_publish(
             branches,
             write,
             audit,
-            reconcile=_reconcile,
+            reconcile=reconcile,
             properties={TEST_RESULTS.address: build, CI_RUNS.address: build | dict(self.mark)},
             note=self.restates.note if self.restates else None,
         )
@@ -215,10 +221,29 @@ class _CoreBuild:
         every = reduce(DataFrame.unionByName, found)
         return every.groupBy("run_key").agg(F.min("reason").alias("reason"))
 
+    def _find_reread(self) -> DataFrame:
+        """Return keys and days of the published observations that the same decoder has read again."""
+        published = self.spark.table(OBSERVATIONS.identifier).select(*ci_run_observations.SLIM)
+        return ci_run_observations.select_reread(self.observed, published)
+
+    def _published(self) -> DataFrame:
+        """Return the published observations; in a rebuild those that were read again do not count."""
+        every = self.spark.table(OBSERVATIONS.identifier)
+        return every if self.reread is None else every.join(self.reread.select(*KEY), KEY, "left_anti")
+
+    def _compare(self) -> tuple[DataFrame, DataFrame | None]:
+        """Return the new observations that are not published so, and the published that are not new."""
+        assert self.reread is not None
+        days = [row[0] for row in self.reread.select("run_date").distinct().collect()]
+        of_days = self.spark.table(OBSERVATIONS.identifier).where(spans_condition("run_date", days))
+        published = conform(of_days.join(self.reread.select(*KEY), KEY, "left_semi"), OBSERVATIONS)
+        new = conform(self.new, OBSERVATIONS)
+        return new.exceptAll(published).localCheckpoint(), published.exceptAll(new).localCheckpoint()
+
     def _find_beginnings(self) -> DataFrame:
         seen = self.observed.select(*KEY)
         runs = F.broadcast(seen.select("run_key").distinct())
-        published = self.spark.table(OBSERVATIONS.identifier).select(*KEY)
+        published = self._published().select(*KEY)
         return ci_run_observations.select_beginnings(seen, published.join(runs, "run_key", "left_semi"))
 
     def _find_changed(self) -> DataFrame:
@@ -226,23 +251,41 @@ class _CoreBuild:
 
         Not only of those with new observations: a build that was killed may have published these already.
         """
+        return ci_runs.select_changed(*self._standing_and_published())
+
+    def _find_differing(self) -> DataFrame:
+        """Return what stands of the runs that the payloads show, where any row is unlike those published."""
+        every = ci_runs.with_old_date(*self._standing_and_published()).localCheckpoint()
+        if self._is_half_published():
+            return every  # what follows from the runs may not have been made again yet
+        scope = spans_condition("run_date", _dates(every))
+        observations = self._observations_of(every)
+        differing = [
+            differing_keys(
+                conform(transform(every, observations), table),
+                self.spark.table(table.identifier).where(scope).join(every, "run_key", "left_semi"),
+                table,
+                "run_key",
+            )
+            for table, transform in ((CI_RUNS, ci_runs.transform), (TEST_RESULTS, test_results.transform))
+        ]
+        return every.join(reduce(DataFrame.unionByName, differing).distinct(), "run_key", "left_semi")
+
+    def _standing_and_published(self) -> tuple[DataFrame, DataFrame]:
         affected = F.broadcast(self.observed.select("run_key").distinct())
         slim = ci_run_observations.SLIM
-        published = self.spark.table(OBSERVATIONS.identifier).select(*slim)
-        new = self.observed.select(*slim).join(F.broadcast(self.beginnings), KEY, "left_semi")
-        every = published.join(affected, "run_key", "left_semi").unionByName(new)
-        standing = ci_run_observations.select_standing(every)
+        new = self.new.select(*slim)
+        every = self._published().select(*slim).join(affected, "run_key", "left_semi").unionByName(new)
         runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
-        return ci_runs.select_changed(standing, runs)
+        return ci_run_observations.select_standing(every), runs
 
     def _rows(self) -> dict[Table, DataFrame]:
-        new = self.observed.join(F.broadcast(self.beginnings), KEY, "left_semi")
-        observations = self._observations_of_changed(new)
+        observations = self._observations_of(self.changed)
         runs = ci_runs.transform(F.broadcast(self.changed), observations)
         return {
             TESTS: self._named(TESTS, tests.transform),
             CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
-            OBSERVATIONS: self._arrange(new),
+            OBSERVATIONS: self._arrange(self.added),
             TEST_RESULTS: test_results.transform(F.broadcast(self.changed), self._arrange(observations)),
             CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
         }
@@ -255,14 +298,14 @@ class _CoreBuild:
         wanted = conform(transform(self.decoded, published.limit(0)), table)
         return wanted.exceptAll(published).localCheckpoint()
 
-    def _observations_of_changed(self, new: DataFrame) -> DataFrame:
-        """Return observations with those of the changed runs among them: new and, if needed, published."""
-        older = self.changed.join(F.broadcast(self.beginnings), KEY, "left_anti")
+    def _observations_of(self, runs: DataFrame) -> DataFrame:
+        """Return observations with those of the runs that stand among them: new and, if needed, published."""
+        older = runs.join(F.broadcast(self.beginnings), KEY, "left_anti")
         days = [row[0] for row in older.select("run_date").distinct().collect()]
         if not days:
-            return new
-        published = self.spark.table(OBSERVATIONS.identifier).where(days_condition("run_date", days))
-        return new.unionByName(published.join(F.broadcast(older.select(*KEY)), KEY, "left_semi"))
+            return self.new
+        published = self._published().where(days_condition("run_date", days))
+        return self.new.unionByName(published.join(F.broadcast(older.select(*KEY)), KEY, "left_semi"))
 
     def _arrange(self, observations: DataFrame) -> DataFrame:
         """Return the rows sorted in ranges of month and job: runs are shuffled, not their many results."""
@@ -275,42 +318,35 @@ class _CoreBuild:
     def _replaced_runs(self) -> str:
         """Return the condition of the published rows that go, empty when there are none."""
         of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
-        if _last_build(self.catalog, TEST_RESULTS) != _last_build(self.catalog, CI_RUNS):
+        if self._is_half_published():
             return of_changed  # left by a build that was killed between the two, on whatever days
         days = self.changed.where("old_run_date IS NOT NULL").select("old_run_date").distinct().collect()
         return f"{days_condition('run_date', [row[0] for row in days])} AND {of_changed}" if days else ""
+
+    def _outdated_observations(self) -> str:
+        """Return the condition of the published observations that go, empty when there are none."""
+        if self.outdated is None or not (rows := self.outdated.select("run_date").distinct().collect()):
+            return ""
+        self.outdated.createOrReplaceTempView("outdated_observations")
+        key = ", ".join(KEY)
+        days = days_condition("run_date", [row[0] for row in rows])
+        return f"{days} AND ({key}) IN (SELECT {key} FROM outdated_observations)"  # noqa: S608 - names are ours
+
+    def _is_half_published(self) -> bool:
+        """Return whether a build was killed between the publication of results and that of runs."""
+        return _last_build(self.catalog, TEST_RESULTS) != _last_build(self.catalog, CI_RUNS)
+
+
+def _dates(runs: DataFrame) -> set[date]:
+    """Return the days that the runs have, and those that they had."""
+    days = runs.select("run_date", "old_run_date").distinct().collect()
+    return {day for row in days for day in row if day}
 
 
 def _last_build(catalog: Catalog, table: Table) -> str | None:
     return catalog.load_table(table.address).properties.get(BUILD)
 
 
-def _reconcile(branches: Mapping[str, Branch]) -> None:
-    """Check that runs and results belong together before either is published.
-
-    Raises:
-        AuditError: when a run would be there twice, or its results twice, in part or not at all.
-
-    """
-    if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
-        return
-    runs = branches[CI_RUNS.address].rows()
-    row_count, run_count, expected = runs.agg(
-        F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
-    ).collect()[0]
-    found = branches[TEST_RESULTS.address].row_count
-    if row_count != run_count:
-        raise AuditError(
-            f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"
-        )
-    if expected != found:
-        raise AuditError(
-            f"core.test_results would hold {found:,} rows, core.ci_runs counts {expected:,} results: "
-            "nothing was published"
-        )
-
-
-KPI = (DAILY_JOB_HEALTH, WEEKLY_TEST_HEALTH, FAILING_PAIRS)
 RUN_IDENTITY = ("run_key", "content_hash", "decoder_version")
 
 
@@ -338,30 +374,8 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
         run_id = f"kpi_{window.start}"
         audit = auditor(settings, catalog, day=window.start)
-        answers = _answers(spark, days, mark)
+        answers = answers_of(spark, days, mark)
         return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id)
-
-
-def _answers(spark: SparkSession, days: list[date], mark: dict[str, str]) -> list[Replacement]:
-    runs = spark.table(CI_RUNS.identifier)
-    all_tests, jobs = spark.table(TESTS.identifier), spark.table(CI_JOBS.identifier)
-    results = tests.leave_out_verdicts(spark.table(TEST_RESULTS.identifier), all_tests)
-    scope = days_condition("run_date", days)
-    daily = daily_job_health.transform(runs.where(scope), jobs, results.where(scope))
-    weeks = weekly_test_health.affected_weeks(days)
-    lookback = weekly_test_health.LOOKBACK_DAYS
-    reach = spans_condition("run_date", days_of_weeks(weeks, lookback_days=lookback))
-    weekly = weekly_test_health.transform(
-        results.where(reach), runs.where(reach), jobs, all_tests, weeks=weeks
-    )
-    own_weeks = mondays(days)
-    of_weeks = spans_condition("run_date", days_of_weeks(own_weeks))
-    pairs = failing_pairs.transform(results.where(of_weeks), runs.where(of_weeks), all_tests)
-    return [
-        Replacement(DAILY_JOB_HEALTH, daily, "run_date", days, properties=mark),
-        Replacement(WEEKLY_TEST_HEALTH, weekly, "week_date", weeks, properties=mark),
-        Replacement(FAILING_PAIRS, pairs, "week_date", own_weeks, properties=mark),
-    ]
 
 
 def rebuild_kpi(
@@ -370,5 +384,5 @@ def rebuild_kpi(
     """Make the ``kpi`` tables of the window's days and of the weeks that they touch again."""
     run_id = f"rebuild_kpi_{window.start}"
     audit = auditor(settings, catalog, day=window.start)
-    answers = _answers(spark, list(window.days), {})
+    answers = answers_of(spark, list(window.days), {})
     replace_days(spark, catalog, answers, audit=audit, run_id=run_id, note=restatement.note)

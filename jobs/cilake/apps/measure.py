@@ -42,8 +42,9 @@ from cilake.windows import Window
 MADE = (OUTCOMES, ACCURACY, LIKELY_FAILURES, DAILY_PREDICTIONS, CALIBRATION_BINS)
 OF_MODEL = f"model_name = '{MODEL.name}'"
 _WATCHED = {
-    # A correction shows in the hash of a run's content, or in when that was known.
-    CI_RUNS: ("run_date", ("run_key", "content_hash", "known_at")),
+    # A correction shows in the hash of a run's content, in when that was known or in what read it. A rebuild
+    # notes the dates of the runs whose results it makes again.
+    CI_RUNS: ("run_date", ("run_key", "content_hash", "decoder_version", "known_at")),
     # The ledger only grows, so the number of its rows by day and version tells what came.
     PREDICTIONS: ("prediction_date", ("model_version",)),
 }

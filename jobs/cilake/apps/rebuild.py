@@ -7,7 +7,8 @@ from typing import Any
 
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from cilake.apps.build import CORE, KPI, rebuild_core, rebuild_kpi
+from cilake.apps.answers import KPI
+from cilake.apps.build import CORE, rebuild_core, rebuild_kpi
 from cilake.apps.progress import say
 from cilake.apps.restatements import Restatement, read_restatements, record_restatements
 from cilake.errors import PermanentError, require_reason
@@ -29,7 +30,7 @@ def rebuild(settings: Settings, window: Window, *, address: str, reason: str) ->
     """Make the tables again from the inputs of the window's days; record what that changed, and return it.
 
     Like a build it writes to branches, which are audited before they are published. What one that was killed
-    has published is recorded first.
+    or told to end has published is recorded by the next.
 
     Raises:
         PermanentError: when the reason is none.
@@ -45,8 +46,10 @@ def rebuild(settings: Settings, window: Window, *, address: str, reason: str) ->
         record_restatements(spark, catalog)
         try:
             work(spark, settings, catalog, window, restatement)
-        finally:  # what was published before a failure is restated, too
-            done = record_restatements(spark, catalog)
+        except Exception:  # what was published before a failure is restated, too
+            record_restatements(spark, catalog)
+            raise
+        done = record_restatements(spark, catalog)
     return {"restatement_id": restatement_id, **done.get(restatement_id, {})}
 
 

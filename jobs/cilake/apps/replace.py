@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from threading import Event
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
@@ -15,8 +16,12 @@ from cilake.apps.audit import prepare_audit
 from cilake.apps.progress import say
 from cilake.contracts.model import Table
 from cilake.lake.catalog import set_properties
-from cilake.lake.publish import Branch, open_branch, write_audit_publish
-from cilake.lake.schema import conform
+from cilake.lake.publish import Branch, PublishError, open_branch, write_audit_publish
+from cilake.lake.schema import checksum, conform
+from cilake.lake.session import interrupt
+
+INTERRUPT_SECONDS = 1
+"""How long after an interruption the next follows: a thread may have been between two statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +53,33 @@ def replace_days(
     """How many rows were written to each table: those of the days that differ, in place of the table's.
 
     The tables must not depend on each other: they are compared and written beside each other, as each is
-    small and mostly waits. ``note`` is as in ``write_audit_publish``.
+    small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
+    what is not being published yet never is.
     """
+    ending = Event()
 
     def replace(replacement: Replacement) -> int:
-        count = _replace(spark, catalog, replacement, audit, run_id, note)
+        count = _replace(spark, catalog, replacement, audit, run_id, note, ending)
         address = replacement.table.address
         say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
 
+    counts: list[Future[int]] = []
     with ThreadPoolExecutor(len(replacements)) as beside:
-        counts = list(beside.map(replace, replacements))
-    return {replacement.table.address: count for replacement, count in zip(replacements, counts, strict=True)}
+        try:
+            counts += (beside.submit(replace, replacement) for replacement in replacements)
+            done = [count.result() for count in counts]
+        except (SystemExit, KeyboardInterrupt):
+            ending.set()
+            _interrupt_until_done(spark, counts)
+            raise
+    return {replacement.table.address: count for replacement, count in zip(replacements, done, strict=True)}
+
+
+def _interrupt_until_done(spark: SparkSession, under_way: list[Future[int]]) -> None:
+    interrupt(spark)
+    while wait(under_way, INTERRUPT_SECONDS).not_done:
+        interrupt(spark)
 
 
 def _replace(
@@ -69,6 +89,7 @@ def _replace(
     audit: Callable[[Branch], None],
     run_id: str,
     note: Callable[[int, int], Mapping[str, str]] | None,
+    ending: Event,
 ) -> int:
     table, column = replacement.table, replacement.column
     rows = conform(replacement.rows, table).persist()
@@ -89,10 +110,15 @@ def _replace(
                 rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
             )
 
+        def require_going_on(branches: Mapping[str, Branch]) -> None:
+            if ending.is_set():
+                raise PublishError(f"{table.address} was not published: the command was told to end")
+
         write_audit_publish(
             [open_branch(spark, catalog, table, run_id)],
             write,
             audit,
+            reconcile=require_going_on,
             properties={table.address: replacement.properties},
             note=note,
         )
@@ -107,10 +133,7 @@ def _scope(replacement: Replacement, days: list[date]) -> str:
 
 def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
     """The number of rows of each day and a checksum of their contents, whatever their order."""
-    # Hashing skips nulls, so which values are null is hashed too.
-    nulls = [F.col(c.name).isNull() for c in table.columns if c.nullable]
-    checksum = F.xxhash64(*table.column_names, *nulls).cast("decimal(38,0)")
-    by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum))
+    by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum(table)))
     return {day: (count, total) for day, count, total in by_day.collect()}
 
 

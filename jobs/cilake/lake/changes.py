@@ -6,7 +6,8 @@ that publishes the work. Nothing is missed when a run is killed, comes late or w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -14,10 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import ancestors_of
 
 from cilake.contracts.model import Table
+from cilake.lake.catalog import set_properties
 
 _PROPERTY = "cilake.built-from."
+_RESTATED = "cilake.restated-dates"
+KEPT_NOTES = 20
+"""How many notes of restated dates a table keeps, the newest."""
 
 
 def mark_built(source: Table, snapshot: int | None, *, part: str = "") -> dict[str, str]:
@@ -39,6 +45,17 @@ def built_from(catalog: Catalog, consumer: Table, source: Table, *, part: str = 
     return int(noted)
 
 
+def note_restated(catalog: Catalog, table: Table, snapshot: int, dates: Iterable[date]) -> None:
+    """Note that what is published after a snapshot restates these dates, whatever the rows show of it.
+
+    It is for rows of tables beside this one. Noted before they are published, no kill loses it; that nothing
+    may follow costs a look at dates that have not changed.
+    """
+    notes = _notes(catalog.load_table(table.address))
+    notes.append((snapshot, sorted(day.isoformat() for day in dates)))
+    set_properties(catalog, table, {_RESTATED: json.dumps(notes[-KEPT_NOTES:])})
+
+
 def changed_dates(
     catalog: Catalog, table: Table, column: str, *, identity: Sequence[str], since: int | None, until: int
 ) -> list[date]:
@@ -46,14 +63,14 @@ def changed_dates(
 
     A corrected row counts with the date that it had and with the one that it has. Rows are told apart by the
     columns of ``identity``, so files that were only merged say nothing (files of another
-    partitioning may say too much). ``since=None`` stands for the empty
+    partitioning may say too much). Dates noted as restated count, too. ``since=None`` stands for the empty
     table.
     """
     present = catalog.load_table(table.address)
     before = _files(present, since, column) if since is not None else {}
     after = _files(present, until, column)
     columns = [column, *(name for name in identity if name != column)]
-    dates: set[date] = set()
+    dates = _restated(present, since, until) if since is not None else set()
     for part in before.keys() | after.keys():  # one at a time, so that a large part is all that memory holds
         old, new = before.get(part, set()), after.get(part, set())
         gone, come = _count(present, old - new, columns), _count(present, new - old, columns)
@@ -61,6 +78,22 @@ def changed_dates(
         differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
         dates.update(joined.filter(differs)[column].unique().to_pylist())
     return sorted(dates)
+
+
+def _restated(present: IcebergTable, since: int, until: int) -> set[date]:
+    """Return the dates noted as restated after a snapshot between two; where these are not in line, all."""
+    passed: set[int] = set()
+    for snapshot in ancestors_of(present.metadata.snapshot_by_id(until), present.metadata):
+        passed.add(snapshot.snapshot_id)
+        if snapshot.snapshot_id == since:
+            break
+    is_in_line = since in passed  # not after a rollback
+    noted = [dates for base, dates in _notes(present) if base in passed or not is_in_line]
+    return {date.fromisoformat(text) for dates in noted for text in dates}
+
+
+def _notes(present: IcebergTable) -> list[tuple[int, list[str]]]:
+    return [(base, dates) for base, dates in json.loads(present.properties.get(_RESTATED, "[]"))]
 
 
 def _name(source: Table, part: str) -> str:

@@ -1,8 +1,8 @@
-"""From a contract to what Spark needs: column types and the conforming select."""
+"""From a contract to what Spark needs: column types, the conforming select and checksums of rows."""
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
@@ -20,3 +20,20 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
     if missing or unknown:
         raise ValueError(f"{table.address}: missing columns {missing}, unknown columns {unknown}")
     return rows.select([F.col(column.name).cast(column.type).alias(column.name) for column in table.columns])
+
+
+def checksum(table: Table) -> Column:
+    """A number of a row's contents: equal sums of it are equal rows, whatever their order."""
+    # Hashing skips nulls, so which values are null is hashed too.
+    nulls = [F.col(column.name).isNull() for column in table.columns if column.nullable]
+    return F.xxhash64(*table.column_names, *nulls).cast("decimal(38,0)")
+
+
+def differing_keys(rows: DataFrame, others: DataFrame, table: Table, key: str) -> DataFrame:
+    """Return the values of a column whose rows in two frames of the table are not the same."""
+    signed = [
+        frame.select(key, F.lit(sign).alias("sign"), (checksum(table) * sign).alias("checksum"))
+        for frame, sign in ((rows, 1), (others, -1))
+    ]
+    sums = signed[0].unionByName(signed[1]).groupBy(key).agg(F.sum("sign"), F.sum("checksum"))
+    return sums.toDF(key, "count", "total").where("count <> 0 OR total <> 0").select(key)

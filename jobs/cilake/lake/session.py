@@ -34,13 +34,18 @@ def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         yield spark
     except BaseException:
-        # A Connect server goes on with what a client asked for, long after the client has gone. Where the
-        # server itself is what failed, the first error is the one to be told.
-        with suppress(Exception):
-            spark.interruptAll()
+        interrupt(spark)
         raise
     finally:
         spark.stop()
+
+
+def interrupt(spark: SparkSession) -> None:
+    """End what the session has under way on the server, also what other threads of this process wait for."""
+    # A Connect server goes on with what a client asked for, long after the client has gone. Where the server
+    # itself is what failed, the first error is the one to be told.
+    with suppress(Exception):
+        spark.interruptAll()
 
 
 def _classic_session(settings: Settings, app_name: str) -> SparkSession:

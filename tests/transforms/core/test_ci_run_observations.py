@@ -13,7 +13,7 @@ from tests.grids import make_table
 
 from cilake.contracts.core.ci_run_observations import TABLE
 from cilake.transforms.core import ci_run_observations
-from cilake.transforms.core.ci_run_observations import KEY, select_beginnings, select_standing
+from cilake.transforms.core.ci_run_observations import KEY, select_beginnings, select_reread, select_standing
 
 pytestmark = pytest.mark.spark
 BEGAN = datetime(2021, 6, 25, tzinfo=UTC)
@@ -194,3 +194,16 @@ def test_a_run_whose_key_is_taken_is_left_out(spark):
         assert (left.job_key, left.build_id) == holder
     apart = decode(spark, make_table({"a": [1, 12]}), make_table({"a": [1, 12]}))
     assert ci_run_observations.collisions(apart, nothing).count() == 0
+
+
+def test_read_again_is_what_the_same_version_had_read_from_the_same_payload(spark):
+    a, b = PARTS[:2]
+    published = [
+        sighting(1, a, 1, "wrong"),
+        sighting(1, a, 2, "later"),
+        sighting(1, a, 1, "older", version=0),
+        sighting(1, b, 1, "elsewhere"),
+        sighting(2, a, 1, "of another run"),
+    ]
+    found = select_reread(frame(spark, [sighting(1, a, 1, "right")]), frame(spark, published)).collect()
+    assert [row.content_hash for row in found] == ["wrong"]

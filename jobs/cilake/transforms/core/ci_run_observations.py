@@ -20,6 +20,7 @@ RESULTS = ("test_keys", "test_statuses", "messages")
 PRECEDENCE = {"testgrid": 0}
 """How much the word of a source counts: that of a higher number wins whatever the others show."""
 _PART = ("run_key", "source", "natural_id")
+_READING = (*_PART, "seen_at", "landed_date", "decoder_version")
 
 
 def status_of(code: Column) -> Column:
@@ -67,6 +68,11 @@ def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
     """Return the decoded runs without those whose key belongs to another run."""
     of_run = ["run_key", "job_key", "build_id"]
     return decoded.join(F.broadcast(collided.select(*of_run).distinct()), of_run, "left_anti")
+
+
+def select_reread(observed: DataFrame, published: DataFrame) -> DataFrame:
+    """Return the published rows of what the same version of the decoder has read again."""
+    return published.join(observed.select(*_READING).distinct(), list(_READING), "left_semi")
 
 
 def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:

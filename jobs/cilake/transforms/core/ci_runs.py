@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.transforms.core.ci_run_observations import KEY
 
 _COMPARED = ("content_hash", "decoder_version", "known_at", "landed_date")
-"""What makes a published run out of date when it differs."""
+"""What makes a published run out of date for a build when it differs."""
 
 
 def transform(standing: DataFrame, observations: DataFrame) -> DataFrame:
@@ -19,10 +21,16 @@ def transform(standing: DataFrame, observations: DataFrame) -> DataFrame:
 
 def select_changed(standing: DataFrame, published: DataFrame) -> DataFrame:
     """Return the standing rows unlike the published runs, with ``old_run_date``: null for a new run."""
-    before = published.select(
-        "run_key",
-        *(published[name].alias(f"old_{name}") for name in (*_COMPARED, "run_date")),
-    )
-    joined = standing.join(before, "run_key", "left")
+    joined = _with_old(standing, published, (*_COMPARED, "run_date"))
     same = " AND ".join(f"{name} <=> old_{name}" for name in _COMPARED)
     return joined.where(f"NOT ({same})").drop(*(f"old_{name}" for name in _COMPARED))
+
+
+def with_old_date(standing: DataFrame, published: DataFrame) -> DataFrame:
+    """Return all standing rows, with ``old_run_date``: null for a new run."""
+    return _with_old(standing, published, ("run_date",))
+
+
+def _with_old(standing: DataFrame, published: DataFrame, names: Sequence[str]) -> DataFrame:
+    before = published.select("run_key", *(published[name].alias(f"old_{name}") for name in names))
+    return standing.join(before, "run_key", "left")
