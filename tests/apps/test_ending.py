@@ -94,7 +94,7 @@ replace._scope = lambda *_: "true"
 replace.prepare_audit = lambda: None
 replace.open_branch = Branch
 build.auditor = lambda *_, **__: lambda branch: None
-build.answers_of = answers
+build.compute_kpi = answers
 build.open_catalog = rebuild.open_catalog = updates.open_catalog = lambda settings: None
 build.snapshot_id = lambda *_: 1
 build.built_from = lambda *_: None

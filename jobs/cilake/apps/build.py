@@ -11,8 +11,8 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.apps.answers import KPI, answers_of
 from cilake.apps.audit import AuditError, auditor, prepare_audit, reconcile
+from cilake.apps.kpi import KPI, compute_kpi
 from cilake.apps.progress import say
 from cilake.apps.replace import days_condition, replace_days, spans_condition
 from cilake.apps.restatements import Restatement
@@ -374,7 +374,7 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
     with spark_session(settings, app_name=f"build kpi {window.start}") as spark:
         run_id = f"kpi_{window.start}"
         audit = auditor(settings, catalog, day=window.start)
-        answers = answers_of(spark, days, mark)
+        answers = compute_kpi(spark, days, mark)
         return nothing | replace_days(spark, catalog, answers, audit=audit, run_id=run_id)
 
 
@@ -384,5 +384,5 @@ def rebuild_kpi(
     """Make the ``kpi`` tables of the window's days and of the weeks that they touch again."""
     run_id = f"rebuild_kpi_{window.start}"
     audit = auditor(settings, catalog, day=window.start)
-    answers = answers_of(spark, list(window.days), {})
+    answers = compute_kpi(spark, list(window.days), {})
     replace_days(spark, catalog, answers, audit=audit, run_id=run_id, note=restatement.note)

@@ -7,8 +7,8 @@ from typing import Any
 
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from cilake.apps.answers import KPI
 from cilake.apps.build import CORE, rebuild_core, rebuild_kpi
+from cilake.apps.kpi import KPI
 from cilake.apps.progress import say
 from cilake.apps.restatements import Restatement, read_restatements, record_restatements
 from cilake.errors import PermanentError, require_reason

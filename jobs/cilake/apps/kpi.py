@@ -1,4 +1,4 @@
-"""The answers for people about runs and tests: health of jobs and tests, pairs that fail."""
+"""The ``kpi`` tables about runs and tests: health of jobs and tests, pairs that fail together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cilake.windows import days_of_weeks, mondays
 KPI = (DAILY_JOB_HEALTH, WEEKLY_TEST_HEALTH, FAILING_PAIRS)
 
 
-def answers_of(spark: SparkSession, days: list[date], mark: Mapping[str, str]) -> list[Replacement]:
+def compute_kpi(spark: SparkSession, days: list[date], mark: Mapping[str, str]) -> list[Replacement]:
     """Return what the ``kpi`` tables should hold for the days of runs and the weeks that they touch.
 
     ``mark`` are the properties of each table that say so.
