@@ -8,6 +8,7 @@ from tests.lake_session import local_lake
 from tests.predicted_world import World
 
 from cilake.apps import champion, maintain, measure, registry, score, serving, train
+from cilake.apps.published import BUILD
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
@@ -16,6 +17,7 @@ from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.errors import CilakeError
 from cilake.lake.changes import note_restated
 from cilake.models.test_failure.spec import MODEL
 from cilake.windows import DayError, Window
@@ -420,3 +422,14 @@ def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lak
         monkeypatch.setattr(train, "load_model", load_model)
         train.train_test_failure(lake.settings, night(5))
         assert f"not trained: {reason}; {serves}" in capsys.readouterr().err
+
+
+def test_inputs_of_two_builds_are_not_scored(lake):
+    WORLD.name(lake)
+    WORLD.land(lake, range(2))
+    runs = lake.catalog.load_table(CI_RUNS.address)
+    with runs.transaction() as transaction:
+        transaction.set_properties({BUILD: "audit_core_that_was_killed"})
+    with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
+        score.score_test_failure(lake.settings, night(1))
+    assert select(lake, PREDICTIONS.address, "test_key") == []

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from cilake.apps.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.apps.kpi import KPI, compute_kpi
 from cilake.apps.progress import say
+from cilake.apps.published import BUILD, is_half_published
 from cilake.apps.replace import days_condition, replace_days, spans_condition
 from cilake.apps.restatements import Restatement
 from cilake.apps.set_aside import set_aside_runs, set_aside_unreadable
@@ -42,8 +43,6 @@ CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
 FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
-BUILD = "cilake.build"
-"""The property of a table that names the build that published it last."""
 KEY = list(ci_run_observations.KEY)
 
 
@@ -256,7 +255,7 @@ class _CoreBuild:
     def _find_differing(self) -> DataFrame:
         """Return what stands of the runs that the payloads show, where any row is unlike those published."""
         every = ci_runs.with_old_date(*self._standing_and_published()).localCheckpoint()
-        if self._is_half_published():
+        if is_half_published(self.catalog):
             return every  # what follows from the runs may not have been made again yet
         scope = spans_condition("run_date", _dates(every))
         observations = self._observations_of(every)
@@ -318,7 +317,7 @@ class _CoreBuild:
     def _replaced_runs(self) -> str:
         """Return the condition of the published rows that go, empty when there are none."""
         of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
-        if self._is_half_published():
+        if is_half_published(self.catalog):
             return of_changed  # left by a build that was killed between the two, on whatever days
         days = self.changed.where("old_run_date IS NOT NULL").select("old_run_date").distinct().collect()
         return f"{days_condition('run_date', [row[0] for row in days])} AND {of_changed}" if days else ""
@@ -332,19 +331,11 @@ class _CoreBuild:
         days = days_condition("run_date", [row[0] for row in rows])
         return f"{days} AND ({key}) IN (SELECT {key} FROM outdated_observations)"  # noqa: S608 - names are ours
 
-    def _is_half_published(self) -> bool:
-        """Return whether a build was killed between the publication of results and that of runs."""
-        return _last_build(self.catalog, TEST_RESULTS) != _last_build(self.catalog, CI_RUNS)
-
 
 def _dates(runs: DataFrame) -> set[date]:
     """Return the days that the runs have, and those that they had."""
     days = runs.select("run_date", "old_run_date").distinct().collect()
     return {day for row in days for day in row if day}
-
-
-def _last_build(catalog: Catalog, table: Table) -> str | None:
-    return catalog.load_table(table.address).properties.get(BUILD)
 
 
 RUN_IDENTITY = ("run_key", "content_hash", "decoder_version")

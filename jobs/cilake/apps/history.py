@@ -10,13 +10,15 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from cilake.apps.published import is_half_published
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
-from cilake.lake.snapshots import Pins
+from cilake.errors import CilakeError
+from cilake.lake.snapshots import Pins, pin
 from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
 from cilake.models.test_failure.spec import ACTIVE_DAYS
 from cilake.transforms.core import ci_runs, test_results
@@ -31,6 +33,8 @@ RUN_COLUMNS = (
 )  # fmt: skip
 INPUTS = (CI_RUNS, TEST_RESULTS, OBSERVATIONS)
 """What is pinned, in this order: a build publishes observations, then results, then runs."""
+LOOKS = 3
+"""How often is looked whether the inputs stand still."""
 RESULTS_PER_BUCKET = 1_500_000
 """All results of a test are in one bucket, so that a worker can make its features; this many fit into one."""
 LEAST_BUCKETS = 2
@@ -64,6 +68,23 @@ def require_landed(spark: SparkSession, window: Window) -> None:
             f"{last} has not been landed: the newest landed day is {landed}; run `cilake land testgrid "
             f"--start {last}` and `cilake build core --start {last}` first"
         )
+
+
+def pin_history(catalog: Catalog) -> Pins:
+    """Look up snapshots of the inputs that one build has left; return them.
+
+    Raises:
+        CilakeError: while a build publishes, or after one was killed in between.
+
+    """
+    for _ in range(LOOKS):
+        pins = pin(catalog, *INPUTS)
+        if not is_half_published(catalog) and pin(catalog, *INPUTS) == pins:
+            return pins
+    raise CilakeError(
+        "core.test_results and core.ci_runs are of different builds: one publishes just now, or was killed; "
+        "run again when it is done, or `cilake build core`"
+    )
 
 
 def read_history(spark: SparkSession, pins: Pins, day: date) -> tuple[DataFrame, DataFrame]:

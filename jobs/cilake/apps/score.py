@@ -11,7 +11,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
-from cilake.apps.history import INPUTS, bucket_of, read_history, read_jobs_not_obtained, require_landed
+from cilake.apps.history import (
+    INPUTS,
+    bucket_of,
+    pin_history,
+    read_history,
+    read_jobs_not_obtained,
+    require_landed,
+)
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving
@@ -23,7 +30,6 @@ from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import Branch, open_branch, write_audit_publish
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
-from cilake.lake.snapshots import pin
 from cilake.models.test_failure import score, train
 from cilake.models.test_failure.features import compute_features, pending_decisions
 from cilake.models.test_failure.spec import FEATURES, MODEL
@@ -60,7 +66,7 @@ def _score_day(spark: SparkSession, settings: Settings, day: date) -> int:
         say(f"{day} is in the ledger already")
         return 0
     catalog = open_catalog(settings)
-    pins = pin(catalog, *INPUTS)
+    pins = pin_history(catalog)
     results, of_runs = read_history(spark, pins, day)
     champion = serving(catalog, day)
     model = load_model(catalog, champion) if champion else None

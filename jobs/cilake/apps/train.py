@@ -14,14 +14,13 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from cilake.apps.history import INPUTS, bucket_of, count_results, read_history
+from cilake.apps.history import INPUTS, bucket_of, count_results, pin_history, read_history
 from cilake.apps.progress import say
 from cilake.apps.registry import find_champion, register
 from cilake.apps.serving import ScoringError, load_model, serving
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog
 from cilake.lake.session import spark_session
-from cilake.lake.snapshots import pin
 from cilake.models.test_failure import evaluate, gate, sample, score, train
 from cilake.models.test_failure.features import RESULTS_SCHEMA, TIMESTAMP, compute_features
 from cilake.models.test_failure.spec import MODEL
@@ -64,7 +63,7 @@ def train_test_failure(settings: Settings, window: Window) -> dict[str, object]:
 def _train(settings: Settings, window: Window) -> dict[str, object]:
     day = window.end - timedelta(days=1)
     catalog = open_catalog(settings)
-    pins = pin(catalog, *INPUTS)
+    pins = pin_history(catalog)
     with spark_session(settings, app_name=f"train {MODEL.name} {day}") as spark:
         results, of_runs = read_history(spark, pins, day)
         runs = of_runs.toArrow()
