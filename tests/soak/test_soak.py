@@ -6,6 +6,7 @@
 import os
 import random
 import time
+from collections import Counter
 from contextlib import ExitStack
 from datetime import timedelta
 from itertools import count, islice
@@ -17,7 +18,6 @@ from tests.lake_session import local_lake
 from tests.predicted_world import World
 
 from cilake.apps import build, measure, score, train
-from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as LEDGER
 from cilake.lake.stop_points import STEPS
 from cilake.windows import Window
@@ -25,7 +25,7 @@ from cilake.windows import Window
 STOPS = int(os.environ.get("CILAKE_SOAK", "0"))
 SEED = os.environ.get("CILAKE_SOAK_SEED") or str(time.time_ns())
 ORDERS = max(2, STOPS // 10)
-NIGHTS_OF_MODEL = max(2, STOPS // 20)
+STOPS_OF_MODEL = max(2, STOPS // 4)
 TRAINED = 50
 
 pytestmark = [
@@ -88,6 +88,13 @@ def payloads(dice):
         yield table, number / 10, f"board/{tab}"
 
 
+def points(dice, tables):
+    """Steps of the publication of the tables without end: all of them in a new order again and again."""
+    while True:
+        every = [f"{step}:{table.address}" for step in STEPS for table in tables]
+        yield from dice.sample(every, len(every))
+
+
 def land_all(lake, landings):
     for table, hour, tab in landings:
         land(lake, table, hour=hour, tab=tab)
@@ -114,13 +121,13 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     dice = random.Random(SEED)
     lake = new_lake()
     stops = stop_points(monkeypatch)
-    addresses = [table.address for table in (*build.CORE, *build.KPI)]
-    landings, killed, began = [], 0, time.monotonic()
-    for landing in payloads(dice):
+    landings, stopped, began = [], Counter(), time.monotonic()
+    point = points(dice, (*build.CORE, *build.KPI))
+    for landing, stop in zip(payloads(dice), point, strict=False):
         landings.append(landing)
         land_all(lake, [landing])
-        killed += build_all(lake, stops, f"{dice.choice(STEPS)}:{dice.choice(addresses)}")
-        if killed >= STOPS:
+        stopped[stop] += build_all(lake, stops, stop)
+        if stopped.total() >= STOPS:
             break
         assert len(landings) < 20 * STOPS
     build_all(lake, stops)
@@ -129,7 +136,14 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     land_all(undisturbed, landings)
     build_all(undisturbed, stops)
     assert found == all_tables(undisturbed)
-    told("builds killed and repeated", seed=SEED, builds=len(landings), killed=killed, seconds=since(began))
+    told(
+        "builds killed and repeated",
+        seed=SEED,
+        builds=len(landings),
+        killed=stopped.total(),
+        points=len(+stopped),
+        seconds=since(began),
+    )
 
 
 def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
@@ -150,37 +164,53 @@ def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
 
 
 def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, told):
-    dice = random.Random(SEED)
     stops = stop_points(monkeypatch)
     began = time.monotonic()
-    found, killed = [], 0
-    for is_disturbed in (False, True):
+    verbs = {score.score_test_failure: (LEDGER,), measure.measure_test_failure: measure.MADE}
+    nights, found, stopped = 0, [], Counter()
+    for is_disturbed in (True, False):
+        dice = random.Random(SEED)
+        point = {verb: points(dice, tables) for verb, tables in verbs.items()}
         lake, world = new_lake(), World()
         world.name(lake)
         world.land(lake, range(TRAINED))
         stops.clear()
         assert train.train_test_failure(lake.settings, window(world, TRAINED - 1))["is_promoted"]
-        for night in range(TRAINED - 1, TRAINED - 1 + NIGHTS_OF_MODEL):
+        for night in range(TRAINED - 1, TRAINED + 20 * STOPS_OF_MODEL):
             if night >= TRAINED:
                 world.land(lake, range(night, night + 1))
-            for verb, tables in (
-                (score.score_test_failure, (LEDGER,)),
-                (measure.measure_test_failure, measure.MADE),
-            ):
+            for verb in verbs:
                 if is_disturbed:
-                    stops[:] = [f"{dice.choice(STEPS)}:{dice.choice(tables).address}"]
+                    stops[:] = [next(point[verb])]
                     try:
                         verb(lake.settings, window(world, night))
                     except KilledError:
-                        killed += 1
+                        stopped[stops[0]] += 1
                     stops.clear()
                 verb(lake.settings, window(world, night))
+            if is_disturbed and stopped.total() >= STOPS_OF_MODEL:
+                nights = night
+            if nights and night >= nights:
+                break
         found.append(
-            lake.rows(LEDGER.address, "prediction_date", "job_key", "test_key", "failure_probability")
-            + lake.rows(OUTCOMES.address, "prediction_date", "job_key", "test_key", "run_key", "has_failed")
+            {table.address: lake.rows(table.address, *told_of(table)) for table in (LEDGER, *measure.MADE)}
         )
-    assert found[0] == found[1] != []
-    told("nights of a champion", seed=SEED, nights=NIGHTS_OF_MODEL, killed=killed, seconds=since(began))
+    assert found[0] == found[1]
+    assert found[0][LEDGER.address] and stopped.total() >= STOPS_OF_MODEL
+    told(
+        "nights of a champion",
+        seed=SEED,
+        nights=nights - TRAINED + 2,
+        killed=stopped.total(),
+        points=len(+stopped),
+        seconds=since(began),
+    )
+
+
+def told_of(table):
+    """The columns that say what a table holds, and not when or from which snapshots it was made."""
+    own = ("scored_at", "measured_at", "feature_snapshot_id", "runs_snapshot_id", "model_version")
+    return [name for name in table.column_names if name not in own]
 
 
 def window(world, number):
