@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
+from tests.builders import make_row
 from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
 from tests.collisions import colliding_names
 from tests.grids import make_table
@@ -16,6 +17,7 @@ from cilake.apps.audit import AuditError
 from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.errors import PermanentError
+from cilake.lake.publish import snapshot_id
 from cilake.quality import suite
 from cilake.windows import Window
 
@@ -214,7 +216,15 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     assert ("core.ci_runs", "verdicts") in reasons
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
-    for gone, words in ((done["restatement_id"], "taken back already"), ("nosuch", "no restatement")):
+    now = snapshot_id(lake.catalog, CI_RUNS)
+    old = {"restatement_id": "old", "table_address": CI_RUNS.address}
+    old |= {"from_snapshot_id": 1, "to_snapshot_id": now}
+    lake.insert("ops.restatements", [make_row("ops.restatements", **old)])
+    for gone, words in (
+        (done["restatement_id"], "taken back already"),
+        ("nosuch", "no restatement"),
+        ("old", "before old is no longer kept"),
+    ):
         with pytest.raises(rebuild.RollbackError, match=words):
             rebuild.rollback(lake.settings, gone)
 

@@ -59,8 +59,8 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
     One that was killed is finished by the next.
 
     Raises:
-        RollbackError: when there is no such restatement, it was taken back already, or a table was changed
-            since.
+        RollbackError: when there is no such restatement, it was taken back already, a table was changed
+            since, or what it was before is no longer kept.
 
     """
     catalog = open_catalog(settings)
@@ -85,6 +85,16 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
         if moved:
             raise RollbackError(
                 f"{', '.join(moved)} changed since {restatement_id}: going back would lose that; correct the "
+                "code and rebuild the days instead (`cilake rebuild`)"
+            )
+        gone = [
+            address
+            for address, row in left.items()
+            if catalog.load_table(address).snapshot_by_id(row["from_snapshot_id"]) is None
+        ]
+        if gone:
+            raise RollbackError(
+                f"{', '.join(gone)}: what was there before {restatement_id} is no longer kept; correct the "
                 "code and rebuild the days instead (`cilake rebuild`)"
             )
         for address, row in left.items():
