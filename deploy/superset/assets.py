@@ -227,6 +227,8 @@ def _export(folder: Path) -> int:
         asset = yaml.safe_load(content())
         if kind == "dashboards":
             number_charts(asset)
+        if kind == "datasets":
+            order_parts(asset)
         path = folder / _address(kind, name, asset)
         path.parent.mkdir(parents=True, exist_ok=True)
         tidy = clean(without_addresses(asset, os.environ))
@@ -260,6 +262,15 @@ def number_charts(dashboard: dict[str, Any]) -> None:
     for chosen in dashboard["metadata"].get("native_filter_configuration", []):
         excluded = chosen.get("scope", {}).get("excluded", [])
         excluded[:] = sorted(numbers[number] for number in excluded if number in numbers)
+
+
+def order_parts(dataset: dict[str, Any]) -> None:
+    """Put the columns and metrics of a dataset in order by name, links and other computed columns first.
+
+    Superset's own order changes with every change; people see the file's, as in *Drill to detail*.
+    """
+    dataset["columns"].sort(key=lambda column: (not column.get("expression"), column["column_name"]))
+    dataset["metrics"].sort(key=itemgetter("metric_name"))
 
 
 def _is_chart(item: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 
@@ -68,6 +69,14 @@ def test_the_start_page_leads_to_every_other_dashboard():
     linked = set(re.findall(r"\]\(/superset/dashboard/([\w-]+)/\)", text))
     assert linked == set(DASHBOARDS) - {"start"}
     assert "](/sqllab/)" in text and "](/savedqueryview/list/)" in text
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "dashboards/datasets").rglob("*.yaml")), ids=lambda p: p.stem)
+def test_the_parts_of_a_dataset_are_in_order(assets, path):
+    dataset = yaml.safe_load(path.read_text())
+    ordered = copy.deepcopy(dataset)
+    assets.order_parts(ordered)
+    assert ordered == dataset, "order_parts says how; `make dashboards-export` writes them so"
 
 
 @pytest.mark.parametrize("slug", sorted(DASHBOARDS))
