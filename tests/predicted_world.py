@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from tests.builders import make_row
+from tests.lake_session import LocalLake, local_lake
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.lake.catalog import arrow_schema
+from cilake.windows import Window
 
 FIRST = date(2026, 1, 1)
 HOURS = (5, 17)
@@ -32,6 +37,10 @@ class World:
     def day(self, number: int) -> date:
         """The day of that number, from 0."""
         return FIRST + timedelta(days=number)
+
+    def night(self, number: int) -> Window:
+        """The window of the day of that number."""
+        return Window(self.day(number), self.day(number + 1))
 
     def land(self, lake: Any, numbers: range, *, only_jobs: range | None = None) -> None:
         """Add the runs of the days to the core tables."""
@@ -95,3 +104,14 @@ class World:
         spell = np.random.default_rng([self.seed, test, number // 2]).random()
         luck = np.random.default_rng([self.seed, number, job, hour, test]).random()
         return bool(luck < (0.85 if spell < 0.06 else 0.004))
+
+
+def lake_of(spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AbstractContextManager[LocalLake]:
+    """A lake in the folder, its models beside it."""
+    return local_lake(spark, folder, monkeypatch, artifacts=f"file://{folder}/models")
+
+
+def select(lake: LocalLake, address: str, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
+    """The rows of a query of one table."""
+    found = lake.spark.sql(f"select {', '.join(columns)} from lake.{address} where {where}").collect()
+    return [tuple(row) for row in found]

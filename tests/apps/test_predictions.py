@@ -4,38 +4,22 @@ from datetime import timedelta
 
 import pytest
 from tests.builders import make_row
-from tests.lake_session import local_lake
-from tests.predicted_world import World
+from tests.predicted_world import World, lake_of, select
 
 from cilake.apps import champion, maintain, measure, registry, score, serving, train
-from cilake.apps.published import BUILD
-from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
-from cilake.contracts.ops.fetches import TABLE as FETCHES
-from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.errors import CilakeError
 from cilake.lake.changes import note_restated
 from cilake.models.test_failure.spec import MODEL
-from cilake.windows import DayError, Window
 
 pytestmark = pytest.mark.spark
 
 HISTORY = 50
 WORLD = World()
 OTHER = "time_to_merge"
-
-
-def night(number):
-    day = WORLD.day(number)
-    return Window(day, day + timedelta(days=1))
-
-
-def lake_of(spark, folder, monkeypatch):
-    return local_lake(spark, folder, monkeypatch, artifacts=f"file://{folder}/models")
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +31,13 @@ def played(spark, tmp_path_factory):
         WORLD.land(lake, range(HISTORY - 9))
         for number in range(HISTORY - 9, HISTORY):  # many small files, as nights leave them
             WORLD.land(lake, range(number, number + 1))
-        said = {"train": train.train_test_failure(lake.settings, night(HISTORY - 1))}
+        said = {"train": train.train_test_failure(lake.settings, WORLD.night(HISTORY - 1))}
         for number in range(HISTORY - 1, HISTORY + 2):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
-            said["score", number] = score.score_test_failure(lake.settings, night(number))
-            said["measure", number] = measure.measure_test_failure(lake.settings, night(number))
+            said["score", number] = score.score_test_failure(lake.settings, WORLD.night(number))
+            said["measure", number] = measure.measure_test_failure(lake.settings, WORLD.night(number))
         yield lake, said
-
-
-def select(lake, address, *columns, where="true"):
-    found = lake.spark.sql(f"select {', '.join(columns)} from lake.{address} where {where}").collect()
-    return [tuple(row) for row in found]
 
 
 def test_the_model_that_passed_its_gate_makes_the_predictions(played):
@@ -111,7 +90,7 @@ def test_accuracy_states_its_age(played):
 def test_repeated_it_changes_nothing(played):
     lake, _ = played
     before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
-    counts = measure.measure_test_failure(lake.settings, night(HISTORY + 1))
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(HISTORY + 1))
     assert set(counts.values()) == {0}
     assert before == {
         table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE
@@ -198,7 +177,7 @@ def test_rows_of_another_model_survive(lake):
         lake.insert(address, [make_row(address, **common)])
     foretell(lake, 0)
     put(lake, 1, {3})
-    counts = measure.measure_test_failure(lake.settings, night(1))
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(1))
     assert counts[OUTCOMES.address] == WORLD.tests
     for address in (OUTCOMES.address, ACCURACY.address, *shared):
         names = {row[0] for row in select(lake, address, "model_name")}
@@ -210,14 +189,14 @@ def test_a_correction_is_followed_however_late(lake):
     foretell(lake, 0)
     put(lake, 1, {3})
     for number in (1, 40):
-        measure.measure_test_failure(lake.settings, night(number))
+        measure.measure_test_failure(lake.settings, WORLD.night(number))
     assert failures(lake) == {3}
     results = lake.catalog.load_table(TEST_RESULTS.address)
     runs = lake.catalog.load_table(CI_RUNS.address)
     for table in (results, runs):
         table.delete(f"run_date = '{WORLD.day(1)}'")
     put(lake, 1, {3, 5}, landed_date=WORLD.day(41))
-    counts = measure.measure_test_failure(lake.settings, night(41))
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(41))
     assert failures(lake) == {3, 5}
     assert counts[ACCURACY.address] == 4
 
@@ -234,14 +213,14 @@ def test_what_a_rebuild_reads_otherwise_is_followed(lake):
     """The content that the source showed is the same, and so are its hash and when it was known."""
     foretell(lake, 0)
     put(lake, 1, {3}, decoder_version=1)
-    measure.measure_test_failure(lake.settings, night(1))
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
     replace_results(lake, 1, {4}, decoder_version=2)
-    measure.measure_test_failure(lake.settings, night(2))
+    measure.measure_test_failure(lake.settings, WORLD.night(2))
     assert failures(lake) == {4}, "read by another version of the decoder"
     before = lake.catalog.load_table(CI_RUNS.address).current_snapshot().snapshot_id
     note_restated(lake.catalog, CI_RUNS, before, [WORLD.day(1)])
     replace_results(lake, 1, {5}, decoder_version=2)
-    measure.measure_test_failure(lake.settings, night(3))
+    measure.measure_test_failure(lake.settings, WORLD.night(3))
     assert failures(lake) == {5}, "read by the same version, which the run's row does not show"
 
 
@@ -249,19 +228,19 @@ def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):
     foretell(lake, 0)
     foretell(lake, 20)
     put(lake, 21, {3})
-    measure.measure_test_failure(lake.settings, night(21))
+    measure.measure_test_failure(lake.settings, WORLD.night(21))
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(20)}
     for table in (TEST_RESULTS, CI_RUNS):
         lake.catalog.load_table(table.address).delete()
     put(lake, 2, {3})
-    measure.measure_test_failure(lake.settings, night(60))
+    measure.measure_test_failure(lake.settings, WORLD.night(60))
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(0)}
 
 
 def test_a_night_without_failures_has_no_average_precision(lake):
     foretell(lake, 0)
     put(lake, 1, set())
-    measure.measure_test_failure(lake.settings, night(1))
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
     assert {row[0] for row in select(lake, ACCURACY.address, "average_precision")} == {None}
 
 
@@ -301,7 +280,7 @@ def nights_of(lake, said, nights):
     WORLD.append(lake, PREDICTIONS, predictions)
     WORLD.append(lake, TEST_RESULTS, results)
     WORLD.append(lake, CI_RUNS, runs)
-    measure.measure_test_failure(lake.settings, night(nights))
+    measure.measure_test_failure(lake.settings, WORLD.night(nights))
     return version
 
 
@@ -315,7 +294,7 @@ def test_a_champion_that_is_worse_than_its_baseline_is_demoted_and_the_baseline_
     assert serves(lake, 21) == version, "of that night it made the predictions"
     assert serves(lake, 22) is None
     champion.judge(lake.spark, lake.catalog)
-    measure.measure_test_failure(lake.settings, night(22))
+    measure.measure_test_failure(lake.settings, WORLD.night(22))
     assert len(select(lake, "ops.model_versions", "status")) == 2, "demoted once"
 
 
@@ -341,71 +320,8 @@ def test_the_version_before_a_demoted_one_does_not_come_back(lake):
     assert serves(lake, 8) == "newest"
 
 
-def test_a_job_whose_runs_stopped_coming_makes_scoring_abstain(lake):
-    """Runs of job 0 are missing since three nights; the others are there, and job 2 is new."""
-    WORLD.land(lake, range(20), only_jobs=range(2))
-    WORLD.land(lake, range(20, 23), only_jobs=range(1, 2))
-    WORLD.land(lake, range(22, 23), only_jobs=range(2, 3))
-    score.score_test_failure(lake.settings, night(22))
-    reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
-    assert reasons == {(0, "stale_input"), (1, None), (2, "unseen_job")}
-
-
-def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
-    """Each job is shown by the tab of its number, job 1 by another one, too; all have run until tonight."""
-    WORLD.land(lake, range(18, 23))
-    tabs = [(job, f"d/{job}") for job in range(WORLD.jobs)] + [(1, "d/other")]
-    common = {
-        "run_date": WORLD.day(22),
-        "landed_date": WORLD.day(22),
-        "seen_at": f"{WORLD.day(23)}T00:10:00Z",
-    }
-    shown = [
-        make_row(OBSERVATIONS, run_key=place, job_key=job, natural_id=tab, **common)
-        for place, (job, tab) in enumerate(tabs)
-    ]
-    asked = [
-        ("d/0", "missing", {}),
-        ("d/1", "missing", {}),
-        ("d/other", "landed", {}),
-        ("d/2", "missing", {}),
-        ("d/2", "unchanged", {}),  # the repeated landing obtained it
-        ("d/3", "landed", {"is_stale": True}),
-        ("d/4", "missing", {"is_backfilled": True}),  # tried for this day when it was long over
-        ("d/5", "unlisted", {}),
-        ("d/6", "rejected", {}),
-        ("d/6", "landed", {"partition_date": WORLD.day(21)}),
-        ("d/7", "missing", {"partition_date": WORLD.day(21)}),
-    ]
-    fetches = [
-        make_row(
-            FETCHES, **{"natural_id": tab, "fetch_status": status, "partition_date": WORLD.day(22)} | rest
-        )
-        for tab, status, rest in asked
-    ]
-    WORLD.append(lake, OBSERVATIONS, shown)
-    WORLD.append(lake, FETCHES, fetches)
-    score.score_test_failure(lake.settings, night(22))
-    reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
-    abstained = {0, 3, 5, 6}
-    assert reasons == {(job, "stale_input" if job in abstained else None) for job in range(WORLD.jobs)}
-
-
-def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
-    assert set(score.score_test_failure(lake.settings, night(2)).values()) == {0}, "nothing has run yet"
-    WORLD.land(lake, range(2))
-    said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
-    for window in (night(2), Window(WORLD.day(1), WORLD.day(3))):
-        with pytest.raises(DayError, match=said):
-            score.score_test_failure(lake.settings, window)
-    assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
-    WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
-    counts = score.score_test_failure(lake.settings, night(2))
-    assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
-
-
 def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
-    said = train.train_test_failure(lake.settings, night(5))
+    said = train.train_test_failure(lake.settings, WORLD.night(5))
     reason = f"no test has two results by the end of {WORLD.day(5)}"
     assert said == {"model_version": None, "is_promoted": False, "reason": reason}
     assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
@@ -420,16 +336,5 @@ def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lak
         (refused, f"nothing can serve: {version} cannot be used"),
     ):
         monkeypatch.setattr(train, "load_model", load_model)
-        train.train_test_failure(lake.settings, night(5))
+        train.train_test_failure(lake.settings, WORLD.night(5))
         assert f"not trained: {reason}; {serves}" in capsys.readouterr().err
-
-
-def test_inputs_of_two_builds_are_not_scored(lake):
-    WORLD.name(lake)
-    WORLD.land(lake, range(2))
-    runs = lake.catalog.load_table(CI_RUNS.address)
-    with runs.transaction() as transaction:
-        transaction.set_properties({BUILD: "audit_core_that_was_killed"})
-    with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
-        score.score_test_failure(lake.settings, night(1))
-    assert select(lake, PREDICTIONS.address, "test_key") == []

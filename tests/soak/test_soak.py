@@ -175,7 +175,7 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
         world.name(lake)
         world.land(lake, range(TRAINED))
         stops.clear()
-        assert train.train_test_failure(lake.settings, window(world, TRAINED - 1))["is_promoted"]
+        assert train.train_test_failure(lake.settings, world.night(TRAINED - 1))["is_promoted"]
         for night in range(TRAINED - 1, TRAINED + 20 * STOPS_OF_MODEL):
             if night >= TRAINED:
                 world.land(lake, range(night, night + 1))
@@ -183,11 +183,11 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
                 if is_disturbed:
                     stops[:] = [next(point[verb])]
                     try:
-                        verb(lake.settings, window(world, night))
+                        verb(lake.settings, world.night(night))
                     except KilledError:
                         stopped[stops[0]] += 1
                     stops.clear()
-                verb(lake.settings, window(world, night))
+                verb(lake.settings, world.night(night))
             if is_disturbed and stopped.total() >= STOPS_OF_MODEL:
                 nights = night
             if nights and night >= nights:
@@ -211,10 +211,6 @@ def told_of(table):
     """The columns that say what a table holds, and not when or from which snapshots it was made."""
     own = ("scored_at", "measured_at", "feature_snapshot_id", "runs_snapshot_id", "model_version")
     return [name for name in table.column_names if name not in own]
-
-
-def window(world, number):
-    return Window(world.day(number), world.day(number + 1))
 
 
 def since(began):

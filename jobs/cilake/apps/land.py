@@ -20,7 +20,7 @@ from cilake.errors import CilakeError, SourceError
 from cilake.lake.catalog import open_catalog
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
-from cilake.landing.latest_receipts import count_unlisted
+from cilake.landing.latest_receipts import read_unlisted
 from cilake.landing.left_out import read_left_out
 from cilake.landing.writer import (
     append_fetches,
@@ -91,11 +91,11 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
 class _Losses:
     """What was not obtained, and from where: reasons of what may come yet, dashboards that are not there.
 
-    ``unlisted_before`` payloads had left the source's listing at the landing of an earlier day.
+    ``gone`` payloads have left the source's listing since the landing of an earlier day.
     """
 
     source: str = ""
-    unlisted_before: int = 0
+    gone: int = 0
     failures: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -122,9 +122,9 @@ class _Losses:
         # A name that is no dashboard is no loss of the others.
         lost = Counter(counts) - Counter(missing=named.total())
         is_lossy: dict[str, bool] = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
-        if (gone := counts["unlisted"] - self.unlisted_before) > seen / 2:
+        if self.gone > seen / 2:
             raise LandingError(
-                f"{gone} of {seen} payloads of the week before are no longer listed: "
+                f"{self.gone} of {seen} payloads of the week before are no longer listed: "
                 f"{self.source} lists less than half of what it did; see ops.fetches, and run again when its "
                 "listing is whole; the landing of the next day takes the shorter listing as it is"
             )
@@ -164,7 +164,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
         concurrency=settings.landing_concurrency + 1,
     )
     losses.source = name_service(client)
-    losses.unlisted_before += count_unlisted(catalog, SOURCE.name, day)
+    unlisted = read_unlisted(catalog, SOURCE.name, day)
     batch = _Batch(catalog, day, landing_id, known)
     clock = _Clock(day)
     try:
@@ -204,6 +204,7 @@ def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
                         batch = _Batch(catalog, day, landing_id, known)
                 if not is_unknown:  # nobody promised it, and a receipt would outlive the correction
                     batch.counts[dashboard] = count
+                losses.gone += max(0, count["unlisted"] - unlisted.get(dashboard, 0))
                 done.add(dashboard)
                 total += count
                 say(f"{day} {len(done)}/{len(dashboards) + len(retired)} {dashboard}: {_in_words(count)}")

@@ -11,14 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
-from cilake.apps.history import (
-    INPUTS,
-    bucket_of,
-    pin_history,
-    read_history,
-    read_jobs_not_obtained,
-    require_landed,
-)
+from cilake.apps.history import INPUTS, bucket_of, pin_history, read_history
+from cilake.apps.landed import read_jobs_not_obtained, require_landed
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving

@@ -41,14 +41,13 @@ def replace_latest_receipts(
         latest.append(rows)
 
 
-def count_unlisted(catalog: Catalog, source: str, day: date) -> int:
-    """Return how many payloads were no longer listed at the newest landing for a day of the week before."""
+def read_unlisted(catalog: Catalog, source: str, day: date) -> dict[str, int]:
+    """Return for each scope how much was not listed at its newest landing for a day of the week before."""
     earlier = f"source = '{source}' and partition_date < '{day}' and partition_date >= '{day - WEEK}'"
     receipts = catalog.load_table(TABLE.address).scan(
-        row_filter=earlier, selected_fields=("partition_date", "unlisted_count")
-    ).to_arrow().to_pylist()  # fmt: skip
-    newest = max((receipt["partition_date"] for receipt in receipts), default=None)
-    return sum(receipt["unlisted_count"] for receipt in receipts if receipt["partition_date"] == newest)
+        row_filter=earlier, selected_fields=("scope", "partition_date", "unlisted_count")
+    ).to_arrow().sort_by("partition_date").to_pylist()  # fmt: skip
+    return {receipt["scope"]: receipt["unlisted_count"] for receipt in receipts}
 
 
 def fill_latest_receipts(catalog: Catalog) -> int:
