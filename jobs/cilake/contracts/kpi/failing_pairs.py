@@ -33,6 +33,6 @@ TABLE = Table(
         "Runs with more than 100 failing tests are in no count: there the whole run broke, which says nothing about pairs.",
         "Counts of a pair exist for the weeks in which it failed together; do not add them up as the test's failures.",
     ),
-    example_query="select test_name, other_test_name, sum(together_count) as together_count, max(failure_correlation) as failure_correlation "
-    "from kpi.failing_pairs where test_key < other_test_key group by 1, 2 order by 3 desc limit 20",
+    example_query="select week_date, test_name, other_test_name, together_count, failure_correlation "
+    "from kpi.failing_pairs where test_key < other_test_key order by week_date desc, together_count desc limit 20",
 )  # fmt: skip
