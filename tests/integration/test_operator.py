@@ -22,7 +22,7 @@ from cilake.quality.report import failure_text
 from cilake.quality.run import Failure, Report
 from cilake.windows import parse_window
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 DAGS_PAGE = REPO / "docs" / "dags.md"
 REAL = current().bin("jobs", "cilake")
@@ -55,13 +55,26 @@ BROKEN = Failure(
 class Operator(Airflow):
     """A person at Airflow."""
 
+    def __init__(self, url, user, password_file, log_folder):
+        super().__init__(url, user, password_file)
+        self.scheduler_log = log_folder / "airflow-scheduler.log"
+
     def run(self, dag_id, **body):
         """The id of a new run by hand."""
         return self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, **body})["dag_run_id"]
 
     def task(self, dag_id, run_id, *states):
         """The only task of the run, once it is in one of the states."""
-        return until(lambda: next((t for t in self.tasks(dag_id, run_id) if t["state"] in states), None))
+        return until(
+            lambda: next((t for t in self.tasks(dag_id, run_id) if t["state"] in states), None),
+            lambda: self.situation(dag_id, run_id),
+        )
+
+    def situation(self, dag_id, run_id):
+        """What a person would look up about a run that does not end."""
+        active = [(dag, run["dag_run_id"], run["state"]) for dag, run in self.active((*CHAIN, *BY_CLOCK))]
+        said = self.scheduler_log.read_text(errors="replace").splitlines()[-60:]
+        return "\n".join([f"tasks: {self.tasks(dag_id, run_id)}", f"active: {active}", *said])
 
     def log(self, dag_id, run_id, task):
         """What is logged of the task's last try, without the marks for folding."""
@@ -90,10 +103,12 @@ class Operator(Airflow):
         return self.page(path, Authorization=f"Bearer {self._token}")
 
 
-def until(condition, seconds=180):
+def until(condition, situation=lambda: "", seconds=300):
+    """What the condition gives once it is true; on slow hosts 180 s were seen to be too few."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "waited too long"
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s\n{situation()}")
         time.sleep(0.3)
     return found
 
@@ -121,6 +136,7 @@ def operator(stack, broken, tmp_path_factory):
         stack.settings["CILAKE_AIRFLOW_URL"],
         stack.settings["CILAKE_AIRFLOW_USER"],
         Path(stack.settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
+        stack.home / "log",
     )
     until(lambda: all(client.dag(dag_id) for dag_id in (*CHAIN, *BY_CLOCK)))
     client.pause("ingest_testgrid", False)
@@ -365,8 +381,9 @@ def test_a_backfill_that_cannot_be_is_refused(operator, change):
 
 
 @pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
-def test_an_operator_finds_the_way_in_a_browser(operator, stack):
+def test_an_operator_finds_the_way_in_a_browser(operator, stack, played):
     """The list of DAGs, a run's grid, our links, the data docs and the table pages; pictures are kept."""
+    assert played, "the nights whose checks the data docs show"
     run_id = operator.run("refine_ci", partition_key="2026-05-01")
     operator.task("refine_ci", run_id, "success")
     with open_page() as page:

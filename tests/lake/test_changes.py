@@ -21,8 +21,11 @@ def catalog(tmp_path_factory):
 
 @pytest.fixture
 def table(catalog):
+    """The table without rows and without what a test before noted of it."""
     table = catalog.load_table(TABLE.address)
     table.delete()
+    with table.transaction() as transaction:
+        transaction.remove_properties(*(name for name in table.properties if name.startswith("cilake.")))
     return table
 
 
