@@ -38,7 +38,7 @@ LINT = (
     Step("imports", "jobs", ("lint-imports",)),
 )
 TESTS = (
-    Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration")),
+    Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration", "--durations=12")),
     Step("airflow", "airflow", ("pytest", "-m", "airflow", *_OF_AIRFLOW)),
 )
 # Its tests share one stack and tell one story, so they keep their order.
