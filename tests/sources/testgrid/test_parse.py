@@ -299,6 +299,11 @@ def test_a_job_of_another_ci_instance_is_another_job_wherever_its_logs_moved():
     assert [run["ci_instance"] for run in runs] == ["prow", "prow", "prow:kubernetes", "prow:kubernetes"]
 
 
+def test_a_bucket_is_the_same_with_and_without_its_scheme():
+    table = make_table(ROWS)
+    assert read(table | {"query": f"gs://{table['query']}"}) == read(table)
+
+
 def test_names_differing_in_blanks_or_case_are_different_tests():
     (run,) = read(make_table({"a": [1], " a": [1], "A": [1]}))
     assert len(set(run["test_keys"])) == 3

@@ -77,6 +77,9 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
     if columns > MAX_COLUMNS:
         raise UnreadableError(f"too_large: {columns:,} columns, more than {MAX_COLUMNS:,}")
     query = document["query"]
+    if type(query) is not str or len(query) > MAX_QUERY:
+        raise UnreadableError(f"not_a_table: no place of a job's logs: {shorten(query)}")
+    query = query.removeprefix("gs://")  # some configurations write it; the bucket and its job are the same
     job_name = _job_of(query)
     ci_instance = find_instance(query.partition("/")[0])
     template = (document.get("open-test-template") or {}).get("url")
@@ -133,10 +136,8 @@ def shorten(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _job_of(query: Any) -> str:
+def _job_of(query: str) -> str:
     """Return the job whose logs are at the place that ``query`` names."""
-    if type(query) is not str or len(query) > MAX_QUERY:
-        raise UnreadableError(f"not_a_table: no place of a job's logs: {shorten(query)}")
     if "," in query:
         jobs = ", ".join(_job_name(part.strip()) for part in query.split(","))
         # The columns do not say whose they are: a build may have no result but in rows that jobs share.

@@ -27,7 +27,7 @@ from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.grid import Grid, Reject, hash_builds, read_grid, shorten
 from cilake.sources.testgrid.keys import hash_name, hash_names, mix
 
-DECODER_VERSION = 3
+DECODER_VERSION = 4
 """Raised whenever this module reads the same payload differently; part of the identity of what it reads."""
 
 # They differ in every reply, whatever the grid does.
