@@ -27,9 +27,11 @@ from tests.integration.recorded_nights import (
 )
 
 from cilake.apps.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
+from cilake.apps.registry import ADDRESS, PROMOTED
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import arrow_schema, open_catalog
 from cilake.lake.publish import open_branch, write_audit_publish
+from cilake.lake.records import append_rows
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.settings import read_settings
@@ -237,6 +239,38 @@ def test_a_backfill_of_a_range_gives_each_key_once(played):
         assert doubled == [], table.address
     days = lake.sql("select distinct prediction_date from predictions.test_failure order by 1")
     assert [row["prediction_date"] for row in days] == [day.isoformat() for day in NIGHTS + LATER]
+
+
+def test_a_champion_is_trained_and_serves_also_after_a_kill(played):
+    """Its gate wants weeks of decisions, which this world does not have: it is promoted here."""
+    lake, _ = played
+    trained = lake.work("train", "test_failure", LATER[1])
+    assert trained["trained_rows"] > 2 * TESTS
+    assert not trained["is_promoted"]
+    lake.run(promote, trained["model_version"])
+    day = LATER[1] + timedelta(days=1)
+    lake.set_clock(day)
+    for verb, address in CHAIN[:3]:
+        lake.work(verb, address, day)
+    killed = lake.start("score", "test_failure", day, CILAKE_STOP_AFTER="audit:predictions.test_failure")
+    killed.communicate(timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    counts = "select count(*) as n, count(distinct failure_probability) as own, count(abstain_reason) as no"
+    of_day = f"from predictions.test_failure where prediction_date = date '{day}'"
+    assert lake.sql(f"{counts} {of_day}")[0]["n"] == 0
+    lake.work("score", "test_failure", day)
+    (found,) = lake.sql(f"{counts}, min(model_version) as first, max(model_version) as last {of_day}")
+    assert (found["n"], found["first"], found["last"]) == (2 * TESTS, *[trained["model_version"]] * 2)
+    assert found["no"] < found["n"] and found["own"] > 5
+    lake.work("measure", "test_failure", day)
+
+
+def promote(version):
+    """Record a version as promoted."""
+    catalog = open_catalog(read_settings())
+    (row,) = catalog.load_table(ADDRESS).scan(f"model_version = {version!r}").to_arrow().to_pylist()
+    append_rows(catalog, ADDRESS, [row | {"status": PROMOTED, "is_promoted": True}])
+    print("{}")
 
 
 def test_upkeep_leaves_few_files_and_every_row(played):
