@@ -5,8 +5,11 @@ from tests.grids import DAY_MS, FIRST_MS, dump, make_table
 from tests.landing_service import NEXT_DATE, receipt_of, rows, serve
 
 from cilake import cli
+from cilake.apps.landed import say_if_incomplete
+from cilake.windows import parse_window
 
 LISTING = "/api/v1/dashboards"
+PATCHY_DATE = "Mon, 05 Jul 2021 13:00:00 GMT"
 
 
 def test_tabs_of_a_summary_that_cannot_be_read_are_missing(run_landing, service, catalog):
@@ -32,6 +35,21 @@ def test_one_tab_that_is_down_does_not_stop_the_night(run_landing, service, cata
     assert "the landing is incomplete: 1 of 21 payloads are missing; see ops.receipts" in line
     (fetch,) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and scope == 'many'")
     assert fetch["note"] == "answers HTTP 500"
+
+
+def test_what_follows_an_incomplete_landing_says_so_until_it_is_whole(run_landing, service, catalog, capsys):
+    url, replies = service
+    serve(replies, "patchy", ["a", "b", "c"], PATCHY_DATE)
+    whole = replies["/patchy/table#b"]
+    said = []
+    for reply in ((500, b""), (200, b"["), whole):
+        replies["/patchy/table#b"] = reply
+        run_landing(url, "patchy", start="2021-07-05")
+        capsys.readouterr()
+        say_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
+        said.append(capsys.readouterr().err.partition("] ")[2])
+    day = "2021-07-05 is incomplete: of 4 payloads"
+    assert said == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
 
 
 def test_tabs_that_left_the_listing_are_expected_for_a_week(run_landing, service, catalog):

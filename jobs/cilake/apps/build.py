@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from cilake.apps.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.apps.kpi import KPI, compute_kpi
+from cilake.apps.landed import say_if_incomplete
 from cilake.apps.progress import say
 from cilake.apps.published import BUILD, is_half_published
 from cilake.apps.replace import days_condition, replace_days, spans_condition
@@ -59,6 +60,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
 
     """
     catalog = open_catalog(settings)
+    say_if_incomplete(catalog, window)
     payloads = find_unbuilt(catalog, PAYLOADS, CI_RUNS)
     nothing = dict.fromkeys((table.address for table in CORE), 0)
     if payloads is None:
@@ -348,6 +350,7 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
     the run is for. Returns the number of rows written to each table.
     """
     catalog = open_catalog(settings)
+    say_if_incomplete(catalog, window)
     head = snapshot_id(catalog, CI_RUNS)
     noted = {built_from(catalog, table, CI_RUNS) for table in KPI}
     since = noted.pop() if len(noted) == 1 else None

@@ -1,4 +1,4 @@
-"""What a day that is to be scored owes to its landing: that there was one, and what it did not obtain."""
+"""What the work on a day owes to its landing: that there was one, and what it did not obtain."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from cilake.apps.history import known_by
+from cilake.apps.progress import say
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.latest_receipts import TABLE as LATEST_RECEIPTS
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.snapshots import Pins
 from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
@@ -39,6 +41,32 @@ def require_landed(spark: SparkSession, window: Window) -> None:
             f"{last} has not been landed: the newest landed day is {landed}; run `cilake land testgrid "
             f"--start {last}` and `cilake build core --start {last}` first"
         )
+
+
+LOSSES = {
+    "rejected_count": "rejected",
+    "missing_count": "missing",
+    "unlisted_count": "unlisted",
+    "stale_count": "stale",
+    "gap_count": "after a gap",
+}
+
+
+def say_if_incomplete(catalog: Catalog, window: Window) -> None:
+    """Say of each day of the window what its newest landing did not obtain; of a whole day nothing."""
+    receipts = catalog.load_table(LATEST_RECEIPTS.address).scan(
+        row_filter=f"partition_date >= '{window.start}' and partition_date < '{window.end}'",
+        selected_fields=("partition_date", "expected_count", *LOSSES),
+    ).to_arrow()  # fmt: skip
+    names = ("expected_count", *LOSSES)
+    days = receipts.group_by("partition_date").aggregate([(name, "sum") for name in names])
+    for day in days.sort_by("partition_date").to_pylist():
+        lost = [f"{count:,} {word}" for name, word in LOSSES.items() if (count := day[f"{name}_sum"])]
+        if lost:
+            say(
+                f"{day['partition_date']} is incomplete: of {day['expected_count_sum']:,} payloads "
+                f"{', '.join(lost)}; see ops.fetches"
+            )
 
 
 def read_jobs_not_obtained(spark: SparkSession, catalog: Catalog, pins: Pins, day: date) -> frozenset[int]:

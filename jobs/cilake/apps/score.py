@@ -12,7 +12,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.apps.audit import auditor, prepare_audit
 from cilake.apps.history import INPUTS, bucket_of, pin_history, read_history
-from cilake.apps.landed import read_jobs_not_obtained, require_landed
+from cilake.apps.landed import read_jobs_not_obtained, require_landed, say_if_incomplete
 from cilake.apps.progress import say
 from cilake.apps.registry import BASELINE
 from cilake.apps.serving import load_model, serving
@@ -46,6 +46,7 @@ def score_test_failure(settings: Settings, window: Window) -> dict[str, int]:
         DayError: when a day is later than the newest landed one; then no day of the window is scored.
 
     """
+    say_if_incomplete(open_catalog(settings), window)
     written = 0
     with spark_session(settings, app_name=f"score {MODEL.name} {window.start}") as spark:
         require_landed(spark, window)
