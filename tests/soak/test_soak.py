@@ -126,7 +126,10 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     for landing, stop in zip(payloads(dice), point, strict=False):
         landings.append(landing)
         land_all(lake, [landing])
-        stopped[stop] += build_all(lake, stops, stop)
+        if build_all(lake, stops, stop):
+            stopped[stop] += 1
+            if stopped.total() % 10 == 0:
+                told("builds so far", builds=len(landings), killed=stopped.total(), seconds=since(began))
         if stopped.total() >= STOPS:
             break
         assert len(landings) < 20 * STOPS
@@ -159,6 +162,7 @@ def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
                 build_all(lake)
         build_all(lake)
         found.append(all_tables(lake))
+        told("orders so far", orders=len(found), seconds=since(began))
     assert all(tables == found[0] for tables in found[1:])
     told("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
 
