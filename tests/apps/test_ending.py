@@ -95,6 +95,7 @@ replace.prepare_audit = lambda: None
 replace.open_branch = Branch
 build.auditor = lambda *_, **__: lambda branch: None
 build.compute_kpi = answers
+build.say_if_incomplete = lambda *_: None
 build.open_catalog = rebuild.open_catalog = updates.open_catalog = lambda settings: None
 build.snapshot_id = lambda *_: 1
 build.built_from = lambda *_: None
