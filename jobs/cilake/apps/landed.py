@@ -43,7 +43,7 @@ def require_landed(spark: SparkSession, window: Window) -> None:
         )
 
 
-LOSSES = {
+_LOSSES = {
     "rejected_count": "rejected",
     "missing_count": "missing",
     "unlisted_count": "unlisted",
@@ -56,12 +56,12 @@ def say_if_incomplete(catalog: Catalog, window: Window) -> None:
     """Say of each day of the window what its newest landing did not obtain; of a whole day nothing."""
     receipts = catalog.load_table(LATEST_RECEIPTS.address).scan(
         row_filter=f"partition_date >= '{window.start}' and partition_date < '{window.end}'",
-        selected_fields=("partition_date", "expected_count", *LOSSES),
+        selected_fields=("partition_date", "expected_count", *_LOSSES),
     ).to_arrow()  # fmt: skip
-    names = ("expected_count", *LOSSES)
-    days = receipts.group_by("partition_date").aggregate([(name, "sum") for name in names])
+    counted = [(name, "sum") for name in ("expected_count", *_LOSSES)]
+    days = receipts.group_by("partition_date").aggregate(counted)
     for day in days.sort_by("partition_date").to_pylist():
-        lost = [f"{count:,} {word}" for name, word in LOSSES.items() if (count := day[f"{name}_sum"])]
+        lost = [f"{count:,} {word}" for name, word in _LOSSES.items() if (count := day[f"{name}_sum"])]
         if lost:
             say(
                 f"{day['partition_date']} is incomplete: of {day['expected_count_sum']:,} payloads "
