@@ -20,11 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
@@ -92,14 +94,25 @@ def floor(script: Path, folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def world(folder: Path) -> Iterator[str]:
-    """The address of a simulator that replays the folder as it was recorded."""
+def world(folder: Path, day: date) -> Iterator[str]:
+    """The address of a simulator that replays the folder at noon after a day, each table read once before."""
+    noon = datetime.combine(day + timedelta(days=1), clock(12), tzinfo=UTC)
     process = subprocess.Popen(
-        ["ciworld", "serve", "--recorded", str(folder)], stdout=subprocess.PIPE, text=True
+        ["ciworld", "serve", "--recorded", str(folder), "--as-of", noon.isoformat()],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        url = process.stdout.readline().strip()
+        tell("letting the simulator read every table once")
+        for path in folder.rglob("*.json.gz"):
+            if path.name != "summary.json.gz":
+                tab = path.name.removesuffix(".json.gz")
+                httpx.get(
+                    f"{url}/{path.parent.name}/table", params={"tab": tab}, timeout=60
+                ).raise_for_status()
+        yield url
     finally:
         process.terminate()
         process.wait(30)
@@ -115,7 +128,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
 
     window = Window(day, day + timedelta(days=1))
     os.environ.update(stack.settings)
-    with world(folder) as url:
+    with world(folder, day) as url:
         os.environ["CILAKE_TESTGRID_URL"] = url
         settings = read_settings()
 
@@ -165,6 +178,8 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
             target = {"target_seconds": 43} if name == "nothing_new" else {}
             report(name, again, "s", baseline=landing + core + kpi, counts=counts, **target)
     training, outcome = timed(lambda: train.train_test_failure(settings, window))
+    if outcome["model_version"] is None:
+        raise RuntimeError(f"nothing was trained on {folder}: {outcome['reason']}")
     report("training", training, "s", rows=outcome["trained_rows"], promoted=outcome["is_promoted"])
     scoring, counts = timed(lambda: score.score_test_failure(settings, window))
     entities = counts["predictions.test_failure"]

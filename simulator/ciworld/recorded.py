@@ -105,9 +105,11 @@ class RecordedWorld:
         ended = as_of.timestamp() >= self._recorded_at(normalise(dashboard), tab)
         grid = self._grid(path)
         newer = grid.newer_than(milliseconds(as_of))
+        if ended and not newer:
+            return self._cache.get(("file", path), lambda: self._verbatim(path))
         # Everything the answer depends on is in the key, so equal answers share one ETag.
-        key = (path, newer, ended, grid.is_stale(as_of, newer))
-        return self._cache.get(key, lambda: self._table_at(path, newer, as_of, ended))
+        key = (path, newer, grid.is_stale(as_of, newer))
+        return self._cache.get(key, lambda: self._table_at(path, newer, as_of))
 
     def _verbatim(self, path: Path) -> Payload:
         return Payload(content_etag(read_json(path)), path.read_bytes())
@@ -139,17 +141,16 @@ class RecordedWorld:
                     self._load(path)
         return self._grids[path]
 
-    def _table_at(self, path: Path, newer: int, as_of: datetime, ended: bool) -> Payload:
+    def _table_at(self, path: Path, newer: int, as_of: datetime) -> Payload:
         with self._decode:
             table, grid = self._load(path)
-            if newer or not ended:
-                table = cut_table(table, newer)
-                left = grid.since(newer)
-                overall = left.status(as_of)[0]
-                table["num-stale-tests"] = left.stale_rows()
-                table["overall-status"] = OVERALL_CODES.get(overall, 0)
-                if overall == "STALE":
-                    table["alerts"] = STALE_WARNING
+            table = cut_table(table, newer)
+            left = grid.since(newer)
+            overall = left.status(as_of)[0]
+            table["num-stale-tests"] = left.stale_rows()
+            table["overall-status"] = OVERALL_CODES.get(overall, 0)
+            if overall == "STALE":
+                table["alerts"] = STALE_WARNING
             return Payload.varying(table)
 
     def _summary_at(self, key: str, as_of: datetime) -> Json:

@@ -87,6 +87,18 @@ def test_without_a_clock_files_are_served_as_they_are(small):
         assert client.get(f"/{BOARD}/table?tab={TAB}", headers={"If-None-Match": etag}).status_code == 304
 
 
+def test_once_a_recording_is_over_its_files_are_served_as_they_are(small):
+    world = RecordedWorld(small)
+    assert world.table(BOARD, TAB, at(4)) == world.table(BOARD, TAB, None)
+
+
+def test_a_recording_that_ended_before_its_columns_tells_none_later_than_the_clock(small):
+    entry = {"last_run_timestamp": stamp(1) // 1000, "last_update_timestamp": stamp(1) // 1000}
+    write(small / "deep" / "er" / BOARD / "summary.json.gz", {TAB: entry})
+    world = RecordedWorld(small)
+    assert orjson.loads(world.table(BOARD, TAB, at(2)).plain(1))["changelists"] == ["13", "12", "11"]
+
+
 def test_columns_later_than_the_clock_do_not_exist(small):
     table = orjson.loads(RecordedWorld(small).table(BOARD, TAB, at(1)).plain(1))
     assert table["changelists"] == ["12", "11"]
