@@ -113,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> object:
         from cilake.apps.rebuild import rebuild
 
         window = parse_window(arguments.start, arguments.end)
-        return rebuild(settings, window, address=arguments.address, reason=arguments.reason)
+        return rebuild(settings, window, names=arguments.names, reason=arguments.reason)
     if arguments.verb == "docs":
         from cilake.apps.docs import write_docs
         from cilake.contracts.registry import tables
@@ -194,11 +194,18 @@ def _add_restating(verbs: Any) -> None:
         help="make published tables again, after the code was corrected",
         description="Make published tables again from the inputs of some days: on branches, audited, with "
         "what changed in ops.restatements. Raise DECODER_VERSION with a correction of the decoder.",
-        epilog="example:\n"
-        '  cilake rebuild core --start 2026-03-01 --end 2026-03-08 --reason "verdicts of jobs"',
+        epilog="examples:\n"
+        '  cilake rebuild core --start 2026-03-01 --end 2026-03-08 --reason "verdicts of jobs"\n'
+        '  cilake rebuild kpi.daily_job_health kpi.failing_pairs --start 2026-03-01 --reason "sums"',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    again.add_argument("address", choices=["core", "kpi"])
+    again.add_argument(
+        "names",
+        nargs="+",
+        metavar="TABLE",
+        help="an address, or core, kpi or predictions for all tables of them that can be made again; "
+        "the core tables belong together: where one is named, all are made",
+    )
     again.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
     again.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
     again.add_argument(

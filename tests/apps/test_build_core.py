@@ -205,7 +205,7 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     right, wrong = build_as_an_earlier_version(lake)
     assert set(run(lake).values()) == {0}, "no payload is new"
     window = Window(DAY, DAY + timedelta(days=1))
-    done = rebuild.rebuild(lake.settings, window, address="core", reason="verdicts")
+    done = rebuild.rebuild(lake.settings, window, names=["core"], reason="verdicts")
     assert core_tables(lake) == right
     assert {name: counts for name, counts in done.items() if name.startswith("core")} == {
         "core.ci_jobs": {"removed": 1, "added": 1},
@@ -243,7 +243,7 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     assert core_tables(lake) != right
     overwrite(lake, "kpi.daily_job_health", passed_count=7)
     assert set(run(lake).values()) == {0}, "a build goes by versions"
-    done = rebuild.rebuild(lake.settings, window, address="core", reason="statuses")
+    done = rebuild.rebuild(lake.settings, window, names=["core"], reason="statuses")
     assert core_tables(lake) == right
     one = {"removed": 1, "added": 1}
     assert {name: counts for name, counts in done.items() if name.startswith("core")} == {
@@ -251,13 +251,13 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
         "core.ci_runs": one,
         "core.test_results": one,
     }
-    again = rebuild.rebuild(lake.settings, window, address="core", reason="once more")
+    again = rebuild.rebuild(lake.settings, window, names=["core"], reason="once more")
     assert again.keys() == {"restatement_id"}, "nothing is left to mend"
     build.build_kpi(lake.settings, window)
     assert kpi_tables(lake) == answers, "a build of the answers follows, though its runs are of one version"
     day = FIRST_RUN_DAY
     overwrite(lake, "kpi.daily_job_health", passed_count=7, of=("run_date", day))
-    rebuild.rebuild(lake.settings, Window(day, day + timedelta(days=2)), address="kpi", reason="sums")
+    rebuild.rebuild(lake.settings, Window(day, day + timedelta(days=2)), names=["kpi"], reason="sums")
     assert kpi_tables(lake) == answers
     restated = lake.rows("ops.restatements", "table_address", "reason", "removed_count", "added_count")
     assert [row for row in restated if row[1] == "sums"] == [("kpi.daily_job_health", "sums", 1, 1)]
@@ -270,7 +270,7 @@ def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake):
     overwrite(lake, "core.test_results", test_status="passed", of=("test_status", "failed"))
     build.build_kpi(lake.settings, window)
     wrong, answers = core_tables(lake), kpi_tables(lake)
-    done = rebuild.rebuild(lake.settings, window, address="core", reason="statuses")
+    done = rebuild.rebuild(lake.settings, window, names=["core"], reason="statuses")
     assert {name: counts["added"] for name, counts in done.items() if name.startswith("core")} == {
         "core.ci_runs": 0,
         "core.test_results": 3,
@@ -291,9 +291,9 @@ def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake
     with monkeypatch.context() as killed:
         killed.setattr(rebuild, "record_restatements", lambda *_: {})
         with pytest.raises(KilledError):
-            rebuild.rebuild(lake.settings, window, address="core", reason="first try")
+            rebuild.rebuild(lake.settings, window, names=["core"], reason="first try")
     stops.clear()
-    second = rebuild.rebuild(lake.settings, window, address="core", reason="second try")
+    second = rebuild.rebuild(lake.settings, window, names=["core"], reason="second try")
     assert core_tables(lake) == right
     assert lake.rows("ops.restatements", "table_address", "reason") == [
         ("core.ci_jobs", "first try"),
@@ -316,7 +316,7 @@ def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake
     with pytest.raises(rebuild.RollbackError, match="taken back already"):
         rebuild.rollback(lake.settings, second["restatement_id"])
     with pytest.raises(PermanentError, match="--reason takes one line"):
-        rebuild.rebuild(lake.settings, window, address="core", reason=" ")
+        rebuild.rebuild(lake.settings, window, names=["core"], reason=" ")
 
 
 def build_as_an_earlier_version(lake):

@@ -6,7 +6,7 @@ import pytest
 from tests.builders import make_row
 from tests.predicted_world import World, lake_of, select
 
-from cilake.apps import champion, maintain, measure, registry, score, serving, train
+from cilake.apps import champion, maintain, measure, rebuild, registry, score, serving, train
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
@@ -222,6 +222,23 @@ def test_what_a_rebuild_reads_otherwise_is_followed(lake):
     replace_results(lake, 1, {5}, decoder_version=2)
     measure.measure_test_failure(lake.settings, WORLD.night(3))
     assert failures(lake) == {5}, "read by the same version, which the run's row does not show"
+
+
+def test_a_rebuild_makes_the_tables_about_predictions_again_and_only_those_named(lake):
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    right = {table: sorted(select(lake, table, "*")) for table in (OUTCOMES.address, ACCURACY.address)}
+    for address in right:
+        lake.spark.sql(f"UPDATE lake.{address} SET model_version = 'wrong'")
+    window = WORLD.night(0)
+    done = rebuild.rebuild(lake.settings, window, names=[ACCURACY.address], reason="one table")
+    assert select(lake, OUTCOMES.address, "distinct model_version") == [("wrong",)], "not named"
+    assert done.keys() == {"restatement_id", ACCURACY.address}
+    rebuild.rebuild(lake.settings, window, names=["predictions", ACCURACY.address], reason="both")
+    assert {table: sorted(select(lake, table, "*")) for table in right} == right
+    with pytest.raises(rebuild.UnknownTableError, match="predictions.test_failure cannot be made again"):
+        rebuild.rebuild(lake.settings, window, names=["core", PREDICTIONS.address], reason="a ledger")
 
 
 def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import reduce
@@ -373,10 +373,16 @@ def build_kpi(settings: Settings, window: Window) -> dict[str, int]:
 
 
 def rebuild_kpi(
-    spark: SparkSession, settings: Settings, catalog: Catalog, window: Window, restatement: Restatement
+    spark: SparkSession,
+    settings: Settings,
+    catalog: Catalog,
+    window: Window,
+    restatement: Restatement,
+    *,
+    tables: Collection[Table] = KPI,
 ) -> None:
-    """Make the ``kpi`` tables of the window's days and of the weeks that they touch again."""
+    """Make some ``kpi`` tables of the window's days and of the weeks that they touch again."""
     run_id = f"rebuild_kpi_{window.start}"
     audit = auditor(settings, catalog, day=window.start)
-    answers = compute_kpi(spark, list(window.days), {})
+    answers = [one for one in compute_kpi(spark, list(window.days), {}) if one.table in tables]
     replace_days(spark, catalog, answers, audit=audit, run_id=run_id, note=restatement.note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from functools import partial
 
@@ -17,6 +17,7 @@ from cilake.apps.audit import auditor
 from cilake.apps.champion import judge
 from cilake.apps.progress import say
 from cilake.apps.replace import Replacement, days_condition, replace_days, spans_condition
+from cilake.apps.restatements import Restatement
 from cilake.apps.summaries import summaries
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
@@ -75,13 +76,33 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
             run_id = f"measure_{MODEL.name}_{window.start}"
             audit = auditor(settings, catalog, day=window.start)
             replace = partial(replace_days, spark, catalog, audit=audit, run_id=run_id)
-            counts |= _measure(spark, pins, days, replace)
+            counts |= _measure(spark, pins, days, replace, marks=_marks(pins))
         else:
             say("no prediction has another outcome")
             for table in MADE:
                 set_properties(catalog, table, _marks(pins))
         judge(spark, catalog)
         return counts
+
+
+def rebuild_measurements(
+    spark: SparkSession,
+    settings: Settings,
+    catalog: Catalog,
+    window: Window,
+    restatement: Restatement,
+    *,
+    tables: Collection[Table] = MADE,
+) -> None:
+    """Make some of the tables about the predictions of the window's days again."""
+    pins = pin(catalog, PREDICTIONS, CI_RUNS, TEST_RESULTS)
+    days = _in_ledger(spark, pins, set(window.days))
+    if not days:
+        return
+    audit = auditor(settings, catalog, day=window.start)
+    run_id = f"rebuild_measure_{MODEL.name}_{window.start}"
+    replace = partial(replace_days, spark, catalog, audit=audit, run_id=run_id, note=restatement.note)
+    _measure(spark, pins, days, replace, tables=tables)
 
 
 def _days_to_measure(spark: SparkSession, catalog: Catalog, pins: Pins) -> list[date]:
@@ -98,9 +119,13 @@ def _days_to_measure(spark: SparkSession, catalog: Catalog, pins: Pins) -> list[
             )
     runs = {day for (address, _), days in changed.items() if address == CI_RUNS.address for day in days}
     scored = {day for (address, _), days in changed.items() if address == PREDICTIONS.address for day in days}
-    affected = outcomes.affected_days(runs) | scored
-    in_ledger = pins.read(spark, PREDICTIONS).where(spans_condition("prediction_date", affected))
-    return sorted(row[0] for row in in_ledger.select("prediction_date").distinct().collect())
+    return _in_ledger(spark, pins, outcomes.affected_days(runs) | scored)
+
+
+def _in_ledger(spark: SparkSession, pins: Pins, days: set[date]) -> list[date]:
+    """Return those of the days that have predictions, in order."""
+    of_days = pins.read(spark, PREDICTIONS).where(spans_condition("prediction_date", days))
+    return sorted(row[0] for row in of_days.select("prediction_date").distinct().collect())
 
 
 def _measure(
@@ -108,23 +133,29 @@ def _measure(
     pins: Pins,
     days: list[date],
     replace: Callable[[list[Replacement]], dict[str, int]],
+    *,
+    tables: Collection[Table] = MADE,
+    marks: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     predictions = pins.read(spark, PREDICTIONS).where(days_condition("prediction_date", days))
     later = pins.read(spark, TEST_RESULTS).where(spans_condition("run_date", outcomes.outcome_dates(days)))
     results = leave_out_verdicts(later, spark.table(TESTS.identifier))
 
     def replacement(table: Table, rows: DataFrame) -> Replacement:
-        return Replacement(table, rows, "prediction_date", days, where=OF_MODEL, properties=_marks(pins))
+        return Replacement(table, rows, "prediction_date", days, where=OF_MODEL, properties=marks or {})
 
-    of_outcomes = outcomes.transform(predictions, results, model_name=MODEL.name)
-    counts = replace([replacement(OUTCOMES, of_outcomes)])
+    counts: dict[str, int] = {}
+    if OUTCOMES in tables:
+        of_outcomes = outcomes.transform(predictions, results, model_name=MODEL.name)
+        counts = replace([replacement(OUTCOMES, of_outcomes)])
     known = spark.table(OUTCOMES.identifier).where(
         f"{days_condition('prediction_date', days)} AND {OF_MODEL}"
     )
     newest = pins.read(spark, CI_RUNS).agg(F.max("run_date")).collect()[0][0]
     following = summaries(spark, pins, predictions, known, days, model_name=MODEL.name)
     following[ACCURACY] = _accuracy(known, predictions, newest)
-    return counts | replace([replacement(table, rows) for table, rows in following.items()])
+    chosen = [replacement(table, rows) for table, rows in following.items() if table in tables]
+    return counts | replace(chosen) if chosen else counts
 
 
 def _marks(pins: Pins) -> dict[str, str]:

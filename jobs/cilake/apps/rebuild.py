@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from cilake.apps.build import CORE, rebuild_core, rebuild_kpi
 from cilake.apps.kpi import KPI
+from cilake.apps.measure import MADE, rebuild_measurements
 from cilake.apps.progress import say
 from cilake.apps.restatements import Restatement, read_restatements, record_restatements
+from cilake.contracts.model import Table
 from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
 from cilake.lake.publish import snapshot_id
@@ -18,39 +22,66 @@ from cilake.lake.session import spark_session
 from cilake.settings import Settings
 from cilake.windows import Window
 
-REBUILT = {"core": (CORE, rebuild_core), "kpi": (KPI, rebuild_kpi)}
-"""What can be made again, and the function that does it."""
+REBUILT = (*CORE, *KPI, *MADE)
+"""What can be made again: not what came from outside, nor what was said of a day that has passed."""
+
+
+class UnknownTableError(PermanentError):
+    """A name that is no table that can be made again; the message lists those."""
 
 
 class RollbackError(PermanentError):
     """A restatement that cannot be taken back; the message says why and what to do instead."""
 
 
-def rebuild(settings: Settings, window: Window, *, address: str, reason: str) -> dict[str, Any]:
-    """Make the tables again from the inputs of the window's days; record what that changed, and return it.
+def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason: str) -> dict[str, Any]:
+    """Make tables again from the inputs of the window's days; record what that changed, and return it.
 
-    Like a build it writes to branches, which are audited before they are published. What one that was killed
-    or told to end has published is recorded by the next.
+    ``names`` are addresses, or a namespace for all its tables. The core tables belong together: where one is
+    named, all are made. Like a build it writes to branches, which are audited before they are published.
+    What one that was killed or told to end has published is recorded by the next.
 
     Raises:
+        UnknownTableError: when a name is no table that can be made again.
         PermanentError: when the reason is none.
 
     """
     require_reason(reason)
-    _, work = REBUILT[address]
+    chosen = _choose(names)
     catalog = open_catalog(settings)
     last = window.end - timedelta(days=1)
-    restatement_id = f"{address}_{window.start}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    namespaces = "_".join(dict.fromkeys(table.namespace for table in chosen))
+    restatement_id = f"{namespaces}_{window.start}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
     restatement = Restatement(restatement_id, reason, str(window.start), str(last))
     with spark_session(settings, app_name=f"rebuild {restatement_id}") as spark:
         record_restatements(spark, catalog)
         try:
-            work(spark, settings, catalog, window, restatement)
+            for work in _works(chosen):
+                work(spark, settings, catalog, window, restatement)
         except Exception:  # what was published before a failure is restated, too
             record_restatements(spark, catalog)
             raise
         done = record_restatements(spark, catalog)
     return {"restatement_id": restatement_id, **done.get(restatement_id, {})}
+
+
+def _choose(names: Sequence[str]) -> list[Table]:
+    """Return the tables that the names stand for, inputs before what is made from them."""
+    known = {table.address for table in REBUILT} | {table.namespace for table in REBUILT}
+    if unknown := [name for name in names if name not in known]:
+        raise UnknownTableError(
+            f"{', '.join(unknown)} cannot be made again: name one or more of {', '.join(sorted(known))}"
+        )
+    return [table for table in REBUILT if {table.address, table.namespace} & set(names)]
+
+
+def _works(chosen: list[Table]) -> list[Callable[..., None]]:
+    """Return what makes the tables again, in order."""
+    works: list[Callable[..., None]] = [rebuild_core] if set(chosen) & set(CORE) else []
+    for tables, work in ((KPI, rebuild_kpi), (MADE, rebuild_measurements)):
+        if some := [table for table in chosen if table in tables]:
+            works.append(partial(work, tables=some))
+    return works
 
 
 def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
@@ -75,7 +106,7 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
         back = {row["table_address"] for row in known if row["restatement_id"] == undone}
         if back == set(rows):
             raise RollbackError(f"{restatement_id} was taken back already")
-        by_address = {table.address: table for tables, _ in REBUILT.values() for table in tables}
+        by_address = {table.address: table for table in REBUILT}
         left = {address: row for address, row in rows.items() if address not in back}
         moved = [
             address
