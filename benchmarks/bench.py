@@ -120,12 +120,15 @@ def world(folder: Path, day: date) -> Iterator[str]:
 
 def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
     """Print what the platform takes to land, build and score one folder as of a day."""
-    from cilake.apps import build, land, measure, score, train
+    from cilake.build.core import build_core
+    from cilake.build.tables import build_tables
+    from cilake.commands import land, measure, score, train
     from cilake.lake.catalog import create_tables, open_catalog
     from cilake.lake.session import spark_session
     from cilake.settings import read_settings
     from cilake.windows import Window
 
+    build_kpi = partial(build_tables, step="build_kpi_ci_health")
     window = Window(day, day + timedelta(days=1))
     os.environ.update(stack.settings)
     with world(folder, day) as url:
@@ -146,7 +149,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
         for name in ("cold", "warm"):
             create_tables(open_catalog(settings))
             landing, landed = timed(lambda: land.land_testgrid(settings, window))
-            core, built = timed(lambda: build.build_core(settings, window))
+            core, built = timed(lambda: build_core(settings, window))
             core -= session_seconds
             both = landing + core
             report(f"landing_{name}", landing, "s", payloads=landed["landed"], bytes=landed["bytes"])
@@ -163,14 +166,14 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
             if name == "cold":
                 drop_tables(open_catalog(settings))
         report_validation(settings, day, core)
-        kpi, _ = timed(lambda: build.build_kpi(settings, window))
+        kpi, _ = timed(lambda: build_kpi(settings, window))
         report("kpi_build", kpi - session_seconds, "s")
 
         # A night that finds nothing, and the same day once more, which makes its KPIs again to compare them.
         next_window = Window(window.end, window.end + timedelta(days=1))
 
         def play(span: Window) -> list[Any]:
-            jobs = (land.land_testgrid, build.build_core, build.build_kpi)
+            jobs = (land.land_testgrid, build_core, build_kpi)
             return [job(settings, span) for job in jobs]
 
         for name, span in (("nothing_new", next_window), ("same_day_again", window)):

@@ -13,15 +13,6 @@ next time. If a build fails because a table changed under it, this DAG ran into 
 mends that. Clearing the task is always safe.
 """
 
-from airflow.sdk import DAG
+from cilake_airflow.dag_kit import each_morning, job_dag
 
-from cilake_airflow.dag_kit import dag_defaults, each_morning
-from cilake_airflow.operators.job_operator import CilakeJobOperator
-
-with DAG(
-    "maintain_lake",
-    schedule=each_morning(),
-    doc_md=__doc__,
-    **dag_defaults(tier=3, writes="all", by_clock=True),
-):
-    CilakeJobOperator(task_id="maintain", verb=["maintain", "lake"])
+dag = job_dag("maintain_lake", doc=__doc__, schedule=each_morning(), tier=3)

@@ -14,17 +14,6 @@ nothing. If the artifact cannot be read (hash or type not allowed), train again 
 with `train_test_failure`, then clear. *Has not been landed*: land and build that day first.
 """
 
-from airflow.sdk import DAG
+from cilake_airflow.dag_kit import after, job_dag
 
-from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
-from cilake.contracts.predictions.test_failure import TABLE as TEST_FAILURE
-from cilake_airflow.dag_kit import after, asset_of, dag_defaults
-from cilake_airflow.operators.job_operator import CilakeJobOperator
-
-with DAG(
-    "score_test_failure",
-    schedule=after(TEST_RESULTS),
-    doc_md=__doc__,
-    **dag_defaults(tier=2, writes="predictions"),
-):
-    CilakeJobOperator(task_id="score", verb=["score", "test_failure"], outlets=[asset_of(TEST_FAILURE)])
+dag = job_dag("score_test_failure", doc=__doc__, schedule=after("core.test_results"), tier=2)

@@ -13,16 +13,6 @@ return value names as `reason`, and nothing is registered. To train for another 
 partition key.
 """
 
-from airflow.sdk import DAG
+from cilake_airflow.dag_kit import each_week, job_dag
 
-from cilake.contracts.ops.model_versions import TABLE as MODEL_VERSIONS
-from cilake_airflow.dag_kit import asset_of, dag_defaults, each_week
-from cilake_airflow.operators.job_operator import CilakeJobOperator
-
-with DAG(
-    "train_test_failure",
-    schedule=each_week(),
-    doc_md=__doc__,
-    **dag_defaults(tier=3, writes="ops", by_clock=True),
-):
-    CilakeJobOperator(task_id="train", verb=["train", "test_failure"], outlets=[asset_of(MODEL_VERSIONS)])
+dag = job_dag("train_test_failure", doc=__doc__, schedule=each_week(), tier=3)

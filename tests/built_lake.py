@@ -12,7 +12,7 @@ from tests.grids import dump
 from tests.lake_session import LocalLake
 
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
-from cilake.lake import publish
+from cilake.publish import branch
 
 DAY = date(2021, 6, 25)
 
@@ -49,6 +49,6 @@ def stop_points(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if stops and f"{step}:{address}" == stops[0]:
             raise KilledError
 
-    monkeypatch.setattr(publish, "pass_point", stop)
-    monkeypatch.setattr(publish.Branch, "drop", lambda branch: None)  # a process that is killed drops nothing
+    monkeypatch.setattr(branch, "pass_point", stop)
+    monkeypatch.setattr(branch.Branch, "drop", lambda self: None)  # a process that is killed drops nothing
     return stops

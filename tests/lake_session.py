@@ -64,6 +64,10 @@ def make_catalog(folder: Path) -> SqlCatalog:
     return catalog
 
 
+OPENERS = ("cilake.lake.catalog", "cilake.lake.session")
+"""The modules that open the real lake; all others do it through what they import from these."""
+
+
 @contextmanager
 def local_lake(
     spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
@@ -85,7 +89,7 @@ def local_lake(
 
     # Great Expectations takes whatever session there is.
     monkeypatch.setattr(type(spark), "_instantiatedSession", session)
-    for name in [name for name in sys.modules if name.startswith("cilake.apps.")]:
+    for name in [name for name in sys.modules if name.startswith("cilake.") and name not in OPENERS]:
         module = sys.modules[name]
         if hasattr(module, "spark_session"):
             monkeypatch.setattr(module, "spark_session", opened)

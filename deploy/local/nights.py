@@ -25,8 +25,8 @@ from .errors import NO_ANSWER, StackError
 from .layout import Layout, say
 from .trino_client import ask
 
-INGEST, TRAIN, MAINTAIN = "ingest_testgrid", "train_test_failure", "maintain_lake"
-FOLLOWING = ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
+INGEST, TRAIN, MAINTAIN = "land_testgrid", "train_test_failure", "maintain_lake"
+FOLLOWING = ("build_core_ci", "build_kpi_ci_health", "score_test_failure", "measure_test_failure")
 CHAIN = (INGEST, *FOLLOWING)
 ALL = (*CHAIN, TRAIN, MAINTAIN)
 BY_CLOCK = (INGEST, TRAIN, MAINTAIN)
@@ -35,12 +35,12 @@ DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 COUNTED = (
     (INGEST, "landed"),
     (INGEST, "unchanged"),
-    ("refine_ci", "core.ci_runs"),
-    ("refine_ci", "core.test_results"),
-    ("report_ci_health", "kpi.daily_job_health"),
+    ("build_core_ci", "core.ci_runs"),
+    ("build_core_ci", "core.test_results"),
+    ("build_kpi_ci_health", "kpi.daily_job_health"),
     ("score_test_failure", "predictions.test_failure"),
-    ("measure_predictions", "predictions.outcomes"),
-    ("measure_predictions", "predictions.accuracy"),
+    ("measure_test_failure", "predictions.outcomes"),
+    ("measure_test_failure", "predictions.accuracy"),
 )
 """The counts of the closing table, as the work returns them: payloads landed, then rows written."""
 TRAIN_EVERY_DAYS = 7

@@ -11,25 +11,29 @@ import json
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cilake.client.examples import EXAMPLES
+from cilake.contracts.registry import tables
 from cilake.errors import CilakeError
 from cilake.settings import find_settings, read_settings
 from cilake.windows import parse_day, parse_window
 
-# Verb and address to the function that does it and the DAG that the tables it makes name; imported only
-# when asked for, since Spark is slow to import.
-VERBS = {
-    ("land", "testgrid"): ("cilake.apps.land", "land_testgrid", "ingest_testgrid"),
-    ("build", "core"): ("cilake.apps.build", "build_core", "refine_ci"),
-    ("build", "kpi"): ("cilake.apps.build", "build_kpi", "report_ci_health"),
-    ("train", "test_failure"): ("cilake.apps.train", "train_test_failure", "train_test_failure"),
-    ("score", "test_failure"): ("cilake.apps.score", "score_test_failure", "score_test_failure"),
-    ("measure", "test_failure"): ("cilake.apps.measure", "measure_test_failure", "measure_predictions"),
-    ("maintain", "lake"): ("cilake.apps.maintain", "maintain_lake", "maintain_lake"),
+STEPS = {
+    "land_testgrid": "cilake.commands.land:land_testgrid",
+    "build_core_ci": "cilake.build.core:build_core",
+    "train_test_failure": "cilake.commands.train:train_test_failure",
+    "score_test_failure": "cilake.commands.score:score_test_failure",
+    "measure_test_failure": "cilake.commands.measure:measure_test_failure",
+    "maintain_lake": "cilake.commands.maintain:maintain_lake",
 }
+"""Each step with the function that does it, imported only when asked for, since Spark is slow to import.
+
+A step is ``<verb>_<object>``, as contracts (``made_by``), DAGs and their tasks name it; the command is
+``cilake <verb> <object>``. Any other ``build_…`` that a contract names is done by ``build.tables``.
+"""
 READING = {
     "tables": "the tables, with their rows and newest change",
     "describe": "what a table and its columns mean",
@@ -95,29 +99,28 @@ def _run(arguments: argparse.Namespace) -> object:
     settings = read_settings()
     signal.signal(signal.SIGTERM, _end_politely)
     if arguments.verb == "bootstrap":
-        from cilake.apps.bootstrap import bootstrap
+        from cilake.commands.bootstrap import bootstrap
 
         return bootstrap(settings)
     if arguments.verb == "leave-out":
-        from cilake.apps.leave_out import leave_out_tab
+        from cilake.commands.leave_out import leave_out_tab
 
         start, end = (parse_day(text) if text else None for text in (arguments.start, arguments.end))
         return leave_out_tab(
             settings, arguments.tab, reason=arguments.reason, start=start or datetime.now(UTC).date(), end=end
         )
     if arguments.verb == "rollback":
-        from cilake.apps.rebuild import rollback
+        from cilake.commands.rebuild import rollback
 
         return rollback(settings, arguments.restatement_id)
     if arguments.verb == "rebuild":
-        from cilake.apps.rebuild import rebuild
+        from cilake.commands.rebuild import rebuild
 
         window = parse_window(arguments.start, arguments.end)
         return rebuild(settings, window, names=arguments.names, reason=arguments.reason)
     if arguments.verb == "docs":
-        from cilake.apps.docs import write_docs
-        from cilake.contracts.registry import tables
         from cilake.quality.suite import write_suites
+        from cilake.render.dictionary import write_docs
         from cilake.render.trino_rules import write_rules
 
         return {
@@ -125,13 +128,33 @@ def _run(arguments: argparse.Namespace) -> object:
             "pages": len(write_docs(arguments.root / "docs" / "tables")),
             "rules": int(write_rules(arguments.root / "deploy" / "trino" / "rules.json", tables())),
         }
-    module, function, made_by = VERBS[arguments.verb, arguments.address]
-    window = parse_window(arguments.start, arguments.end)
-    from cilake.apps.updates import run_recorded
+    from cilake.commands.recorded import run_recorded
 
-    work = getattr(importlib.import_module(module), function)
-    command = f"{arguments.verb} {arguments.address}"
-    return run_recorded(work, settings, window, command=command, made_by=made_by)
+    window = parse_window(arguments.start, arguments.end)
+    return run_recorded(_find_work(arguments), settings, window, verb=arguments.verb, of=arguments.object)
+
+
+def _find_work(arguments: argparse.Namespace) -> Any:
+    """Return the function that does the step that is asked for."""
+    step = f"{arguments.verb}_{arguments.object}"
+    if step not in STEPS:
+        from cilake.build.tables import build_tables
+
+        return partial(build_tables, step=step)
+    module, _, function = STEPS[step].partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _objects_of(verb: str) -> list[str]:
+    """Return what the verb can be asked to do, in the order in which one needs another."""
+    steps = [
+        *dict.fromkeys(table.made_by for table in tables().values() if table.made_by.startswith("build_"))
+    ]
+    return [
+        step.removeprefix(f"{verb}_")
+        for step in dict.fromkeys([*STEPS, *steps])
+        if step.startswith(f"{verb}_")
+    ]
 
 
 def _end_politely(number: int, frame: object) -> None:
@@ -165,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(verbs)
     for verb, text in HELP.items():
         command = verbs.add_parser(verb, help=text, description=text)
-        command.add_argument("address", choices=[a for v, a in VERBS if v == verb])
+        command.add_argument("object", choices=_objects_of(verb))
         command.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
     _add_restating(verbs)

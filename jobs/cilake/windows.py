@@ -63,11 +63,6 @@ def parse_day(text: str) -> date:
     return day
 
 
-def mondays(days: list[date]) -> list[date]:
-    """The Mondays of the weeks of these days, in order."""
-    return sorted({day - timedelta(days=day.weekday()) for day in days})
-
-
 def day_start(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime.combine(day, time.min, tzinfo=UTC)
@@ -79,8 +74,3 @@ def known_until(day: date) -> datetime:
     A night is landed after its day is over, and tried again for a while: a day longer.
     """
     return day_start(day + timedelta(days=2))
-
-
-def days_of_weeks(weeks: list[date], *, lookback_days: int = 0) -> set[date]:
-    """Return the days of the weeks that begin on these Mondays, and so many days before each."""
-    return {monday + timedelta(days=n) for monday in weeks for n in range(-lookback_days, 7)}

@@ -1,13 +1,15 @@
-"""What all DAGs share: the asset of a table, the schedules, the parameter and the defaults."""
+"""What all DAGs share: the DAG of a step, the schedules, and the asset of a table."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-from airflow.sdk import Asset, CronPartitionTimetable, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, PartitionedAssetTimetable
 
 from cilake.contracts.model import Table
+from cilake.contracts.registry import made_by
+from cilake.contracts.registry import table as contract
+from cilake_airflow.operators.job_operator import CilakeJobOperator
 
 OWNER = "data-platform"
 KEY_FORMAT = "%Y-%m-%d"
@@ -16,6 +18,8 @@ DEFAULT_POOL = "default_pool"
 # Not False: Airflow 3.3 takes that for its default, with which a DAG that is switched on within a tenth of
 # the interval after a tick starts the run of that tick, too.
 AT_THE_TICK = timedelta(0)
+WRITTEN_FOR = ("raw", "core", "features", "predictions", "kpi", "ops")
+"""Namespaces in the order in which one says what a step is there for."""
 TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
 
@@ -48,9 +52,9 @@ def each_week() -> CronPartitionTimetable:
     )
 
 
-def after(table: Table) -> PartitionedAssetTimetable:
-    """The schedule of everything else: when the table is new for a day, for that day."""
-    return PartitionedAssetTimetable(assets=asset_of(table))
+def after(address: str) -> PartitionedAssetTimetable:
+    """Return the schedule of everything else: when a table is new for a day, for that day."""
+    return PartitionedAssetTimetable(assets=asset_of(contract(address)))
 
 
 def day_param() -> Param:
@@ -71,30 +75,45 @@ def day_param() -> Param:
     )
 
 
-def dag_defaults(tier: int, *, writes: str, by_clock: bool = False, pool: str = SPARK_POOL) -> dict[str, Any]:
-    """The arguments every DAG takes; tier 1 feeds others, tier 2 answers people, tier 3 may be late.
+def job_dag(
+    dag_id: str,
+    *,
+    doc: str,
+    schedule: CronPartitionTimetable | PartitionedAssetTimetable,
+    tier: int,
+    pool: str = SPARK_POOL,
+) -> DAG:
+    """Return the DAG of one step: one task of the same name, ``cilake <verb> <object>`` for the run's day.
 
-    DAGs that follow the clock start paused: whoever runs the lake decides when it begins to ask a source.
-    All others must never be paused, because an asset's event is not kept for a paused DAG.
+    Its id is ``<verb>_<object>``; the tables that it writes are those whose contracts name it. DAGs that
+    follow the clock start paused: whoever runs the lake decides when it begins to ask a source. All others
+    must never be paused, because an asset's event is not kept for a paused DAG.
 
     Args:
-        tier: how urgent it is when the DAG is red.
-        writes: the namespace of its tables, a tag to filter by; ``all`` for upkeep, which makes no table.
-        by_clock: whether the clock starts it, and not a table.
-        pool: where its tasks wait for a slot; work without Spark needs none of Spark's.
+        dag_id: the step, as ``made_by`` in the contracts names it.
+        doc: what it does, from what, and what to do when it fails.
+        schedule: when it runs, and for which day.
+        tier: how urgent it is when the DAG is red: 1 feeds others, 2 answers people, 3 may be late.
+        pool: where its task waits for a slot; work without Spark needs none of Spark's.
 
     """
-    return {
+    verb, _, of = dag_id.partition("_")
+    # The link to a dashboard is that of the first table: what a step is there for comes before its records.
+    written = sorted(made_by(dag_id), key=lambda table: WRITTEN_FOR.index(table.namespace))
+    dag = DAG(
+        dag_id,
+        schedule=schedule,
+        doc_md=doc,
         # Without a start date the first run is the next tick of the clock; with one in the past,
         # yesterday's run would start the moment a DAG is switched on.
-        "start_date": None,
-        "catchup": False,
-        "max_active_runs": 1,
-        "is_paused_upon_creation": by_clock,
-        "dagrun_timeout": TIMEOUT[tier] * 2,
-        "tags": ["cilake", f"tier:{tier}", f"writes:{writes}"],
-        "params": {"day": day_param()},
-        "default_args": {
+        start_date=None,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=isinstance(schedule, CronPartitionTimetable),
+        dagrun_timeout=TIMEOUT[tier] * 2,
+        tags=["cilake", f"tier:{tier}", f"writes:{written[0].namespace if written else 'all'}"],
+        params={"day": day_param()},
+        default_args={
             "owner": OWNER,
             "pool": pool,
             "retries": 2,
@@ -102,7 +121,11 @@ def dag_defaults(tier: int, *, writes: str, by_clock: bool = False, pool: str = 
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=10),
             "execution_timeout": TIMEOUT[tier],
-            # One writer per table, also when a backfill runs beside the nightly run.
+            # One writer per table, also when a backfill runs in parallel with the nightly run.
             "max_active_tis_per_dag": 1,
         },
-    }
+    )
+    CilakeJobOperator(
+        task_id=dag_id, verb=[verb, of], outlets=[asset_of(table) for table in written], dag=dag
+    )
+    return dag

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import BaseOperatorLink
 
+from cilake.contracts.registry import tables as contracts
 from cilake_airflow import addresses
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 from cilake_airflow.settings import PluginSettings, SettingsError, read_settings
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
-
-DASHBOARDS = {
-    "raw": "platform-health",
-    "core": "ci-health",
-    "kpi": "ci-health",
-    "kpi.weekly_test_health": "flaky-and-failing-tests",
-    "kpi.failing_pairs": "flaky-and-failing-tests",
-    "kpi.likely_failures": "flaky-and-failing-tests",
-    "kpi.daily_predictions": "predictions",
-    "kpi.calibration_bins": "predictions",
-    "predictions": "predictions",
-    "ops": "platform-health",
-    "ops.model_versions": "predictions",
-}
-"""The Superset dashboard that shows a table, or else all tables of a namespace, by its slug."""
 
 
 class TablesLink(BaseOperatorLink):
@@ -89,7 +75,8 @@ class DashboardLink(TablesLink):
 
     def address(self, tables: Sequence[str], settings: PluginSettings) -> str:
         """The dashboard in Superset."""
-        slug = DASHBOARDS.get(tables[0]) or DASHBOARDS.get(tables[0].partition(".")[0])
+        first = contracts().get(tables[0])  # a DAG that was stored before an upgrade may name another
+        slug = first.shown_on if first else ""
         if not settings.superset_url or not slug:
             return ""
         return f"{settings.superset_url.rstrip('/')}/superset/dashboard/{slug}/"

@@ -31,7 +31,7 @@ def keys(timetable, first, last):
 def test_a_range_gives_each_day_once(timetables):
     first, last = datetime(2026, 1, 30, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
     wanted = ["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02"]
-    assert keys(timetables["ingest_testgrid"], first, last) == wanted
+    assert keys(timetables["land_testgrid"], first, last) == wanted
 
 
 def test_training_has_one_day_per_week(timetables):
@@ -59,7 +59,7 @@ def test_the_first_run_is_the_coming_midnight_for_the_day_before(timetables, mon
     from airflow.timetables.base import TimeRestriction
 
     monkeypatch.setattr(trigger, "utcnow", lambda: datetime(2026, 3, 4, hour, tzinfo=UTC))
-    info = timetables["ingest_testgrid"].next_dagrun_info_v2(
+    info = timetables["land_testgrid"].next_dagrun_info_v2(
         last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
     )
     assert info.run_after == datetime(2026, 3, 5, tzinfo=UTC)
@@ -81,13 +81,13 @@ def test_training_waits_for_the_coming_monday(timetables, monkeypatch, hour):
 @pytest.mark.parametrize("key", ["2026-3-1x", "yesterday", "2026-02-30"])
 def test_a_malformed_key_is_refused(timetables, key):
     with pytest.raises(ValueError, match="key"):
-        timetables["ingest_testgrid"].resolve_partition_date(key)
+        timetables["land_testgrid"].resolve_partition_date(key)
 
 
 def test_what_follows_takes_the_same_key(timetables):
     from airflow.partition_mappers.identity import IdentityMapper
 
-    for dag_id in ("refine_ci", "report_ci_health", "score_test_failure", "measure_predictions"):
+    for dag_id in ("build_core_ci", "build_kpi_ci_health", "score_test_failure", "measure_test_failure"):
         assert isinstance(timetables[dag_id].default_partition_mapper, IdentityMapper)
         assert timetables[dag_id].default_partition_mapper.to_downstream("2026-03-01") == "2026-03-01"
 

@@ -19,9 +19,9 @@ from deploy.local.errors import StackError
 from deploy.local.trino_client import ask
 
 FOLLOWS = {
-    "ingest_testgrid": ["refine_ci"],
-    "refine_ci": ["report_ci_health", "score_test_failure"],
-    "score_test_failure": ["measure_predictions"],
+    "land_testgrid": ["build_core_ci"],
+    "build_core_ci": ["build_kpi_ci_health", "score_test_failure"],
+    "score_test_failure": ["measure_test_failure"],
 }
 DAY = "2026-03-01"
 
@@ -93,7 +93,7 @@ class Pretended:
         if "logs" in words:
             assert words[-1] == "3"
             return 200, {"content": [{"event": "reading"}, {"event": "the table is gone"}]}
-        return 200, {"value": {"landed": 4} if dag_id == "ingest_testgrid" else {"core.ci_runs": 9}}
+        return 200, {"value": {"landed": 4} if dag_id == "land_testgrid" else {"core.ci_runs": 9}}
 
 
 @pytest.fixture
@@ -174,10 +174,10 @@ def test_a_repeat_makes_new_runs(world):
 
 def test_what_an_interrupted_command_left_ends_first(world):
     world.trained = DAY
-    world.start("ingest_testgrid", DAY, "left")
+    world.start("land_testgrid", DAY, "left")
     play(world)
-    assert world.runs["ingest_testgrid"]["left"]["state"] == "success"
-    assert len(world.runs["measure_predictions"]) == 2
+    assert world.runs["land_testgrid"]["left"]["state"] == "success"
+    assert len(world.runs["measure_test_failure"]) == 2
 
 
 def test_a_failure_shows_the_log_and_the_way_out(world):
@@ -188,23 +188,23 @@ def test_a_failure_shows_the_log_and_the_way_out(world):
 
 def test_a_dag_that_does_not_follow_is_named(world, monkeypatch):
     monkeypatch.setattr(nights, "START_SECONDS", 0)
-    world.silent = {"refine_ci"}
-    with pytest.raises(StackError, match="refine_ci did not start for 2026-03-01"):
+    world.silent = {"build_core_ci"}
+    with pytest.raises(StackError, match="build_core_ci did not start for 2026-03-01"):
         play(world)
 
 
 def test_a_restart_and_an_expired_token_are_outlasted(world):
     world.unavailable = 3
-    assert world.airflow.dag("refine_ci")["is_paused"]
+    assert world.airflow.dag("build_core_ci")["is_paused"]
     world.valid = set()
-    assert world.airflow.dag("refine_ci")["is_paused"]
+    assert world.airflow.dag("build_core_ci")["is_paused"]
     assert world.logins == 2
 
 
 def test_an_answer_that_ends_half_way_is_asked_for_again(world):
     """What a service that is killed while it answers leaves."""
     world.cut_short = 2
-    assert world.airflow.dag("refine_ci")["is_paused"]
+    assert world.airflow.dag("build_core_ci")["is_paused"]
     world.cut_short = 2
     assert ask(world.settings["CILAKE_TRINO_URL"], "select 1")[0] == ["latest"]
 
@@ -215,14 +215,14 @@ def test_every_dag_is_switched_on(world):
 
 
 def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
-    world.failing = {"ingest_testgrid"}
+    world.failing = {"land_testgrid"}
     settings = world.settings | {
         "CILAKE_AIRFLOW_URL": world.airflow.url,
         "CILAKE_AIRFLOW_USER": "admin",
         "CILAKE_AIRFLOW_PASSWORD_FILE": str(world.airflow.password_file),
     }
     monkeypatch.setattr(nights, "_prepare", lambda here, arguments: settings)
-    with pytest.raises(StackError, match="ingest_testgrid failed"):
+    with pytest.raises(StackError, match="land_testgrid failed"):
         nights.main(["--start", DAY])
     assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.BY_CLOCK)
 

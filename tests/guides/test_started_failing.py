@@ -11,6 +11,7 @@ from tests.builders import make_frame, make_row
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.publish.replace import days_condition
 from cilake.transforms.kpi import weekly_test_health
 from ciworld.testgrid import FAIL, FLAKY, NO_RESULT, SKIPPED
 from ciworld.world import SyntheticWorld
@@ -69,12 +70,11 @@ def started_failing(spark, world, chosen_jobs, chosen_tests):
     tests = [make_row(TESTS, test_key=test, test_name=universe.names[test]) for test in chosen_tests]
     monday = END.date() - timedelta(days=END.weekday())
     weekly = weekly_test_health.transform(
-        spark.createDataFrame(results),
-        make_frame(spark, CI_RUNS, runs),
-        make_frame(spark, CI_JOBS, jobs),
-        make_frame(spark, TESTS, tests),
-        weeks=[monday - timedelta(days=7), monday],
-    )
+        test_results=spark.createDataFrame(results),
+        ci_runs=make_frame(spark, CI_RUNS, runs),
+        ci_jobs=make_frame(spark, CI_JOBS, jobs),
+        tests=make_frame(spark, TESTS, tests),
+    ).where(days_condition("week_date", [monday - timedelta(days=7), monday]))
     weekly.createOrReplaceTempView("weekly_test_health")
     (question,) = [q.sql for q in read_queries() if q.label.startswith("Which tests started failing")]
     answer = spark.sql(

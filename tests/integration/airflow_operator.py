@@ -7,8 +7,14 @@ from urllib.parse import quote
 import pytest
 from deploy.local.airflow_client import Airflow
 
-BY_CLOCK = ("ingest_testgrid", "train_test_failure", "maintain_lake")
-CHAIN = ("ingest_testgrid", "refine_ci", "report_ci_health", "score_test_failure", "measure_predictions")
+BY_CLOCK = ("land_testgrid", "train_test_failure", "maintain_lake")
+CHAIN = (
+    "land_testgrid",
+    "build_core_ci",
+    "build_kpi_ci_health",
+    "score_test_failure",
+    "measure_test_failure",
+)
 
 
 def until(condition, situation=lambda: "", seconds=180):

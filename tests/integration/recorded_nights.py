@@ -26,8 +26,8 @@ NIGHTS = [date(2021, 6, 6), date(2021, 6, 7)]
 LATER = [date(2021, 6, 8), date(2021, 6, 9)]
 CHAIN = (
     ("land", "testgrid"),
-    ("build", "core"),
-    ("build", "kpi"),
+    ("build", "core_ci"),
+    ("build", "kpi_ci_health"),
     ("score", "test_failure"),
     ("measure", "test_failure"),
 )
@@ -92,7 +92,7 @@ def end_of(day):
 FORKS = get_context("forkserver")
 """Processes of the work that have imported what it needs: that takes 8 s each otherwise."""
 FORKS.set_forkserver_preload(
-    ["cilake.cli", "cilake.apps", "great_expectations", "sklearn.ensemble", "skops.io"]
+    ["cilake.cli", "cilake.commands", "great_expectations", "sklearn.ensemble", "skops.io"]
 )
 
 

@@ -26,14 +26,14 @@ from tests.integration.recorded_nights import (
     run_alone,
 )
 
-from cilake.apps.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
-from cilake.apps.registry import ADDRESS, PROMOTED
+from cilake.commands.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import arrow_schema, open_catalog
-from cilake.lake.publish import open_branch, write_audit_publish
+from cilake.lake.model_store import ADDRESS, PROMOTED
 from cilake.lake.records import append_rows
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
+from cilake.publish.branch import open_branch, write_audit_publish
 from cilake.settings import read_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
@@ -118,14 +118,14 @@ def test_a_killed_build_leaves_the_tables_and_then_builds_the_same(played):
     lake.set_clock(LATER[0])
     lake.work("land", "testgrid", LATER[0])
     for stop in STOPS:
-        build = lake.start("build", "core", LATER[0], CILAKE_STOP_AFTER=stop)
+        build = lake.start("build", "core_ci", LATER[0], CILAKE_STOP_AFTER=stop)
         build.communicate(timeout=300)
         assert build.returncode == -signal.SIGKILL, stop
         changed = {row["address"] for row in lake.contents() if row not in before}
         published = stop.startswith("publish")
         assert ("core.test_results" in changed) == published, "only what was audited is published"
         assert "core.ci_runs" not in changed
-    lake.work("build", "core", LATER[0])
+    lake.work("build", "core_ci", LATER[0])
     assert lake.statuses() == results_until(end_of(LATER[0]))
     assert audit_branches(lake) == [], "what the killed ones left is gone"
 
@@ -135,7 +135,7 @@ def test_a_build_that_is_asked_to_end_leaves_nothing_behind(played):
     lake.set_clock(LATER[1])
     lake.work("land", "testgrid", LATER[1])
     before = lake.contents()
-    build = lake.start("build", "core", LATER[1])
+    build = lake.start("build", "core_ci", LATER[1])
     seen = next((line for line in build.stderr if "wrote core." in line), None)
     build.send_signal(signal.SIGTERM)
     build.communicate(timeout=60)

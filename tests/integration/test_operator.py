@@ -73,9 +73,9 @@ def operator(stack, broken, tmp_path_factory):
         stack.home / "log",
     )
     until(lambda: all(client.dag(dag_id) for dag_id in (*CHAIN, *BY_CLOCK)))
-    client.pause("ingest_testgrid", False)
+    client.pause("land_testgrid", False)
     yield client
-    client.pause("ingest_testgrid", True)
+    client.pause("land_testgrid", True)
     until(lambda: not client.active(CHAIN))  # what follows later would do the real work
     settings.write_text(before)
 
@@ -128,21 +128,21 @@ def test_pages_lead_nowhere_else(operator, path):
 
 
 def test_a_day_without_a_key_is_for_one_dag(operator):
-    run_id = operator.run("refine_ci", conf={"day": "2026-03-01"})
-    operator.task("refine_ci", run_id, "success")
-    events = operator.call("GET", "/assets/events?source_dag_id=refine_ci")["asset_events"]
+    run_id = operator.run("build_core_ci", conf={"day": "2026-03-01"})
+    operator.task("build_core_ci", run_id, "success")
+    events = operator.call("GET", "/assets/events?source_dag_id=build_core_ci")["asset_events"]
     assert {event["partition_key"] for event in events if event["source_run_id"] == run_id} == {None}
 
 
 def test_a_run_by_hand_takes_its_day_and_shows_the_links(operator, stack):
-    run_id = operator.run("report_ci_health", conf={"day": "2026-03-01"})
-    operator.task("report_ci_health", run_id, "success")
-    returned = operator.returned("report_ci_health", run_id)
-    assert returned == {"day": "2026-03-01", "words": ["build", "kpi"]}
-    path = f"/dags/report_ci_health/dagRuns/{run_id.replace('+', '%2B')}/taskInstances/build_kpi/links"
+    run_id = operator.run("build_kpi_ci_health", conf={"day": "2026-03-01"})
+    operator.task("build_kpi_ci_health", run_id, "success")
+    returned = operator.returned("build_kpi_ci_health", run_id)
+    assert returned == {"day": "2026-03-01", "words": ["build", "kpi_ci_health"]}
+    path = f"/dags/build_kpi_ci_health/dagRuns/{run_id.replace('+', '%2B')}/taskInstances/build_kpi/links"
     links = operator.call("GET", path)["extra_links"]
     log = links.pop("Run log")
-    assert log.startswith(f"{operator.url}/dags/report_ci_health/runs/")
+    assert log.startswith(f"{operator.url}/dags/build_kpi_ci_health/runs/")
     assert log.endswith("/tasks/build_kpi?try_number=1")
     assert links == {
         "Data docs": f"{operator.url}/cilake/data-docs/index.html",
@@ -155,11 +155,11 @@ def test_a_run_by_hand_takes_its_day_and_shows_the_links(operator, stack):
 @pytest.mark.parametrize(
     ("dag_id", "body", "status"),
     [
-        ("refine_ci", {"conf": {"day": "yesterday"}}, 400),
-        ("refine_ci", {"conf": {"day": "2026-02-30"}}, 400),
-        ("refine_ci", {"conf": {"day": 20260301}}, 400),
-        ("ingest_testgrid", {"partition_key": "2026-3-1x"}, 400),
-        ("refine_ci", {"conf": "2026-03-01"}, 422),
+        ("build_core_ci", {"conf": {"day": "yesterday"}}, 400),
+        ("build_core_ci", {"conf": {"day": "2026-02-30"}}, 400),
+        ("build_core_ci", {"conf": {"day": 20260301}}, 400),
+        ("land_testgrid", {"partition_key": "2026-3-1x"}, 400),
+        ("build_core_ci", {"conf": "2026-03-01"}, 422),
     ],
 )
 def test_what_is_no_day_is_refused(operator, dag_id, body, status):
@@ -168,10 +168,10 @@ def test_what_is_no_day_is_refused(operator, dag_id, body, status):
 
 
 def test_a_key_wins_and_takes_the_day_to_what_follows(operator):
-    run_id = operator.run("refine_ci", partition_key="2026-03-02", conf={"day": "2026-03-01"})
-    operator.task("refine_ci", run_id, "success")
+    run_id = operator.run("build_core_ci", partition_key="2026-03-02", conf={"day": "2026-03-01"})
+    operator.task("build_core_ci", run_id, "success")
     assert run_id.startswith("manual__2026-03-02__")
-    assert operator.returned("refine_ci", run_id)["day"] == "2026-03-02"
+    assert operator.returned("build_core_ci", run_id)["day"] == "2026-03-02"
     for dag_id in CHAIN[2:]:
         (followed,) = until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-03-02"))
         operator.task(dag_id, followed, "success")
@@ -185,30 +185,30 @@ def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broke
     report = Report("kpi.daily_job_health", "v1", date(2026, 3, 3), 7, [{}], [BROKEN])
     message = "cilake: kpi.daily_job_health was not published: a critical expectation failed (see above)"
     (broken / "2026-03-03").write_text(f"{failure_text(report)}\n{message}")
-    run_id = operator.run("report_ci_health", partition_key="2026-03-03")
-    task = operator.task("report_ci_health", run_id, "up_for_retry", "failed")
+    run_id = operator.run("build_kpi_ci_health", partition_key="2026-03-03")
+    task = operator.task("build_kpi_ci_health", run_id, "up_for_retry", "failed")
     assert task["state"] == "failed", "the same rows fail the same check"
     (broken / "2026-03-03").unlink()
-    log = operator.log_with("was not published", "report_ci_health", run_id, task)
+    log = operator.log_with("was not published", "build_kpi_ci_health", run_id, task)
     assert "[critical] has_runs" in log, log
     for part in ('"run_count", "min_value": 1', '"unexpected_count": 1', BROKEN.reason, '"job_key": 11'):
         assert part in log
     assert BROKEN.advice in log
     # Cleared before the scheduler has ended the run, the task would wait in a failed run for good.
-    until(lambda: operator.runs("report_ci_health", "2026-03-03")[run_id]["state"] == "failed")
+    until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "failed")
     body = {"dag_run_id": run_id, "task_ids": ["build_kpi"], "only_failed": False}
-    seen = operator.call("POST", "/dags/report_ci_health/clearTaskInstances", {**body, "dry_run": True})
+    seen = operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": True})
     assert seen["total_entries"] == 1
-    operator.call("POST", "/dags/report_ci_health/clearTaskInstances", {**body, "dry_run": False})
-    task = operator.task("report_ci_health", run_id, "success")
+    operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": False})
+    task = operator.task("build_kpi_ci_health", run_id, "success")
     assert task["try_number"] == 2
-    until(lambda: operator.runs("report_ci_health", "2026-03-03")[run_id]["state"] == "success")
+    until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "success")
 
 
 def test_a_backfill_gives_each_day_once_to_every_dag(operator):
     days = ("2026-03-05", "2026-03-06")
     body = {
-        "dag_id": "ingest_testgrid",
+        "dag_id": "land_testgrid",
         "from_date": f"{days[0]}T00:00:00Z",
         "to_date": f"{days[1]}T00:00:00Z",
         "max_active_runs": 1,
@@ -231,9 +231,9 @@ def test_a_source_that_is_down_ends_the_log_with_one_line(operator, broken):
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         (broken / "2026-04-01").write_text(url)
-        run_id = operator.run("ingest_testgrid", partition_key="2026-04-01")
-        task = operator.task("ingest_testgrid", run_id, "up_for_retry")
-        log = operator.log("ingest_testgrid", run_id, task)
+        run_id = operator.run("land_testgrid", partition_key="2026-04-01")
+        task = operator.task("land_testgrid", run_id, "up_for_retry")
+        log = operator.log("land_testgrid", run_id, task)
     message = (
         f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
         "check the address, or run again when it is back"
@@ -241,18 +241,18 @@ def test_a_source_that_is_down_ends_the_log_with_one_line(operator, broken):
     assert [(e["level"], e["event"]) for e in log[-2:]] == [("error", message), ("error", "Task exited")]
     assert not [entry for entry in log if entry.get("error_detail") or "Traceback" in entry["event"]]
     (broken / "2026-04-01").unlink()
-    assert operator.task("ingest_testgrid", run_id, "success")["try_number"] == 2
+    assert operator.task("land_testgrid", run_id, "success")["try_number"] == 2
 
 
 def test_what_another_try_does_not_mend_fails_at_once_and_holds_nobody_up(operator, broken):
     message = "cilake: 2199-01-01 has not begun: nothing was landed"
     (broken / "2199-01-01").write_text(message)
-    run_id = operator.run("ingest_testgrid", partition_key="2199-01-01")
-    other = operator.run("ingest_testgrid", partition_key="2026-04-02")
-    task = operator.task("ingest_testgrid", run_id, "failed", "up_for_retry")
+    run_id = operator.run("land_testgrid", partition_key="2199-01-01")
+    other = operator.run("land_testgrid", partition_key="2026-04-02")
+    task = operator.task("land_testgrid", run_id, "failed", "up_for_retry")
     assert (task["state"], task["try_number"]) == ("failed", 1)
-    operator.task("ingest_testgrid", other, "success")
-    log = operator.log("ingest_testgrid", run_id, task)
+    operator.task("land_testgrid", other, "success")
+    log = operator.log("land_testgrid", run_id, task)
     assert [entry["event"] for entry in log[-2:]] == [message, "Task exited"]
 
 
@@ -264,12 +264,12 @@ def test_a_missing_command_fails_at_once(operator, stack):
     before = settings.read_text()
     settings.write_text(f"{before}CILAKE_JOBS_BIN=/nowhere/cilake\n")
     try:
-        run_id = operator.run("report_ci_health", partition_key="2026-04-03")
-        task = operator.task("report_ci_health", run_id, "failed", "up_for_retry")
+        run_id = operator.run("build_kpi_ci_health", partition_key="2026-04-03")
+        task = operator.task("build_kpi_ci_health", run_id, "failed", "up_for_retry")
     finally:
         settings.write_text(before)
     assert (task["state"], task["try_number"]) == ("failed", 1)
-    *_, said, _ = operator.log("report_ci_health", run_id, task)
+    *_, said, _ = operator.log("build_kpi_ci_health", run_id, task)
     assert said["event"] == "no command '/nowhere/cilake': set CILAKE_JOBS_BIN to cilake of the jobs env"
 
 
@@ -283,12 +283,12 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
         found = until(
             lambda day=day: [
                 run_id
-                for run_id, run in operator.runs("ingest_testgrid", day).items()
+                for run_id, run in operator.runs("land_testgrid", day).items()
                 if (run["run_type"], run["state"]) == ("backfill", "success")
             ]
         )
         assert found[0].startswith(f"backfill__{day}__")
-    path = "/backfills?dag_id=ingest_testgrid"  # there is one at a time
+    path = "/backfills?dag_id=land_testgrid"  # there is one at a time
     until(lambda: all(each["completed_at"] for each in operator.call("GET", path)["backfills"]))
 
 
@@ -298,17 +298,19 @@ def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stac
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
     for dag_id in CHAIN:
         until(lambda dag_id=dag_id: operator.runs(dag_id, yesterday))
-    runs = operator.runs("ingest_testgrid")
+    runs = operator.runs("land_testgrid")
     (made,) = [run_id for run_id, run in runs.items() if run["run_type"] == "scheduled"]
     assert made.startswith(f"scheduled__{yesterday}__")
 
 
 @pytest.mark.parametrize(
-    "change", [{"dag_id": "refine_ci"}, {"dag_run_conf": {"day": "yesterday"}}], ids=["by assets", "no day"]
+    "change",
+    [{"dag_id": "build_core_ci"}, {"dag_run_conf": {"day": "yesterday"}}],
+    ids=["by assets", "no day"],
 )
 def test_a_backfill_that_cannot_be_is_refused(operator, change):
     body = {
-        "dag_id": "ingest_testgrid",
+        "dag_id": "land_testgrid",
         "from_date": "2026-03-07T00:00:00Z",
         "to_date": "2026-03-07T00:00:00Z",
     }
@@ -320,19 +322,19 @@ def test_a_backfill_that_cannot_be_is_refused(operator, change):
 def test_an_operator_finds_the_way_in_a_browser(operator, stack, played):
     """The list of DAGs, a run's grid, our links, the data docs and the table pages; pictures are kept."""
     assert played, "the nights whose checks the data docs show"
-    run_id = operator.run("refine_ci", partition_key="2026-05-01")
-    operator.task("refine_ci", run_id, "success")
+    run_id = operator.run("build_core_ci", partition_key="2026-05-01")
+    operator.task("build_core_ci", run_id, "success")
     with open_page() as page:
         airflow = AirflowPages(page, stack.settings)
         assert airflow.dags() == sorted((*CHAIN, *BY_CLOCK[1:]))
         photograph(page, "airflow-dags")
 
-        assert airflow.open_run("refine_ci", run_id) == {"build_core": "Success"}
+        assert airflow.open_run("build_core_ci", run_id) == {"build_core": "Success"}
         page.get_by_test_id(f"grid-{run_id}-build_core").wait_for()
         links = airflow.open_links("build_core")
         assert sorted(links) == ["Data docs", "Run log", "Superset dashboard", "Table page"]
         photograph(page, "airflow-links")
-        page.goto(f"{airflow.url}/dags/refine_ci/runs")
+        page.goto(f"{airflow.url}/dags/build_core_ci/runs")
         page.get_by_role("link", name=re.compile("^manual__2026-05-01__")).first.wait_for()
         photograph(page, "airflow-runs")
         page.goto(links["Table page"])

@@ -89,7 +89,7 @@ def test_what_is_no_address_of_a_service_explains_nothing(address):
     assert find_outage(Settings(s3_endpoint=address), ERROR) is None
 
 
-@pytest.mark.parametrize("words", [["build", "core", "--start", "2021-06-21"], ["bootstrap"], ["tables"]])
+@pytest.mark.parametrize("words", [["build", "core_ci", "--start", "2021-06-21"], ["bootstrap"], ["tables"]])
 def test_the_command_line_says_it_in_one_line(closed, monkeypatch, capsys, words):
     monkeypatch.setenv("CILAKE_CATALOG_URI", f"postgresql://127.0.0.1:{closed}/iceberg")
     monkeypatch.setenv("CILAKE_CATALOG_USER", "iceberg")

@@ -39,9 +39,9 @@ def test_success(work, monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "hidden")
     monkeypatch.setenv("CILAKE_SPARK_REMOTE", "sc://localhost:1")
     with caplog.at_level("INFO"):
-        assert backend().run(job("build", "core")) == {"rows": 7}
+        assert backend().run(job("build", "core_ci")) == {"rows": 7}
     called = work.called()
-    assert called["argv"] == ["build", "core", "--start", "2026-02-28", "--end", "2026-03-01"]
+    assert called["argv"] == ["build", "core_ci", "--start", "2026-02-28", "--end", "2026-03-01"]
     assert called["environ"]["CILAKE_SPARK_REMOTE"] == "sc://localhost:1"
     assert not [name for name in called["environ"] if name.startswith("AIRFLOW")]
     assert "reading 3 tables" in caplog.text
@@ -51,8 +51,10 @@ def test_the_work_knows_the_page_of_its_run(work, monkeypatch):
     from cilake_airflow.backends.job import Job
 
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/ci")
-    backend().run(Job(verb=("build", "core"), day=date(2026, 2, 28), dag_id="refine_ci", run_id="a b+00:00"))
-    page = "https://airflow.example/ci/dags/refine_ci/runs/a%20b%2B00%3A00"
+    backend().run(
+        Job(verb=("build", "core_ci"), day=date(2026, 2, 28), dag_id="build_core_ci", run_id="a b+00:00")
+    )
+    page = "https://airflow.example/ci/dags/build_core_ci/runs/a%20b%2B00%3A00"
     assert work.called()["environ"]["CILAKE_RUN_URL"] == page
 
 

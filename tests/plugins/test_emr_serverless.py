@@ -20,7 +20,7 @@ EXTRA = {
     "region_name": "us-east-1",
 }
 ARN = "arn:aws:emr-serverless:us-east-1:123456789012:/applications/00abc/jobruns/"
-TASK = {"dag_id": "refine_ci", "run_id": "r1", "task_id": "build_core"}
+TASK = {"dag_id": "build_core_ci", "run_id": "r1", "task_id": "build_core"}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def backend():
 def job(attempt=1):
     from cilake_airflow.backends.job import Job
 
-    return Job(verb=("build", "core"), day=date(2026, 3, 1), attempt=attempt, **TASK)
+    return Job(verb=("build", "core_ci"), day=date(2026, 3, 1), attempt=attempt, **TASK)
 
 
 def will_start(aws, attempt, job_run_id):
@@ -64,15 +64,15 @@ def will_start(aws, attempt, job_run_id):
         "applicationId": "00abc",
         "clientToken": job().token(attempt),
         "executionRoleArn": EXTRA["execution_role_arn"],
-        "name": "cilake build core 2026-03-01",
+        "name": "cilake build core_ci 2026-03-01",
         "jobDriver": {
             "sparkSubmit": {
                 "entryPoint": "s3://code/cilake_job.py",
-                "entryPointArguments": ["build", "core", "--start", "2026-03-01", "--end", "2026-03-02"],
+                "entryPointArguments": ["build", "core_ci", "--start", "2026-03-01", "--end", "2026-03-02"],
                 "sparkSubmitParameters": "--py-files s3://code/cilake.zip --conf spark.executor.memory=4g",
             }
         },
-        "tags": {"dag_id": "refine_ci", "day": "2026-03-01"},
+        "tags": {"dag_id": "build_core_ci", "day": "2026-03-01"},
     }
     aws.add_response("start_job_run", answer, wanted)
 

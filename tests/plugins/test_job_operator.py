@@ -34,7 +34,7 @@ def test_a_run_without_a_day_fails_at_once(dags, work):
     from tests.airflow_session import DAGS
 
     # Read anew: a run in this process leaves its parameters in the DAG object.
-    run = DagBag(str(DAGS)).dags["refine_ci"].test(logical_date=None, run_conf={})
+    run = DagBag(str(DAGS)).dags["build_core_ci"].test(logical_date=None, run_conf={})
     assert run.state == "failed"
     assert not work.record.exists()
 
@@ -44,7 +44,7 @@ def test_a_run_for_what_is_no_day_is_not_made(dags, work, day):
     from airflow.exceptions import ParamValidationError
 
     with pytest.raises(ParamValidationError, match="day"):
-        dags["refine_ci"].test(logical_date=None, run_conf={"day": day})
+        dags["build_core_ci"].test(logical_date=None, run_conf={"day": day})
     assert not work.record.exists()
 
 
@@ -58,7 +58,7 @@ class Instance:
 def job(try_number, max_tries):
     from cilake_airflow.operators.job_operator import CilakeJobOperator
 
-    operator = CilakeJobOperator(task_id="t", verb=["build", "core"], day="2026-03-01", retries=2)
+    operator = CilakeJobOperator(task_id="t", verb=["build", "core_ci"], day="2026-03-01", retries=2)
     return operator.job_of({"ti": Instance(try_number, max_tries)})
 
 
@@ -110,7 +110,7 @@ def test_a_failure_ends_the_task_with_the_exit_code_of_the_work(work, verb, code
 def test_a_wrong_setting_ends_the_task_for_good_and_is_in_the_log(work, monkeypatch, capsys, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
-        operator(verb=["build", "core"]).execute({"ti": Instance(1, 2)})
+        operator(verb=["build", "core_ci"]).execute({"ti": Instance(1, 2)})
     assert caught.value.code == 2
     assert name in capsys.readouterr().out
 
@@ -118,7 +118,7 @@ def test_a_wrong_setting_ends_the_task_for_good_and_is_in_the_log(work, monkeypa
 def test_only_what_another_try_may_mend_is_tried_again():
     from airflow.sdk.definitions.retry_policy import RetryAction
 
-    decide = operator(verb=["build", "core"]).retry_policy.evaluate
+    decide = operator(verb=["build", "core_ci"]).retry_policy.evaluate
     assert decide(SystemExit(2), 1, 2).action is RetryAction.FAIL
     for error in (SystemExit(1), SystemExit(-9), RuntimeError("lost")):
         assert decide(error, 1, 2).action is RetryAction.DEFAULT

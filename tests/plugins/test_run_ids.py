@@ -26,7 +26,9 @@ def loaded():
 def made(run_id, partition_key):
     from airflow.models.dagrun import DagRun
 
-    return DagRun(dag_id="refine_ci", run_id=run_id, run_type="manual", partition_key=partition_key).run_id
+    return DagRun(
+        dag_id="build_core_ci", run_id=run_id, run_type="manual", partition_key=partition_key
+    ).run_id
 
 
 @pytest.mark.parametrize("kind", ["ASSET_TRIGGERED", "MANUAL"])

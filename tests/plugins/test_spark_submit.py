@@ -15,7 +15,7 @@ def hook(monkeypatch, host="spark://master", **extra):
 
     connection = {"conn_type": "spark", "host": host, "port": 7077, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_CILAKE_SPARK", json.dumps(connection))
-    return build_hook(Job(verb=("build", "core"), day=date(2026, 3, 1)), read_settings())
+    return build_hook(Job(verb=("build", "core_ci"), day=date(2026, 3, 1)), read_settings())
 
 
 EXTRA = {
@@ -32,7 +32,7 @@ def test_the_command(monkeypatch):
     assert command[:3] == ["spark-submit", "--master", "spark://master:7077"]
     assert command[command.index("--py-files") + 1] == "/opt/cilake/cilake.zip"
     assert "spark.sql.defaultCatalog=lake" in command
-    end = ["/opt/cilake/cilake_job.py", "build", "core", "--start", "2026-03-01", "--end", "2026-03-02"]
+    end = ["/opt/cilake/cilake_job.py", "build", "core_ci", "--start", "2026-03-01", "--end", "2026-03-02"]
     assert command[-7:] == end
     assert "very-secret" not in " ".join(command)
     assert built._env["CILAKE_S3_SECRET_KEY"] == "very-secret"
@@ -75,7 +75,7 @@ def test_success_and_failure_of_the_submission(monkeypatch, tmp_path):
     submit.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     hook(monkeypatch, **EXTRA)
-    answer = SparkSubmitRun(read_settings()).run(Job(verb=("build", "core"), day=date(2026, 3, 1)))
+    answer = SparkSubmitRun(read_settings()).run(Job(verb=("build", "core_ci"), day=date(2026, 3, 1)))
     assert answer["backend"] == "spark_submit"
     assert "--start 2026-03-01" in (tmp_path / "spark-submit.called").read_text()
     with pytest.raises(AirflowException):

@@ -17,9 +17,12 @@ from tests.grids import DAY_MS, make_row, make_table
 from tests.lake_session import local_lake
 from tests.predicted_world import World
 
-from cilake.apps import build, measure, score, train
+from cilake.build import core
+from cilake.build.tables import build_tables
+from cilake.commands import measure, score, train
 from cilake.contracts.predictions.test_failure import TABLE as LEDGER
-from cilake.lake.stop_points import STEPS
+from cilake.contracts.registry import made_by
+from cilake.publish.stop_points import STEPS
 from cilake.windows import Window
 
 STOPS = int(os.environ.get("CILAKE_SOAK", "0"))
@@ -105,15 +108,15 @@ def build_all(lake, stops=None, stop=""):
     if stops is not None:
         stops[:] = [stop] if stop else []
     try:
-        build.build_core(lake.settings, Window(DAY, DAY + timedelta(days=1)))
-        build.build_kpi(lake.settings, Window(DAY, DAY + timedelta(days=1)))
+        core.build_core(lake.settings, Window(DAY, DAY + timedelta(days=1)))
+        build_tables(lake.settings, Window(DAY, DAY + timedelta(days=1)), step="build_kpi_ci_health")
     except KilledError:
         return True
     return False
 
 
 def all_tables(lake):
-    kpi = {table.address: lake.rows(table.address) for table in build.KPI}
+    kpi = {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
     return core_tables(lake) | kpi
 
 
@@ -122,7 +125,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     lake = new_lake()
     stops = stop_points(monkeypatch)
     landings, stopped, began = [], Counter(), time.monotonic()
-    point = points(dice, (*build.CORE, *build.KPI))
+    point = points(dice, (*core.CORE, *made_by("build_kpi_ci_health")))
     for landing, stop in zip(payloads(dice), point, strict=False):
         landings.append(landing)
         land_all(lake, [landing])

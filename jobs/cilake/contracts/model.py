@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cilake.contracts.rebuild import Rebuild
+
 Type = Literal[
     "bigint",
     "int",
@@ -80,6 +82,10 @@ class Table:
 
     ``partition_by`` holds Iceberg transforms such as ``months(run_date)``; ``inputs`` are addresses of
     the tables it is made from; ``freshness_hours`` is how old the newest row may be (``None``: no SLO).
+    ``rebuild`` says which rows are made again when rows of the inputs change. A change of a row shows in its
+    ``change_columns``, and those that make tables from it follow it; without any they follow other inputs.
+    A batch that ``may_be_empty`` is no sign of a broken input. The key of a table too large to be checked
+    whole is checked on one of ``key_slices`` slices. ``shown_on`` is the dashboard on which people see it.
     """
 
     address: str
@@ -92,10 +98,13 @@ class Table:
     partition_by: tuple[str, ...] = ()
     sort_by: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    owner: str = "data-platform"
     made_by: str = ""
+    rebuild: Rebuild | None = None
+    change_columns: tuple[str, ...] = ()
     freshness_hours: int | None = None
-    retention_days: int | None = None
+    may_be_empty: bool = False
+    key_slices: int = 1
+    shown_on: str = ""
     caveats: tuple[str, ...] = ()
     example_query: str = ""
     version: str = "1.0"
@@ -109,6 +118,7 @@ class Table:
         if len(names) != len(set(names)):
             raise ContractError(f"{self.address}: a column is declared twice")
         used = {*self.primary_key, *self.sort_by, *map(partition_column, self.partition_by)}
+        used |= {*self.change_columns, *([self.rebuild.column] if self.rebuild else [])}
         if unknown := sorted(used - set(names)):
             raise ContractError(f"{self.address}: unknown columns {unknown}")
         if not self.primary_key:

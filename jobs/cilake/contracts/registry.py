@@ -37,3 +37,8 @@ def table(address: str) -> Table:
     except KeyError:
         known = ", ".join(sorted(tables()))
         raise KeyError(f"no table {address!r}; known tables: {known}") from None
+
+
+def made_by(step: str) -> list[Table]:
+    """Return the tables that a step makes, inputs before what is made from them."""
+    return [table for table in tables().values() if table.made_by == step]

@@ -13,7 +13,6 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from pyspark.sql import DataFrame, SparkSession
 
 from cilake.contracts.model import Table
-from cilake.lake.publish import snapshot_id
 
 _TAG_ATTEMPTS = 8
 
@@ -41,6 +40,12 @@ class Pins:
         """
         if (pinned := self.snapshots[table.address]) is not None:
             _tag(catalog, table, name, pinned, keep)
+
+
+def snapshot_id(catalog: Catalog, table: Table) -> int | None:
+    """Return the id of the table's current snapshot; ``None`` for a table never written."""
+    head = catalog.load_table(table.address).current_snapshot()
+    return head.snapshot_id if head else None
 
 
 def pin(catalog: Catalog, *tables: Table) -> Pins:

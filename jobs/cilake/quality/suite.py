@@ -21,17 +21,6 @@ Entry = dict[str, Any]
 
 SEVERITIES = ("critical", "warning", "info")
 NO_ROWS = "expect_no_rows"
-KEY_SLICES = {"core.test_results": 16, "predictions.test_failure": 4}
-"""Tables whose key is checked on a slice, and into how many slices the first key column splits them."""
-
-_MAY_BE_EMPTY = (
-    "kpi.failing_pairs",
-    "kpi.likely_failures",
-    "kpi.calibration_bins",
-    "predictions.outcomes",
-    "predictions.accuracy",
-)
-
 
 CHECKOUT = Path(__file__).resolve().parents[3] / "expectations"
 """Where the suites are written; elsewhere they are only read."""
@@ -72,7 +61,7 @@ def generate(table: Table) -> list[Entry]:
     for column in table.columns:
         entries.extend(_column_entries(column))
     entries.append(_key_entry(table))
-    if table.address not in _MAY_BE_EMPTY:
+    if not table.may_be_empty:
         entries.append(
             _entry(
                 "not_empty",
@@ -221,12 +210,12 @@ def _between(column: str, low: float, high: float | None, reason: str) -> Entry:
 def _key_entry(table: Table) -> Entry:
     # Grouping needs one hash aggregate; GX's own uniqueness rules use a window, which sorts everything.
     key = ", ".join(table.primary_key)
-    slices = KEY_SLICES.get(table.address)
-    where = f" where pmod({table.primary_key[0]}, {slices}) = 0" if slices else ""
+    slices = table.key_slices
+    where = f" where pmod({table.primary_key[0]}, {slices}) = 0" if slices > 1 else ""
     sampled = (
         f" Checked on the 1/{slices} of the rows whose {table.primary_key[0]} falls into one slice: rows "
         "with equal keys are always in the same slice, but duplicates in the other slices are not seen."
-        if slices
+        if slices > 1
         else ""
     )
     return _entry(

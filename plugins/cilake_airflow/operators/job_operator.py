@@ -30,7 +30,7 @@ class CilakeJobOperator(BaseOperator):
     """Runs ``cilake <verb> --start DAY --end DAY+1`` and returns the counts it printed.
 
     Args:
-        verb: the verb and its object, such as ``["build", "core"]``.
+        verb: the verb and its object, such as ``["build", "core_ci"]``.
         day: the day to process; by default the run's partition key, else its parameter ``day``.
 
     """

@@ -14,7 +14,7 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from cilake.apps.train import collect_evidence
+from cilake.commands.train import collect_evidence
 from cilake.models.test_failure import gate, sample, score, train
 from cilake.models.test_failure.features import FEATURES_SCHEMA
 from cilake.models.test_failure.spec import FEATURES

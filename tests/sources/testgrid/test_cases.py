@@ -1,7 +1,7 @@
 """Situations that people met with TestGrid (``testgrid-cases``), each with its right value.
 
 What a case asks of several nights is here as far as the payloads decide it; they are landed and built in
-``tests/apps/test_nights_of_cases.py``.
+``tests/build/test_nights_of_cases.py``.
 """
 
 import time

@@ -29,8 +29,12 @@ def build(spark, *tables):
     observed = observe(spark, *tables)
     standing = select_standing(observed)
     jobs = ci_jobs.transform(decoded, make_frame(spark, CI_JOBS, []))
-    results = tests.leave_out_verdicts(test_results.transform(standing, observed), names)
-    return daily_job_health.transform(ci_runs.transform(standing, observed), jobs, results)
+    return daily_job_health.transform(
+        ci_runs=ci_runs.transform(standing, observed),
+        ci_jobs=jobs,
+        tests=names,
+        test_results=test_results.transform(standing, observed),
+    )
 
 
 def test_counts_add_up_and_the_ratio_is_over_what_ran(spark):

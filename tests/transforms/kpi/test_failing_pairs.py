@@ -39,9 +39,9 @@ def build(spark, failing, *, first=MONDAY, backwards=False, others=0):
         )
     names = {test for tests in failing for test in tests}
     return failing_pairs.transform(
-        make_frame(spark, TEST_RESULTS, results),
-        make_frame(spark, CI_RUNS, runs),
-        make_frame(spark, TESTS, [make_row(TESTS, test_key=t, test_name=f"test {t}") for t in names]),
+        test_results=make_frame(spark, TEST_RESULTS, results),
+        ci_runs=make_frame(spark, CI_RUNS, runs),
+        tests=make_frame(spark, TESTS, [make_row(TESTS, test_key=t, test_name=f"test {t}") for t in names]),
     )
 
 

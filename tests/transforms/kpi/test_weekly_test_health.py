@@ -10,8 +10,8 @@ from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.publish.replace import days_condition
 from cilake.transforms.kpi import weekly_test_health
-from cilake.windows import mondays
 
 pytestmark = pytest.mark.spark
 
@@ -48,13 +48,13 @@ def build(spark, codes, *, weeks=(MONDAY,), first=None, step=timedelta(hours=6))
         }
         runs.append(make_row(CI_RUNS, **known, run_url=f"https://ci.example/{number}"))
         results.append(make_row(TEST_RESULTS, **known, test_status=STATUS[code]))
-    return weekly_test_health.transform(
-        make_frame(spark, TEST_RESULTS, results),
-        make_frame(spark, CI_RUNS, runs),
-        make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
-        make_frame(spark, TESTS, [make_row(TESTS)]),
-        weeks=list(weeks),
+    rows = weekly_test_health.transform(
+        test_results=make_frame(spark, TEST_RESULTS, results),
+        ci_runs=make_frame(spark, CI_RUNS, runs),
+        ci_jobs=make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
+        tests=make_frame(spark, TESTS, [make_row(TESTS)]),
     )
+    return rows.where(days_condition("week_date", weeks))
 
 
 def test_a_skip_is_no_pass_and_no_fix(spark):
@@ -141,15 +141,3 @@ def test_same_input_same_rows(spark):
     codes = [1, 12, 13, 1, 12]
     assert rows_of(build(spark, codes)) == rows_of(build(spark, codes))
     assert build(spark, codes).columns == weekly_test_health.TABLE.column_names
-
-
-def test_weeks_that_depend_on_a_day():
-    assert weekly_test_health.affected_weeks([date(2021, 6, 23)]) == [
-        date(2021, 6, 21),
-        date(2021, 6, 28),
-        date(2021, 7, 5),
-    ]
-    assert mondays([date(2021, 6, 27), date(2021, 7, 1), date(2021, 6, 21)]) == [
-        date(2021, 6, 21),
-        date(2021, 6, 28),
-    ]

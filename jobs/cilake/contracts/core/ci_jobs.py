@@ -37,8 +37,9 @@ TABLE = Table(
     primary_key=("job_key",),
     write_mode="merge",
     inputs=("raw.testgrid__tables",),
-    made_by="refine_ci",
+    made_by="build_core_ci",
     freshness_hours=36,
+    shown_on="ci-health",
     caveats=(
         "Variants come from naming habits; a name that says nothing leaves them null.",
         "Jobs of two CI instances may have one name: join and group by job_key; a filter by name shows both.",

@@ -45,8 +45,9 @@ TABLE = Table(
     partition_by=("months(run_date)",),
     sort_by=("job_key", "started_at"),
     inputs=("raw.testgrid__tables",),
-    made_by="refine_ci",
+    made_by="build_core_ci",
     freshness_hours=36,
+    shown_on="ci-health",
     caveats=(
         "A run shown by several tabs has rows of each; core.ci_runs has the content that changed last.",
         "A content is known from seen_at on, whatever day it was landed for (landed_date).",

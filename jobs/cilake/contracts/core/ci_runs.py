@@ -94,8 +94,10 @@ TABLE = Table(
     partition_by=("months(run_date)",),
     sort_by=("job_key", "started_at"),
     inputs=("core.ci_run_observations",),
-    made_by="refine_ci",
+    made_by="build_core_ci",
+    change_columns=("run_key", "content_hash", "decoder_version", "known_at"),
     freshness_hours=36,
+    shown_on="ci-health",
     caveats=(
         "A run without any result (all cells empty) is a run too: its counts are 0.",
         "Build ids are not global and not ordered in time; use run_key and started_at.",

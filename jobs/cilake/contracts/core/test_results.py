@@ -23,8 +23,10 @@ TABLE = Table(
     partition_by=("months(run_date)",),
     sort_by=("job_key", "started_at"),
     inputs=("core.ci_run_observations",),
-    made_by="refine_ci",
+    made_by="build_core_ci",
     freshness_hours=36,
+    key_slices=16,
+    shown_on="ci-health",
     caveats=(
         "Status `running` is not final: a later landing replaces the run.",
         "Status `passed_with_skips` is a test that was skipped: it did not run, is no pass, and ends no failing stretch.",

@@ -22,8 +22,9 @@ TABLE = Table(
     primary_key=("test_key",),
     write_mode="merge",
     inputs=("raw.testgrid__tables",),
-    made_by="refine_ci",
+    made_by="build_core_ci",
     freshness_hours=36,
+    shown_on="ci-health",
     caveats=(
         "`Overall`, `Pod`, `<job>.Overall` and `<job>.Pod` are verdicts that TestGrid adds, not tests; what could be a "
         "job's name before the dot (letters, digits, `.`, `_`, `-`) is taken for one: "

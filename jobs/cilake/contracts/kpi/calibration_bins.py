@@ -27,8 +27,10 @@ TABLE = Table(
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "scorer", "from_probability"),
     inputs=("predictions.outcomes",),
-    made_by="measure_predictions",
+    made_by="measure_test_failure",
     freshness_hours=60,
+    may_be_empty=True,
+    shown_on="predictions",
     example_query="select from_probability, sum(expected_failures) / sum(decision_count) as forecast_ratio, "
     "sum(failure_count) * 1e0 / sum(decision_count) as failed_ratio from kpi.calibration_bins where scorer = 'model' group by 1 order by 1",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from cilake.contracts.columns import JOB_KEY, JOB_NAME, LAST_FAILED_RUN_URL, PLATFORM, RELEASE, RUN_DATE
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
 
 TABLE = Table(
     address="kpi.daily_job_health",
@@ -33,8 +34,10 @@ TABLE = Table(
     write_mode="replace_partition",
     partition_by=("months(run_date)",),
     sort_by=("run_date", "job_key"),
-    inputs=("core.ci_runs", "core.ci_jobs", "core.test_results"),
-    made_by="report_ci_health",
+    inputs=("core.ci_runs", "core.ci_jobs", "core.tests", "core.test_results"),
+    made_by="build_kpi_ci_health",
+    rebuild=by_day("run_date"),
     freshness_hours=36,
+    shown_on="ci-health",
     example_query="select job_name, 1e0 * sum(passed_count) / nullif(sum(passed_count + failed_count + flaky_count), 0) as pass_ratio from kpi.daily_job_health group by 1 order by 2 limit 20",
 )  # fmt: skip

@@ -40,8 +40,9 @@ TABLE = Table(
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "job_key"),
     inputs=("predictions.test_failure", "predictions.outcomes", "core.ci_jobs"),
-    made_by="measure_predictions",
+    made_by="measure_test_failure",
     freshness_hours=36,
+    shown_on="predictions",
     example_query="select release, sum(measured_count) as decision_count, sum(model_loss) / sum(measured_count) as log_loss "
     "from kpi.daily_predictions group by 1 having sum(measured_count) > 0 order by 2 desc",
 )  # fmt: skip

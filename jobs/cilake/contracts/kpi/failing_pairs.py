@@ -2,6 +2,7 @@
 
 from cilake.contracts.columns import TEST_KEY, TEST_NAME, WEEK_DATE
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_week
 
 TABLE = Table(
     address="kpi.failing_pairs",
@@ -27,8 +28,11 @@ TABLE = Table(
     partition_by=("months(week_date)",),
     sort_by=("week_date", "test_key", "other_test_key"),
     inputs=("core.ci_runs", "core.tests", "core.test_results"),
-    made_by="report_ci_health",
+    made_by="build_kpi_ci_health",
+    rebuild=by_week("week_date"),
     freshness_hours=36,
+    may_be_empty=True,
+    shown_on="flaky-and-failing-tests",
     caveats=(
         "Runs with more than 100 failing tests are in no count: there the whole run broke, which says nothing about pairs.",
         "Counts of a pair exist for the weeks in which it failed together; do not add them up as the test's failures.",

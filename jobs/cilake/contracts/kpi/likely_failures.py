@@ -41,8 +41,10 @@ TABLE = Table(
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "failure_probability"),
     inputs=("predictions.test_failure", "core.ci_jobs", "core.tests", "core.ci_runs", "core.test_results"),
-    made_by="measure_predictions",
+    made_by="measure_test_failure",
     freshness_hours=36,
+    may_be_empty=True,
+    shown_on="flaky-and-failing-tests",
     example_query="select failure_probability, job_name, test_name, top_reasons from kpi.likely_failures "
     "where prediction_date = (select max(prediction_date) from kpi.likely_failures) order by 1 desc limit 12",
 )  # fmt: skip

@@ -11,9 +11,12 @@ from cilake.contracts.columns import (
     WEEK_DATE,
 )
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_week
 
 MIN_GOOD_BEFORE = 5
 """How many good results in a row before a failure make it the start of failing, and not a test that flips."""
+LOOKBACK_DAYS = 14
+"""How far before a result its predecessors are looked for, whatever else is at hand."""
 
 TABLE = Table(
     address="kpi.weekly_test_health",
@@ -55,8 +58,10 @@ TABLE = Table(
     partition_by=("months(week_date)",),
     sort_by=("week_date", "job_key"),
     inputs=("core.ci_runs", "core.ci_jobs", "core.tests", "core.test_results"),
-    made_by="report_ci_health",
+    made_by="build_kpi_ci_health",
+    rebuild=by_week("week_date", lookback_days=LOOKBACK_DAYS),
     freshness_hours=36,
+    shown_on="flaky-and-failing-tests",
     caveats=(
         "What came before a result is looked for in the 14 days before it: a failing stretch that is older counts from its first failure in them.",
         "The flip rate, as TestGrid defines it, is (flaky_count + broken_count - persistent_stretch_count) / result_count.",

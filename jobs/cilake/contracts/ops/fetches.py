@@ -49,8 +49,9 @@ TABLE = Table(
     primary_key=("source", "endpoint", "natural_id", "fetched_at"),
     write_mode="append",
     partition_by=("months(partition_date)",),
-    made_by="ingest_testgrid",
+    made_by="land_testgrid",
     freshness_hours=36,
+    shown_on="platform-health",
     example_query="select partition_date, natural_id, note from ops.fetches where fetch_status = 'missing' "
     "order by fetched_at desc",
 )  # fmt: skip

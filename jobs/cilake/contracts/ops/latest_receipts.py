@@ -12,8 +12,9 @@ TABLE = Table(
     primary_key=("source", "scope", "partition_date"),
     write_mode="merge",
     inputs=("ops.receipts",),
-    made_by="ingest_testgrid",
+    made_by="land_testgrid",
     freshness_hours=36,
+    shown_on="platform-health",
     caveats=(
         "expected = landed + unchanged + rejected + missing + unlisted, always.",
         "A repeated landing replaces the row: what the first one landed then counts as unchanged.",

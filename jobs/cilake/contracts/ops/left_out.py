@@ -18,5 +18,6 @@ TABLE = Table(
     primary_key=("source", "natural_id", "decided_at"),
     write_mode="append",
     made_by="every decision",
+    shown_on="platform-health",
     example_query="select natural_id, reason, from_date, until_date from ops.left_out order by decided_at desc",
 )  # fmt: skip

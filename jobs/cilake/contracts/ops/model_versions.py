@@ -31,5 +31,6 @@ TABLE = Table(
         "core.test_results and core.ci_runs.",
     ),
     made_by="train_test_failure",
+    shown_on="predictions",
     example_query="select model_version, status, decided_date, gate_reasons from ops.model_versions order by trained_at desc",
 )  # fmt: skip

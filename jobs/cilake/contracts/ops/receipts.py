@@ -26,8 +26,9 @@ TABLE = Table(
     ),
     primary_key=("source", "scope", "partition_date", "landed_at"),
     write_mode="append",
-    made_by="ingest_testgrid",
+    made_by="land_testgrid",
     freshness_hours=36,
+    shown_on="platform-health",
     caveats=(
         "expected = landed + unchanged + rejected + missing + unlisted, always.",
         "Which payload is stale or has a gap, and why, is in ops.fetches. Tabs in ops.left_out are not expected.",

@@ -22,6 +22,7 @@ TABLE = Table(
     primary_key=("restatement_id", "table_address"),
     write_mode="append",
     made_by="every rebuild",
+    shown_on="platform-health",
     caveats=(
         "The rows themselves: select from the table `for version as of` either snapshot, as long as both are kept.",
     ),

@@ -22,5 +22,6 @@ TABLE = Table(
     primary_key=("validation_id", "table_address", "expectation_id"),
     write_mode="append",
     made_by="every build",
+    shown_on="platform-health",
     example_query="select table_address, expectation_id, observed from ops.validation_results where not was_successful",
 )  # fmt: skip

@@ -30,8 +30,10 @@ TABLE = Table(
     write_mode="replace_partition",
     partition_by=("model_name",),
     inputs=("predictions.outcomes", "predictions.test_failure", "core.ci_runs"),
-    made_by="measure_predictions",
+    made_by="measure_test_failure",
     freshness_hours=60,
+    may_be_empty=True,
+    shown_on="predictions",
     example_query="select prediction_date, scorer, decision_count, brier, log_loss, average_precision "
     "from predictions.accuracy where outcome_age_days = 14 order by 1, 2",
 )  # fmt: skip

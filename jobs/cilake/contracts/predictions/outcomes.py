@@ -41,8 +41,10 @@ TABLE = Table(
     partition_by=("model_name", "prediction_date"),
     sort_by=("job_key",),
     inputs=("predictions.test_failure", "core.ci_runs", "core.test_results"),
-    made_by="measure_predictions",
+    made_by="measure_test_failure",
     freshness_hours=60,
+    may_be_empty=True,
+    shown_on="predictions",
     caveats=("A prediction whose test has not run again within 14 days has no outcome.",),
     example_query="select prediction_date, count(*) as outcome_count, count_if(has_failed) as failed_count "
     "from predictions.outcomes group by 1 order by 1",

@@ -33,6 +33,8 @@ TABLE = Table(
     inputs=("core.test_results", "core.ci_runs", "core.ci_run_observations", "ops.fetches", "ops.model_versions"),
     made_by="score_test_failure",
     freshness_hours=36,
+    key_slices=4,
+    shown_on="predictions",
     caveats=(
         "Both snapshots are kept for 90 days by the tag `score_test_failure_<prediction_date>` on core.test_results and "
         "core.ci_runs; after that the ids name snapshots that are gone. For a past day, runs that changed since are read from "

@@ -18,8 +18,9 @@ TABLE = Table(
     primary_key=("natural_id", "served_at", "content_sha256"),
     write_mode="append",
     partition_by=("partition_date",),
-    made_by="ingest_testgrid",
+    made_by="land_testgrid",
     freshness_hours=36,
+    shown_on="platform-health",
     caveats=("TestGrid shows a rolling window: one reply repeats the columns of earlier replies.",),
     example_query="select natural_id, served_at, payload_bytes from raw.testgrid__summaries order by served_at desc limit 10",
 )

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.columns import FAILING, UNDECIDED
 from cilake.contracts.kpi.failing_pairs import TABLE
+from cilake.transforms.core.tests import leave_out_verdicts
 
 MOST_FAILURES = 100
 """A run with more failing tests broke as a whole; its pairs would outnumber all others."""
@@ -14,19 +15,20 @@ LEAST_TOGETHER = 3
 LEAST_CORRELATION = 0.5
 
 
-def transform(results: DataFrame, runs: DataFrame, tests: DataFrame) -> DataFrame:
-    """Rows of ``kpi.failing_pairs`` for the weeks that ``results`` and ``runs`` hold in full.
+def transform(*, ci_runs: DataFrame, tests: DataFrame, test_results: DataFrame) -> DataFrame:
+    """Return the rows of ``kpi.failing_pairs`` for the weeks that results and runs hold in full.
 
     A pair is counted over the runs of the jobs in which both tests ran: those of other jobs, in which neither
     can fail, would make any two tests look alike.
     """
     week = F.to_date(F.date_trunc("week", F.col("run_date"))).alias("week_date")
+    results = leave_out_verdicts(test_results, tests)
     failures = (
         results.where(F.col("test_status").isin(*FAILING))
         .groupBy("run_key")
         .agg(F.collect_set("test_key").alias("test_keys"))
     )
-    counted = runs.join(failures, "run_key", "left").where(
+    counted = ci_runs.join(failures, "run_key", "left").where(
         F.col("test_keys").isNull() | (F.size("test_keys") <= MOST_FAILURES)
     )
     failed = counted.select(

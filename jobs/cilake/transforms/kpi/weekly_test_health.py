@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from cilake.contracts.columns import FAILING, PASSING
-from cilake.contracts.kpi.weekly_test_health import MIN_GOOD_BEFORE, TABLE
-from cilake.windows import mondays
-
-LOOKBACK_DAYS = 14
-"""How far before a result its predecessors are looked for, whatever else is at hand."""
-
-
-def affected_weeks(days: list[date]) -> list[date]:
-    """The Mondays of all weeks whose rows depend on results of these days."""
-    later = range(0, LOOKBACK_DAYS + 1, 7)
-    return sorted({monday + timedelta(days=offset) for monday in mondays(days) for offset in later})
+from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS, MIN_GOOD_BEFORE, TABLE
+from cilake.transforms.core.tests import leave_out_verdicts
 
 
 def transform(
-    results: DataFrame, runs: DataFrame, jobs: DataFrame, tests: DataFrame, *, weeks: list[date]
+    *, ci_runs: DataFrame, ci_jobs: DataFrame, tests: DataFrame, test_results: DataFrame
 ) -> DataFrame:
-    """Return the rows of ``kpi.weekly_test_health`` for these weeks (Mondays).
+    """Return the rows of ``kpi.weekly_test_health`` for the weeks of the given results.
 
-    ``results`` (of tests only) and ``runs`` reach from ``LOOKBACK_DAYS`` before the first week to the end of
-    the last; what they hold before that changes nothing.
+    They are right for weeks of which the results and runs are there, and those of ``LOOKBACK_DAYS`` before.
     """
-    ran = results.where(F.col("test_status").isin(*PASSING, *FAILING, "flaky")).select(
-        "job_key",
-        "test_key",
-        F.to_date(F.date_trunc("week", F.col("run_date"))).alias("week_date"),
-        "run_key",
-        "started_at",
-        F.col("test_status").isin(*FAILING).alias("failed"),
-        (F.col("test_status") == "flaky").alias("flaky"),
-    )
-    of_weeks = F.col("week_date").isin(weeks)
-    counts = (
-        ran.where(of_weeks)
-        .groupBy("job_key", "test_key", "week_date")
-        .agg(
-            F.count("*").alias("result_count"),
-            F.count_if(~F.col("failed") & ~F.col("flaky")).alias("passed_count"),
-            F.count_if("failed").alias("failed_count"),
-            F.count_if("flaky").alias("flaky_count"),
+    ran = (
+        leave_out_verdicts(test_results, tests)
+        .where(F.col("test_status").isin(*PASSING, *FAILING, "flaky"))
+        .select(
+            "job_key",
+            "test_key",
+            F.to_date(F.date_trunc("week", F.col("run_date"))).alias("week_date"),
+            "run_key",
+            "started_at",
+            F.col("test_status").isin(*FAILING).alias("failed"),
+            (F.col("test_status") == "flaky").alias("flaky"),
         )
+    )
+    counts = ran.groupBy("job_key", "test_key", "week_date").agg(
+        F.count("*").alias("result_count"),
+        F.count_if(~F.col("failed") & ~F.col("flaky")).alias("passed_count"),
+        F.count_if("failed").alias("failed_count"),
+        F.count_if("flaky").alias("flaky_count"),
     )
     # Most tests only pass: just the others have an order worth looking at.
     eventful = ran.where("failed").select("job_key", "test_key").distinct()
@@ -55,7 +42,6 @@ def transform(
     of_week = Window.partitionBy("job_key", "test_key", "week_date")
     stretches = (
         _stretches(sequences)
-        .where(of_weeks)
         .withColumn("newest_start", F.max(F.when(F.col("starts_failing"), F.col("position"))).over(of_week))
         .groupBy("job_key", "test_key", "week_date")
     )
@@ -87,11 +73,11 @@ def transform(
                 "last_failed_at": F.col("last_failed.started_at"),
             }
         )
-        .join(F.broadcast(jobs.select("job_key", "job_name", "release", "platform")), "job_key")
+        .join(F.broadcast(ci_jobs.select("job_key", "job_name", "release", "platform")), "job_key")
         .join(tests.select("test_key", "test_name"), "test_key")
     )
     for name, run_key in _PAGES.items():
-        page = runs.select(F.col("run_key").alias(f"{name}_key"), F.col("run_url").alias(name))
+        page = ci_runs.select(F.col("run_key").alias(f"{name}_key"), F.col("run_url").alias(name))
         described = described.join(page, F.col(run_key) == F.col(f"{name}_key"), "left")
     return described.select(TABLE.column_names)
 

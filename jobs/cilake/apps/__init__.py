@@ -1,1 +1,0 @@
-"""Apps: the verbs, the only place where reading, work and writing meet."""

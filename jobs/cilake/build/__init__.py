@@ -1,0 +1,1 @@
+"""Builds: tables made from the tables before them."""

@@ -1,0 +1,339 @@
+"""``cilake build core_ci``: raw payloads to core tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import date
+from functools import reduce
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cilake.build.half_published import BUILD, is_half_published
+from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
+from cilake.build.unbuilt import find_unbuilt
+from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.contracts.model import Table
+from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.lake.catalog import open_catalog, set_properties
+from cilake.lake.changes import note_restated
+from cilake.lake.schema import conform, differing_keys
+from cilake.lake.session import spark_session
+from cilake.landing.incomplete import say_if_incomplete
+from cilake.log import say
+from cilake.publish.audit import AuditError, auditor, prepare_audit, reconcile
+from cilake.publish.branch import Branch, open_branch, write_audit_publish
+from cilake.publish.replace import days_condition, spans_condition
+from cilake.publish.restatements import Restatement
+from cilake.quality.row_rules import find_broken
+from cilake.settings import Settings
+from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
+from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
+from cilake.windows import Window
+
+PAYLOADS_PER_BATCH = 4
+RUNS_PER_PARTITION = 4000
+CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
+"""The tables of the build in the order in which they are published; the last says which runs are complete."""
+FEW_BROKEN = 10
+"""Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
+KEY = list(ci_run_observations.KEY)
+
+
+def build_core(settings: Settings, window: Window) -> dict[str, int]:
+    """Build the core tables from the payloads landed since the last build; return the number of rows written.
+
+    The window only names the day that the run is for: a payload whose own day failed is built by the next.
+    ``core.ci_runs`` is published last and notes how far the payloads are built. A build that is killed before
+    is done again, and what it may have published is replaced.
+
+    Raises:
+        FormatError: when too much of the payloads cannot be read.
+        AuditError: when a critical expectation fails or the tables would not belong together.
+
+    """
+    catalog = open_catalog(settings)
+    say_if_incomplete(catalog, window)
+    payloads = find_unbuilt(catalog, PAYLOADS, CI_RUNS)
+    nothing = dict.fromkeys((table.address for table in CORE), 0)
+    if payloads is None:
+        say("no payload is new")
+        return nothing
+    with spark_session(settings, app_name=f"build core {window.start}") as spark:
+        new = payloads.read(spark)
+        return nothing | _build(spark, settings, catalog, window, new, mark=payloads.mark)
+
+
+def rebuild_core(
+    spark: SparkSession, settings: Settings, catalog: Catalog, window: Window, restatement: Restatement
+) -> None:
+    """Read the payloads landed for the window's days again, and publish what they say otherwise now.
+
+    What a new version of the decoder reads counts instead of what an older one read; what the same version
+    reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
+    """
+    landed = spark.table(PAYLOADS.identifier).where(days_condition("partition_date", list(window.days)))
+    _build(spark, settings, catalog, window, landed, restates=restatement)
+
+
+def _build(
+    spark: SparkSession,
+    settings: Settings,
+    catalog: Catalog,
+    window: Window,
+    payloads: DataFrame,
+    *,
+    mark: Mapping[str, str] | None = None,
+    restates: Restatement | None = None,
+) -> dict[str, int]:
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
+    say("decoding payloads")
+    decoded = _decode(payloads).persist()
+    try:
+        runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
+        build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
+        try:
+            return build.publish()
+        except AuditError as error:
+            if not error.is_by_rows:
+                raise
+            rest = _set_aside_broken(build, error)
+        return _CoreBuild(spark, settings, catalog, window, rest, mark or {}, restates=restates).publish()
+    finally:
+        with suppress(Exception):  # where the server is what failed, the first error is the one to be told
+            decoded.unpersist()
+
+
+def _decode(payloads: DataFrame) -> DataFrame:
+    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
+    return payloads.select("payload", "served_at", "partition_date", origin, "natural_id").mapInArrow(
+        payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
+        SPARK_SCHEMA,
+    )
+
+
+def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
+    """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
+
+    Raises:
+        AuditError: the one given, when no run breaks such a rule or too many do.
+
+    """
+    broken = build.find_broken_runs().localCheckpoint()
+    count = broken.count()
+    if not 0 < count <= max(FEW_BROKEN, build.settings.rejected_ratio * build.run_count):
+        say(f"{count:,} of {build.run_count:,} runs break a row rule: too many to go on without them")
+        raise error
+    return set_aside_runs(build.catalog, build.decoded, broken)
+
+
+class _CoreBuild:
+    """One build: what changes in the core tables, computed once, and its publication."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        catalog: Catalog,
+        window: Window,
+        decoded: DataFrame,
+        mark: Mapping[str, str],
+        *,
+        restates: Restatement | None,
+    ) -> None:
+        self.spark, self.settings, self.catalog, self.window = spark, settings, catalog, window
+        self.decoded, self.mark, self.restates = decoded, mark, restates
+        self.run_id = f"{'rebuild_' if restates else ''}core_{window.start}"
+        self.observed = ci_run_observations.transform(decoded)
+        # Checkpoints, as writing a table drops every cached plan that reads it.
+        self.reread = self._find_reread().localCheckpoint() if restates else None
+        self.beginnings = self._find_beginnings().localCheckpoint()
+        self.new = self.observed.join(F.broadcast(self.beginnings), KEY, "left_semi")
+        self.added, self.outdated = self._compare() if restates else (self.new, None)
+        self.changed = (self._find_differing() if restates else self._find_changed()).localCheckpoint()
+        self.run_count, self.result_count = self.changed.agg(
+            F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
+        ).collect()[0]
+        say(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
+
+    def publish(self) -> dict[str, int]:
+        """Write, audit and publish the tables that change; return the number of rows written to each."""
+        rows = self._rows()
+        counts = {table: rows[table].count() for table in (TESTS, CI_JOBS)}
+        counts |= {
+            OBSERVATIONS: (self.beginnings if self.outdated is None else self.added).count(),
+            TEST_RESULTS: self.result_count,
+            CI_RUNS: self.run_count,
+        }
+        removed = self._outdated_observations()
+        removes = {OBSERVATIONS: removed, TEST_RESULTS: self.run_count}
+        touched = [table for table in CORE if counts[table] or removes.get(table)]
+        if touched:
+            prepare_audit()
+        branches = [open_branch(self.spark, self.catalog, table, self.run_id) for table in touched]
+        if self.run_count:
+            self.changed.createOrReplaceTempView("changed_runs")
+        replaced = self._replaced_runs() if self.run_count else ""
+
+        def write(branch: Branch) -> None:
+            if branch.table in (TEST_RESULTS, CI_RUNS) and replaced:
+                branch.delete(replaced)
+            if branch.table is OBSERVATIONS and removed:
+                branch.delete(removed)
+            if branch.table in (TESTS, CI_JOBS) and self.restates:
+                (key,) = branch.table.primary_key
+                rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
+                branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
+            branch.append(conform(rows[branch.table], branch.table))
+            say(f"wrote {branch.table.address} to {branch.name}")
+
+        audit = auditor(self.settings, self.catalog, day=self.window.start)
+        build = {BUILD: branches[-1].name} if branches else {}
+        if self.restates and self.run_count:
+            note_restated(self.catalog, CI_RUNS, branches[-1].base, _dates(self.changed))
+        write_audit_publish(
+            branches,
+            write,
+            audit,
+            reconcile=reconcile,
+            properties={TEST_RESULTS.address: build, CI_RUNS.address: build | dict(self.mark)},
+            note=self.restates.note if self.restates else None,
+        )
+        if CI_RUNS not in touched:
+            set_properties(self.catalog, CI_RUNS, self.mark)
+        return {table.address: int(count) for table, count in counts.items()}
+
+    def find_broken_runs(self) -> DataFrame:
+        """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
+        rows = self._rows()
+        found = [
+            find_broken(table, conform(rows[table], table)).select(
+                "run_key", F.concat(F.lit(f"{table.address}: "), "broken_rule").alias("reason")
+            )
+            for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS)
+        ]
+        every = reduce(DataFrame.unionByName, found)
+        return every.groupBy("run_key").agg(F.min("reason").alias("reason"))
+
+    def _find_reread(self) -> DataFrame:
+        """Return keys and days of the published observations that the same decoder has read again."""
+        published = self.spark.table(OBSERVATIONS.identifier).select(*ci_run_observations.SLIM)
+        return ci_run_observations.select_reread(self.observed, published)
+
+    def _published(self) -> DataFrame:
+        """Return the published observations; in a rebuild those that were read again do not count."""
+        every = self.spark.table(OBSERVATIONS.identifier)
+        return every if self.reread is None else every.join(self.reread.select(*KEY), KEY, "left_anti")
+
+    def _compare(self) -> tuple[DataFrame, DataFrame | None]:
+        """Return the new observations that are not published so, and the published that are not new."""
+        assert self.reread is not None
+        days = [row[0] for row in self.reread.select("run_date").distinct().collect()]
+        of_days = self.spark.table(OBSERVATIONS.identifier).where(spans_condition("run_date", days))
+        published = conform(of_days.join(self.reread.select(*KEY), KEY, "left_semi"), OBSERVATIONS)
+        new = conform(self.new, OBSERVATIONS)
+        return new.exceptAll(published).localCheckpoint(), published.exceptAll(new).localCheckpoint()
+
+    def _find_beginnings(self) -> DataFrame:
+        seen = self.observed.select(*KEY)
+        runs = F.broadcast(seen.select("run_key").distinct())
+        published = self._published().select(*KEY)
+        return ci_run_observations.select_beginnings(seen, published.join(runs, "run_key", "left_semi"))
+
+    def _find_changed(self) -> DataFrame:
+        """Return what stands of the runs that the payloads show, where it is unlike the published run.
+
+        Not only of those with new observations: a build that was killed may have published these already.
+        """
+        return ci_runs.select_changed(*self._standing_and_published())
+
+    def _find_differing(self) -> DataFrame:
+        """Return what stands of the runs that the payloads show, where any row is unlike those published."""
+        every = ci_runs.with_old_date(*self._standing_and_published()).localCheckpoint()
+        if is_half_published(self.catalog):
+            return every  # what follows from the runs may not have been made again yet
+        scope = spans_condition("run_date", _dates(every))
+        observations = self._observations_of(every)
+        differing = [
+            differing_keys(
+                conform(transform(every, observations), table),
+                self.spark.table(table.identifier).where(scope).join(every, "run_key", "left_semi"),
+                table,
+                "run_key",
+            )
+            for table, transform in ((CI_RUNS, ci_runs.transform), (TEST_RESULTS, test_results.transform))
+        ]
+        return every.join(reduce(DataFrame.unionByName, differing).distinct(), "run_key", "left_semi")
+
+    def _standing_and_published(self) -> tuple[DataFrame, DataFrame]:
+        affected = F.broadcast(self.observed.select("run_key").distinct())
+        slim = ci_run_observations.SLIM
+        new = self.new.select(*slim)
+        every = self._published().select(*slim).join(affected, "run_key", "left_semi").unionByName(new)
+        runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
+        return ci_run_observations.select_standing(every), runs
+
+    def _rows(self) -> dict[Table, DataFrame]:
+        observations = self._observations_of(self.changed)
+        runs = ci_runs.transform(F.broadcast(self.changed), observations)
+        return {
+            TESTS: self._named(TESTS, tests.transform),
+            CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
+            OBSERVATIONS: self._arrange(self.added),
+            TEST_RESULTS: test_results.transform(F.broadcast(self.changed), self._arrange(observations)),
+            CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
+        }
+
+    def _named(self, table: Table, transform: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
+        """Return the rows of names that are not published; in a rebuild those unlike the published, too."""
+        published = self.spark.table(table.identifier)
+        if not self.restates:
+            return transform(self.decoded, published)
+        wanted = conform(transform(self.decoded, published.limit(0)), table)
+        return wanted.exceptAll(published).localCheckpoint()
+
+    def _observations_of(self, runs: DataFrame) -> DataFrame:
+        """Return observations with those of the runs that stand among them: new and, if needed, published."""
+        older = runs.join(F.broadcast(self.beginnings), KEY, "left_anti")
+        days = [row[0] for row in older.select("run_date").distinct().collect()]
+        if not days:
+            return self.new
+        published = self._published().where(days_condition("run_date", days))
+        return self.new.unionByName(published.join(F.broadcast(older.select(*KEY)), KEY, "left_semi"))
+
+    def _arrange(self, observations: DataFrame) -> DataFrame:
+        """Return the rows sorted in ranges of month and job: runs are shuffled, not their many results."""
+        month = F.date_trunc("month", "started_at")
+        count = max(1, -(-self.run_count // RUNS_PER_PARTITION))
+        return observations.repartitionByRange(count, month, "job_key").sortWithinPartitions(
+            month, "job_key", "started_at"
+        )
+
+    def _replaced_runs(self) -> str:
+        """Return the condition of the published rows that go, empty when there are none."""
+        of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
+        if is_half_published(self.catalog):
+            return of_changed  # left by a build that was killed between the two, on whatever days
+        days = self.changed.where("old_run_date IS NOT NULL").select("old_run_date").distinct().collect()
+        return f"{days_condition('run_date', [row[0] for row in days])} AND {of_changed}" if days else ""
+
+    def _outdated_observations(self) -> str:
+        """Return the condition of the published observations that go, empty when there are none."""
+        if self.outdated is None or not (rows := self.outdated.select("run_date").distinct().collect()):
+            return ""
+        self.outdated.createOrReplaceTempView("outdated_observations")
+        key = ", ".join(KEY)
+        days = days_condition("run_date", [row[0] for row in rows])
+        return f"{days} AND ({key}) IN (SELECT {key} FROM outdated_observations)"  # noqa: S608 - names are ours
+
+
+def _dates(runs: DataFrame) -> set[date]:
+    """Return the days that the runs have, and those that they had."""
+    days = runs.select("run_date", "old_run_date").distinct().collect()
+    return {day for row in days for day in row if day}

@@ -1,0 +1,144 @@
+"""``cilake rebuild`` and ``cilake rollback``: published tables made again for a reason, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from pyiceberg.table.update.snapshot import ManageSnapshots
+
+from cilake.build.core import CORE, rebuild_core
+from cilake.build.tables import rebuild_tables
+from cilake.commands.measure import MADE, rebuild_measurements
+from cilake.contracts.model import Table
+from cilake.contracts.registry import tables
+from cilake.errors import PermanentError, require_reason
+from cilake.lake.catalog import open_catalog
+from cilake.lake.session import spark_session
+from cilake.lake.snapshots import snapshot_id
+from cilake.log import say
+from cilake.publish.restatements import Restatement, read_restatements, record_restatements
+from cilake.settings import Settings
+from cilake.windows import Window
+
+FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
+"""The tables that follow from others as their contracts say."""
+REBUILT = (*CORE, *FOLLOWING, *MADE)
+"""What can be made again: not what came from outside, nor what was said of a day that has passed."""
+
+
+class UnknownTableError(PermanentError):
+    """A name that is no table that can be made again; the message lists those."""
+
+
+class RollbackError(PermanentError):
+    """A restatement that cannot be taken back; the message says why and what to do instead."""
+
+
+def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason: str) -> dict[str, Any]:
+    """Make tables again from the inputs of the window's days; record what that changed, and return it.
+
+    ``names`` are addresses, or a namespace for all its tables. The core tables belong together: where one is
+    named, all are made. Like a build it writes to branches, which are audited before they are published.
+    What one that was killed or told to end has published is recorded by the next.
+
+    Raises:
+        UnknownTableError: when a name is no table that can be made again.
+        PermanentError: when the reason is none.
+
+    """
+    require_reason(reason)
+    chosen = _choose(names)
+    catalog = open_catalog(settings)
+    last = window.end - timedelta(days=1)
+    namespaces = "_".join(dict.fromkeys(table.namespace for table in chosen))
+    restatement_id = f"{namespaces}_{window.start}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    restatement = Restatement(restatement_id, reason, str(window.start), str(last))
+    with spark_session(settings, app_name=f"rebuild {restatement_id}") as spark:
+        record_restatements(spark, catalog)
+        try:
+            for work in _works(chosen):
+                work(spark, settings, catalog, window, restatement)
+        except Exception:  # what was published before a failure is restated, too
+            record_restatements(spark, catalog)
+            raise
+        done = record_restatements(spark, catalog)
+    return {"restatement_id": restatement_id, **done.get(restatement_id, {})}
+
+
+def _choose(names: Sequence[str]) -> list[Table]:
+    """Return the tables that the names stand for, inputs before what is made from them."""
+    known = {table.address for table in REBUILT} | {table.namespace for table in REBUILT}
+    if unknown := [name for name in names if name not in known]:
+        raise UnknownTableError(
+            f"{', '.join(unknown)} cannot be made again: name one or more of {', '.join(sorted(known))}"
+        )
+    return [table for table in REBUILT if {table.address, table.namespace} & set(names)]
+
+
+def _works(chosen: list[Table]) -> list[Callable[..., None]]:
+    """Return what makes the tables again, in order."""
+    works: list[Callable[..., None]] = [rebuild_core] if set(chosen) & set(CORE) else []
+    for group, work in ((FOLLOWING, rebuild_tables), (MADE, rebuild_measurements)):
+        if some := [table for table in chosen if table in group]:
+            works.append(partial(work, tables=some))
+    return works
+
+
+def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
+    """Make the tables of a restatement what they were before it; record that, and return what it changed.
+
+    One that was killed is finished by the next.
+
+    Raises:
+        RollbackError: when there is no such restatement, it was taken back already, a table was changed
+            since, or what it was before is no longer kept.
+
+    """
+    catalog = open_catalog(settings)
+    undone = f"rollback_{restatement_id}"
+    with spark_session(settings, app_name=undone) as spark:
+        record_restatements(spark, catalog)
+        known = read_restatements(catalog)
+        rows = {row["table_address"]: row for row in known if row["restatement_id"] == restatement_id}
+        if not rows:
+            listed = ", ".join(sorted({row["restatement_id"] for row in known})) or "there is none"
+            raise RollbackError(f"no restatement {restatement_id!r}: {listed}")
+        back = {row["table_address"] for row in known if row["restatement_id"] == undone}
+        if back == set(rows):
+            raise RollbackError(f"{restatement_id} was taken back already")
+        by_address = {table.address: table for table in REBUILT}
+        left = {address: row for address, row in rows.items() if address not in back}
+        moved = [
+            address
+            for address, row in left.items()
+            if snapshot_id(catalog, by_address[address]) != row["to_snapshot_id"]
+        ]
+        if moved:
+            raise RollbackError(
+                f"{', '.join(moved)} changed since {restatement_id}: going back would lose that; correct the "
+                "code and rebuild the days instead (`cilake rebuild`)"
+            )
+        gone = [
+            address
+            for address, row in left.items()
+            if catalog.load_table(address).snapshot_by_id(row["from_snapshot_id"]) is None
+        ]
+        if gone:
+            raise RollbackError(
+                f"{', '.join(gone)}: what was there before {restatement_id} is no longer kept; correct the "
+                "code and rebuild the days instead (`cilake rebuild`)"
+            )
+        for address, row in left.items():
+            days = str(row["from_date"]), str(row["until_date"])
+            note = Restatement(undone, f"rollback of {restatement_id}", *days).note(
+                row["to_snapshot_id"], row["from_snapshot_id"]
+            )
+            with catalog.load_table(address).transaction() as transaction:
+                ManageSnapshots(transaction).rollback_to_snapshot(row["from_snapshot_id"]).commit()
+                transaction.set_properties(note)
+            say(f"{address}: as before {restatement_id}")
+        done = record_restatements(spark, catalog)
+    return {"restatement_id": undone, **done.get(undone, {})}

@@ -1,0 +1,62 @@
+"""What a decision about a day owes to its landing: that there was one, and what it did not obtain."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
+from cilake.lake.snapshots import Pins
+from cilake.models.as_of import known_by
+from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
+from cilake.models.test_failure.spec import ACTIVE_DAYS
+from cilake.windows import DayError, Window
+
+
+def require_landed(spark: SparkSession, window: Window) -> None:
+    """Check that the days of the window are not after the newest landed day; an empty lake has no such day.
+
+    Nothing is known of a later day, and what the ledger says of a day is never changed.
+
+    Raises:
+        DayError: when the last day is later.
+
+    """
+    newest = [
+        spark.table(table.identifier).agg(F.max(column)).collect()[0][0]
+        for table, column in ((RECEIPTS, "partition_date"), (CI_RUNS, "landed_date"))
+    ]
+    landed = max((day for day in newest if day), default=None)
+    last = window.end - timedelta(days=1)
+    if landed and last > landed:
+        raise DayError(
+            f"{last} has not been landed: the newest landed day is {landed}; run `cilake land testgrid "
+            f"--start {last}` and `cilake build core_ci --start {last}` first"
+        )
+
+
+def read_jobs_not_obtained(spark: SparkSession, catalog: Catalog, pins: Pins, day: date) -> frozenset[int]:
+    """Return the jobs that are seen only through tabs that the landing of the day did not obtain.
+
+    What a later backfill of the day met is not looked at: it was not known to the day's decisions.
+    """
+    fetches = catalog.load_table(FETCHES.address).scan(
+        row_filter=f"partition_date = '{day}' and is_backfilled = false",
+        selected_fields=("source", "natural_id", "fetch_status", "is_stale"),
+    ).to_arrow().to_pylist()  # fmt: skip
+    landing = judge_requests(
+        ((row["source"], row["natural_id"]), row["fetch_status"], row["is_stale"]) for row in fetches
+    )
+    if not landing.lost:
+        return frozenset()
+    # Whoever is scored has a result of these days; a tab that showed a job long ago need not show it now.
+    since = day - timedelta(days=ACTIVE_DAYS)
+    lately = pins.read(spark, OBSERVATIONS).where(known_by(day) & (F.col("run_date") >= F.lit(since)))
+    shown = lately.select("job_key", "source", "natural_id").distinct().collect()
+    return jobs_not_obtained(landing, ((row["job_key"], (row["source"], row["natural_id"])) for row in shown))

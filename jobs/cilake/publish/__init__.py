@@ -1,0 +1,1 @@
+"""Write, audit, publish: how what was built becomes what is read."""

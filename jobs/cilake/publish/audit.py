@@ -1,0 +1,97 @@
+"""The audit step of write-audit-publish: expectations, their results kept, critical failures stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from threading import Lock, Thread
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import functions as F
+
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.errors import PermanentError
+from cilake.lake.records import append_rows
+from cilake.log import say
+from cilake.publish.branch import AUDIT_PREFIX, Branch
+from cilake.quality import suite
+from cilake.quality.report import failure_text, summary, write_data_docs
+from cilake.quality.row_rules import is_row_rule
+from cilake.quality.run import validate
+from cilake.settings import Settings
+
+
+class AuditError(PermanentError, RuntimeError):
+    """A critical expectation failed: nothing was published.
+
+    ``is_by_rows`` says that only rules about single rows failed: without those rows the rest would do.
+    """
+
+    def __init__(self, message: str, *, is_by_rows: bool = False) -> None:
+        """An error with that message."""
+        super().__init__(message)
+        self.is_by_rows = is_by_rows
+
+
+def prepare_audit() -> None:
+    """Start the import that an audit needs: it takes seconds, and this process waits for Spark anyway."""
+    Thread(target=import_module, args=("great_expectations",), daemon=True).start()
+
+
+def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Branch], None]:
+    """An audit function for ``write_audit_publish`` that checks the rows appended to a branch.
+
+    The report goes to ``ops.validation_results`` and the data docs. The function raises ``AuditError`` when
+    a critical expectation failed, after saying rule, observed value and example rows.
+    """
+    one_at_a_time = Lock()
+
+    def audit(branch: Branch) -> None:
+        with one_at_a_time:
+            report = validate(
+                branch.table,
+                branch.appended(),
+                validation_id=branch.name.removeprefix(AUDIT_PREFIX),
+                partition_date=day,
+            )
+            append_rows(catalog, "ops.validation_results", report.results)
+            if settings.data_docs:
+                write_data_docs(report, Path(settings.data_docs))
+        say(failure_text(report) if report.failures else summary(report))
+        if not report.was_successful:
+            stopping = {one.expectation_id for one in report.failures if one.severity == "critical"}
+            failed = [rule for rule in suite.read(branch.table) if rule["id"] in stopping]
+            raise AuditError(
+                f"{branch.table.address} was not published: a critical expectation failed (see above)",
+                is_by_rows=all(map(is_row_rule, failed)),
+            )
+
+    return audit
+
+
+def reconcile(branches: Mapping[str, Branch]) -> None:
+    """Check that runs and results belong together before either is published.
+
+    Raises:
+        AuditError: when a run would be there twice, or its results twice, in part or not at all.
+
+    """
+    if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
+        return
+    runs = branches[CI_RUNS.address].rows()
+    row_count, run_count, expected = runs.agg(
+        F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
+    ).collect()[0]
+    found = branches[TEST_RESULTS.address].row_count
+    if row_count != run_count:
+        raise AuditError(
+            f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"
+        )
+    if expected != found:
+        raise AuditError(
+            f"core.test_results would hold {found:,} rows, core.ci_runs counts {expected:,} results: "
+            "nothing was published"
+        )

@@ -1,0 +1,198 @@
+"""Write, audit, publish: a change reaches ``main`` as the very snapshot that was audited, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import ancestors_of
+from pyiceberg.table.update.snapshot import ManageSnapshots
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+
+from cilake.contracts.model import Table
+from cilake.errors import CilakeError
+from cilake.publish.stop_points import pass_point
+
+AUDIT_PREFIX = "audit_"
+"""What the names of audit branches begin with."""
+_TRY = re.compile(r"_(\d{8}T\d{6})_[0-9a-f]{8}$")
+
+
+class PublishError(CilakeError, RuntimeError):
+    """A branch that cannot be published: another writer changed the table or the branch meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An audit branch of one table: from ``base`` on, and once sealed up to ``head``, both snapshot ids."""
+
+    spark: SparkSession
+    catalog: Catalog
+    table: Table
+    name: str
+    base: int
+    head: int | None = None
+
+    @property
+    def target(self) -> str:
+        """The identifier that writes go to."""
+        return f"{self.table.identifier}.branch_{self.name}"
+
+    def append(self, rows: DataFrame) -> None:
+        """Add rows."""
+        rows.writeTo(self.target).append()
+
+    def delete(self, condition: str) -> None:
+        """Remove the rows that meet an SQL condition."""
+        self.spark.sql(f"DELETE FROM {self.target} WHERE {condition}")  # noqa: S608 - conditions are ours
+
+    def seal(self) -> Branch:
+        """Return the branch as it is now: what is audited and published is this snapshot, no later one."""
+        return replace(self, head=self.catalog.load_table(self.table.address).refs()[self.name].snapshot_id)
+
+    def appended(self) -> DataFrame:
+        """Return the rows that were appended to the branch before it was sealed."""
+        if self.sealed == self.base:  # nothing was written: Iceberg has no range for that
+            return self.rows().limit(0)
+        return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
+
+    def rows(self) -> DataFrame:
+        """Return all rows of the table as they will be once the sealed branch is published."""
+        return self.spark.read.option("versionAsOf", str(self.sealed)).table(self.table.identifier)
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows of the table as it will be once the sealed branch is published."""
+        snapshot = self.catalog.load_table(self.table.address).snapshot_by_id(self.sealed)
+        assert snapshot is not None and snapshot.summary is not None
+        return int(snapshot.summary["total-records"] or 0)
+
+    def publish(self, properties: Mapping[str, str] | None = None) -> None:
+        """Make ``main`` the sealed snapshot, set properties of the table and drop the branch, in one commit.
+
+        Raises:
+            PublishError: when ``main`` is no longer what the branch began with, or the branch went on.
+
+        """
+        present = self.catalog.load_table(self.table.address)
+        head = self.sealed
+        if (found := present.refs().get(self.name)) is None or found.snapshot_id != head:
+            raise PublishError(f"{self.table.address}: {self.name} was changed after its audit; run again")
+        if not _is_ancestor(present, head):
+            raise PublishError(f"{self.table.address} was changed by another run meanwhile; run again")
+        # The commit is refused when another one comes between this look and it.
+        with present.transaction() as transaction:
+            ManageSnapshots(transaction).set_current_snapshot(snapshot_id=head).remove_branch(
+                self.name
+            ).commit()
+            if properties:
+                transaction.set_properties(dict(properties))
+
+    def drop(self) -> None:
+        """Forget the branch if it exists; what it wrote is left to expiry."""
+        _drop(self.catalog.load_table(self.table.address), [self.name])
+
+    def _reader(self) -> DataFrameReader:
+        return self.spark.read.option("end-snapshot-id", str(self.sealed))
+
+    @property
+    def sealed(self) -> int:
+        """The snapshot that is audited and published.
+
+        Raises:
+            ValueError: when the branch is not sealed.
+
+        """
+        if self.head is None:
+            raise ValueError(f"{self.name} of {self.table.address} is not sealed")
+        return self.head
+
+
+def open_branch(spark: SparkSession, catalog: Catalog, table: Table, run_id: str) -> Branch:
+    """Create a branch off the current ``main`` for one try of a run; drop those that earlier tries left.
+
+    No two tries share a branch: what a killed try still has under way on a server ends on a branch that
+    nobody publishes.
+    """
+    stem = AUDIT_PREFIX + re.sub(r"\W", "_", run_id)
+    present = catalog.load_table(table.address)
+    left = [name for name in present.refs() if (found := _TRY.search(name)) and name[: found.start()] == stem]
+    _drop(present, left)
+    if present.current_snapshot() is None:  # a branch needs a snapshot to begin with
+        with present.transaction() as transaction, transaction.update_snapshot().fast_append():
+            pass
+    base = present.refresh().current_snapshot()
+    assert base is not None
+    name = f"{stem}_{datetime.now(UTC):%Y%m%dT%H%M%S}_{token_hex(4)}"
+    with present.transaction() as transaction:
+        ManageSnapshots(transaction).create_branch(base.snapshot_id, name).commit()
+    pass_point("open", table.address)
+    return Branch(spark, catalog, table, name, base.snapshot_id)
+
+
+def opened_at(branch_name: str) -> datetime | None:
+    """Return when a branch was opened, by its name; ``None`` for a name that does not say it."""
+    found = _TRY.search(branch_name)
+    return datetime.strptime(f"{found[1]}+0000", "%Y%m%dT%H%M%S%z") if found else None
+
+
+def write_audit_publish(
+    branches: list[Branch],
+    write: Callable[[Branch], None],
+    audit: Callable[[Branch], None],
+    *,
+    reconcile: Callable[[Mapping[str, Branch]], None] | None = None,
+    properties: Mapping[str, Mapping[str, str]] | None = None,
+    note: Callable[[int, int], Mapping[str, str]] | None = None,
+) -> None:
+    """Write, seal and audit every branch, reconcile them, then publish them in the order given.
+
+    ``audit`` of a branch and ``reconcile`` of all, by address, raise to stop everything before anything is
+    published; the branches are dropped either way.
+    ``properties`` of a table, by address, are set in the commit that publishes it, and so is what ``note``
+    makes of the snapshots before and after.
+    """
+    sealed: list[Branch] = []
+    try:
+        for branch in branches:
+            write(branch)
+            sealed.append(branch.seal())
+            pass_point("write", branch.table.address)
+        for branch in sealed:
+            audit(branch)
+            pass_point("audit", branch.table.address)
+        if reconcile:
+            reconcile({branch.table.address: branch for branch in sealed})
+        for branch in sealed:
+            of_table = (properties or {}).get(branch.table.address, {})
+            branch.publish({**of_table, **(note(branch.base, branch.sealed) if note else {})})
+            pass_point("publish", branch.table.address)
+    except BaseException:
+        for branch in branches:
+            branch.drop()
+        raise
+
+
+def _drop(present: IcebergTable, names: list[str]) -> None:
+    known = [name for name in names if name in present.refs()]
+    if not known:
+        return
+    with present.transaction() as transaction:
+        manage = ManageSnapshots(transaction)
+        for name in known:
+            manage = manage.remove_branch(name)
+        manage.commit()
+
+
+def _is_ancestor(present: IcebergTable, head: int) -> bool:
+    """Return whether ``main`` is met on the way back from a snapshot, so that publishing it loses nothing."""
+    current = present.current_snapshot()
+    if current is None:
+        return True
+    chain = ancestors_of(present.metadata.snapshot_by_id(head), present.metadata)
+    return any(snapshot.snapshot_id == current.snapshot_id for snapshot in chain)

@@ -1,0 +1,154 @@
+"""Replacing the rows of days, only where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from threading import Event
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cilake.contracts.model import Table
+from cilake.lake.catalog import set_properties
+from cilake.lake.schema import checksum, conform
+from cilake.lake.session import interrupt
+from cilake.log import say
+from cilake.publish.audit import prepare_audit
+from cilake.publish.branch import Branch, PublishError, open_branch, write_audit_publish
+
+INTERRUPT_SECONDS = 1
+"""How long after an interruption the next follows: a thread may have been between two statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Everything a table should hold for the days, by the date in ``column``.
+
+    ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are,
+    even on the same days. ``properties`` are set on the table in the commit that publishes the rows, also
+    when no row differs.
+    """
+
+    table: Table
+    rows: DataFrame
+    column: str
+    days: list[date]
+    where: str = "true"
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def replace_days(
+    spark: SparkSession,
+    catalog: Catalog,
+    replacements: list[Replacement],
+    *,
+    audit: Callable[[Branch], None],
+    run_id: str,
+    note: Callable[[int, int], Mapping[str, str]] | None = None,
+) -> dict[str, int]:
+    """How many rows were written to each table: those of the days that differ, in place of the table's.
+
+    The tables must not depend on each other: they are compared and written beside each other, as each is
+    small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
+    what is not being published yet never is.
+    """
+    ending = Event()
+
+    def replace(replacement: Replacement) -> int:
+        count = _replace(spark, catalog, replacement, audit, run_id, note, ending)
+        address = replacement.table.address
+        say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
+        return count
+
+    counts: list[Future[int]] = []
+    with ThreadPoolExecutor(len(replacements)) as beside:
+        try:
+            counts += (beside.submit(replace, replacement) for replacement in replacements)
+            done = [count.result() for count in counts]
+        except (SystemExit, KeyboardInterrupt):
+            ending.set()
+            _interrupt_until_done(spark, counts)
+            raise
+    return {replacement.table.address: count for replacement, count in zip(replacements, done, strict=True)}
+
+
+def _interrupt_until_done(spark: SparkSession, under_way: list[Future[int]]) -> None:
+    interrupt(spark)
+    while wait(under_way, INTERRUPT_SECONDS).not_done:
+        interrupt(spark)
+
+
+def _replace(
+    spark: SparkSession,
+    catalog: Catalog,
+    replacement: Replacement,
+    audit: Callable[[Branch], None],
+    run_id: str,
+    note: Callable[[int, int], Mapping[str, str]] | None,
+    ending: Event,
+) -> int:
+    table, column = replacement.table, replacement.column
+    rows = conform(replacement.rows, table).persist()
+    try:
+        present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
+        wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
+        changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
+        if not changed:
+            set_properties(catalog, table, replacement.properties)
+            return 0
+        prepare_audit()
+        scope = _scope(replacement, changed)
+
+        def write(branch: Branch) -> None:
+            branch.delete(scope)
+            # These tables are small, and people wait for them: one sorted file a partition is read fastest.
+            branch.append(
+                rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
+            )
+
+        def require_going_on(branches: Mapping[str, Branch]) -> None:
+            if ending.is_set():
+                raise PublishError(f"{table.address} was not published: the command was told to end")
+
+        write_audit_publish(
+            [open_branch(spark, catalog, table, run_id)],
+            write,
+            audit,
+            reconcile=require_going_on,
+            properties={table.address: replacement.properties},
+            note=note,
+        )
+        return sum(wanted[day][0] for day in changed if day in wanted)
+    finally:
+        rows.unpersist()
+
+
+def _scope(replacement: Replacement, days: list[date]) -> str:
+    return f"{days_condition(replacement.column, days)} AND ({replacement.where})"
+
+
+def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
+    """The number of rows of each day and a checksum of their contents, whatever their order."""
+    by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum(table)))
+    return {day: (count, total) for day, count, total in by_day.collect()}
+
+
+def spans_condition(column: str, days: Iterable[date]) -> str:
+    """Return the SQL condition that ``column`` is one of many days, as spans of days without a gap."""
+    spans: list[list[date]] = []
+    for day in sorted(set(days)):
+        if spans and day - spans[-1][1] <= timedelta(days=1):
+            spans[-1][1] = day
+        else:
+            spans.append([day, day])
+    between = (f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)
+    return f"({' OR '.join(between) or 'false'})"
+
+
+def days_condition(column: str, days: list[date]) -> str:
+    """The SQL condition that ``column`` is one of ``days``."""
+    return f"{column} IN ({', '.join(f'DATE {day.isoformat()!r}' for day in sorted(days))})"

@@ -1,0 +1,89 @@
+"""The record of what a rebuild or a rollback changed, which no kill can lose.
+
+The commit that changes a table notes in a property of it what it is for. Whoever comes next, at the latest
+the upkeep, adds the row to ``ops.restatements`` and takes the note away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+from pyspark.sql import SparkSession
+
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.model import Table
+from cilake.contracts.ops.restatements import TABLE as RESTATEMENTS
+from cilake.contracts.registry import tables
+from cilake.lake.records import append_rows
+from cilake.log import say
+
+NOTE = "cilake.restatement"
+"""The property of a table with a restatement that is not in ``ops.restatements`` yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """A rebuild or a rollback: its id, why, and the first and last day that it makes again."""
+
+    restatement_id: str
+    reason: str
+    from_date: str
+    until_date: str
+
+    def note(self, before: int, after: int) -> dict[str, str]:
+        """Return the property that a commit sets which makes snapshot ``after`` of ``before``."""
+        return {NOTE: json.dumps(asdict(self) | {"from_snapshot_id": before, "to_snapshot_id": after})}
+
+
+def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict[str, dict[str, int]]]:
+    """Move the notes in all tables to ``ops.restatements``.
+
+    Returns by restatement and table the rows that were ``removed`` and ``added``.
+    """
+    known = {(row["restatement_id"], row["table_address"]) for row in read_restatements(catalog)}
+    noted = {
+        table: json.loads(note)
+        for table in tables().values()
+        if (note := catalog.load_table(table.address).properties.get(NOTE))
+    }
+    done: dict[str, dict[str, dict[str, int]]] = {}
+    rows: list[dict[str, object]] = []
+    for table, note in noted.items():
+        if (note["restatement_id"], table.address) in known:
+            continue
+        before, after = note["from_snapshot_id"], note["to_snapshot_id"]
+        removed = _differing(spark, table, (before, after))
+        added = _differing(spark, table, (after, before))
+        # Consumers of results watch the runs: these are taken back with them, also where no row differs.
+        if removed or added or table is CI_RUNS:
+            counts = {"removed_count": removed, "added_count": added}
+            days = {name: date.fromisoformat(note[name]) for name in ("from_date", "until_date")}
+            at = {"table_address": table.address, "restated_at": datetime.now(UTC)}
+            rows.append(note | days | counts | at)
+            say(f"{note['restatement_id']}: {table.address}: {removed:,} rows removed, {added:,} added")
+            of_one = done.setdefault(note["restatement_id"], {})
+            of_one[table.address] = {"removed": removed, "added": added}
+    append_rows(catalog, RESTATEMENTS.address, rows)
+    for table in noted:
+        with catalog.load_table(table.address).transaction() as transaction:
+            transaction.remove_properties(NOTE)
+    return done
+
+
+def read_restatements(catalog: Catalog) -> list[dict[str, Any]]:
+    """Return all rows of ``ops.restatements``."""
+    found: list[dict[str, Any]] = catalog.load_table(RESTATEMENTS.address).scan().to_arrow().to_pylist()
+    return found
+
+
+def _differing(spark: SparkSession, table: Table, snapshots: Sequence[int]) -> int:
+    """Count the rows of the first snapshot that are not in the second."""
+    one, other = (
+        spark.read.option("versionAsOf", str(snapshot)).table(table.identifier) for snapshot in snapshots
+    )
+    return one.exceptAll(other).count()

@@ -1,0 +1,359 @@
+"""The chain of the model on a whole lake: train, register, score in Spark, measure, demote."""
+
+from datetime import timedelta
+
+import pytest
+from tests.builders import make_row
+from tests.predicted_world import World, lake_of, select
+
+from cilake.commands import maintain, measure, rebuild, score, train
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
+from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
+from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.lake import model_store
+from cilake.lake.changes import note_restated
+from cilake.models import champion, serving
+from cilake.models.test_failure.spec import MODEL
+
+pytestmark = pytest.mark.spark
+
+HISTORY = 50
+WORLD = World()
+OTHER = "time_to_merge"
+
+
+@pytest.fixture(scope="module")
+def played(spark, tmp_path_factory):
+    """A lake after a training, three nights scored and measured, and what each step returned."""
+    folder = tmp_path_factory.mktemp("played")
+    with pytest.MonkeyPatch.context() as monkeypatch, lake_of(spark, folder, monkeypatch) as lake:
+        WORLD.name(lake)
+        WORLD.land(lake, range(HISTORY - 9))
+        for number in range(HISTORY - 9, HISTORY):  # many small files, as nights leave them
+            WORLD.land(lake, range(number, number + 1))
+        said = {"train": train.train_test_failure(lake.settings, WORLD.night(HISTORY - 1))}
+        for number in range(HISTORY - 1, HISTORY + 2):
+            if number >= HISTORY:
+                WORLD.land(lake, range(number, number + 1))
+            said["score", number] = score.score_test_failure(lake.settings, WORLD.night(number))
+            said["measure", number] = measure.measure_test_failure(lake.settings, WORLD.night(number))
+        yield lake, said
+
+
+def test_the_model_that_passed_its_gate_makes_the_predictions(played):
+    lake, said = played
+    assert said["train"]["is_promoted"], select(lake, "ops.model_versions", "gate_reasons")
+    versions = {row[0] for row in select(lake, PREDICTIONS.address, "model_version")}
+    assert versions == {said["train"]["model_version"]}
+    entities = WORLD.jobs * WORLD.tests
+    assert said["score", HISTORY]["predictions.test_failure"] == entities
+    assert said["measure", HISTORY]["predictions.outcomes"] == entities, "of the night before"
+    measured = dict(
+        select(
+            lake,
+            ACCURACY.address,
+            "scorer",
+            "sum(log_loss * decision_count)",
+            where="true group by scorer",
+        )
+    )
+    assert measured["model"] < measured["shrunken_history"]
+
+
+def test_what_broke_everywhere_is_likely_to_fail_again_and_says_why(played):
+    lake, _ = played
+    reasons = select(
+        lake, "kpi.likely_failures", "model_name", "top_reasons", where="failure_probability > 0.5"
+    )
+    assert reasons
+    assert {name for name, _ in reasons} == {MODEL.name}
+    assert any("in other jobs" in text for _, text in reasons)
+
+
+def test_accuracy_states_its_age(played):
+    lake, _ = played
+    rows = select(
+        lake,
+        ACCURACY.address,
+        "prediction_date",
+        "outcome_age_days",
+        "decided_ratio",
+        where="scorer = 'model'",
+    )
+    newest = WORLD.day(HISTORY + 1)
+    assert {(day, age) for day, age, _ in rows} == {
+        (newest - timedelta(days=age), age) for age in range(1, 3)
+    }
+    assert {ratio for *_, ratio in rows} == {1.0}
+
+
+def test_repeated_it_changes_nothing(played):
+    lake, _ = played
+    before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(HISTORY + 1))
+    assert set(counts.values()) == {0}
+    assert before == {
+        table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE
+    }
+
+
+def test_what_was_read_is_pinned_recorded_and_kept(played):
+    lake, _ = played
+    manifest = select(lake, "ops.model_versions", "manifest")[0][0]
+    day = WORLD.day(HISTORY)
+    ledger = select(
+        lake,
+        PREDICTIONS.address,
+        "distinct feature_snapshot_id",
+        "runs_snapshot_id",
+        where=f"prediction_date = date '{day}'",
+    )
+    for place, table in enumerate((TEST_RESULTS, CI_RUNS)):
+        refs = lake.catalog.load_table(table.address).refs()
+        of_night = refs[f"score_test_failure_{day}"]
+        assert [row[place] for row in ledger] == [of_night.snapshot_id]
+        assert of_night.max_ref_age_ms == 90 * 86_400_000
+        of_training = refs[f"train_test_failure_{WORLD.day(HISTORY - 1)}"]
+        assert str(of_training.snapshot_id) in manifest
+        assert of_training.max_ref_age_ms == 400 * 86_400_000
+        as_of = lake.spark.read.option("versionAsOf", of_night.snapshot_id).table(table.identifier)
+        assert as_of.agg({"run_date": "max"}).collect()[0][0] == day
+
+
+def test_upkeep_leaves_what_is_tagged(played):
+    lake, _ = played
+    day = WORLD.day(HISTORY)
+    table = lake.catalog.load_table(CI_RUNS.address)
+    tagged = table.refs()[f"score_test_failure_{day}"].snapshot_id
+    newest = max(snapshot.timestamp_ms for snapshot in table.snapshots())
+    past = maintain._instant(newest) + timedelta(days=1)
+    done = maintain.maintain_table(lake.spark, CI_RUNS.identifier, table, expires_at=past, now=past)
+    assert done["merged_files"] > 0 and done["removed_snapshots"] > 0
+    kept = {snapshot.snapshot_id for snapshot in table.refresh().snapshots()}
+    assert tagged in kept
+    as_of = lake.spark.read.option("versionAsOf", tagged).table(CI_RUNS.identifier)
+    assert as_of.count() == (HISTORY + 1) * WORLD.jobs * 2
+
+
+# ---- one lake for each of these
+
+
+@pytest.fixture
+def lake(spark, tmp_path, monkeypatch):
+    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
+        WORLD.name(lake)
+        yield lake
+
+
+def foretell(lake, number, *, version="baseline", **overrides):
+    """A night in the ledger for the tests of job 0, without any model."""
+    common = {
+        "prediction_date": WORLD.day(number),
+        "job_key": 0,
+        "model_version": version,
+        "scored_at": f"{WORLD.day(number + 1)}T00:30:00Z",
+    }
+    rows = [make_row(PREDICTIONS, test_key=test, **common | overrides) for test in range(WORLD.tests)]
+    WORLD.append(lake, PREDICTIONS, rows)
+
+
+def put(lake, number, failed, **changes):
+    run, results = WORLD.run(number, 0, 5, failed=failed, **changes)
+    WORLD.append(lake, TEST_RESULTS, results)
+    WORLD.append(lake, CI_RUNS, [run])
+    return run
+
+
+def failures(lake):
+    found = select(lake, OUTCOMES.address, "test_key", where=f"has_failed and model_name = '{MODEL.name}'")
+    return {row[0] for row in found}
+
+
+def test_rows_of_another_model_survive(lake):
+    day = WORLD.day(0)
+    common = {"model_name": OTHER, "prediction_date": day}
+    shared = ("kpi.calibration_bins", "kpi.daily_predictions", "kpi.likely_failures")
+    for address in (OUTCOMES.address, ACCURACY.address, *shared):
+        lake.insert(address, [make_row(address, **common)])
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(1))
+    assert counts[OUTCOMES.address] == WORLD.tests
+    for address in (OUTCOMES.address, ACCURACY.address, *shared):
+        names = {row[0] for row in select(lake, address, "model_name")}
+        assert names >= {OTHER}, address
+        assert MODEL.name in names or address == "kpi.likely_failures"
+
+
+def test_a_correction_is_followed_however_late(lake):
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    for number in (1, 40):
+        measure.measure_test_failure(lake.settings, WORLD.night(number))
+    assert failures(lake) == {3}
+    results = lake.catalog.load_table(TEST_RESULTS.address)
+    runs = lake.catalog.load_table(CI_RUNS.address)
+    for table in (results, runs):
+        table.delete(f"run_date = '{WORLD.day(1)}'")
+    put(lake, 1, {3, 5}, landed_date=WORLD.day(41))
+    counts = measure.measure_test_failure(lake.settings, WORLD.night(41))
+    assert failures(lake) == {3, 5}
+    assert counts[ACCURACY.address] == 4
+
+
+def replace_results(lake, number, failed, **changes):
+    """Give a run the same row again, but for the changes, and other results."""
+    (run,) = lake.catalog.load_table(CI_RUNS.address).scan().to_arrow().to_pylist()
+    for table in (TEST_RESULTS, CI_RUNS):
+        lake.catalog.load_table(table.address).delete(f"run_date = '{WORLD.day(number)}'")
+    put(lake, number, failed, content_hash=run["content_hash"], **changes)
+
+
+def test_what_a_rebuild_reads_otherwise_is_followed(lake):
+    """The content that the source showed is the same, and so are its hash and when it was known."""
+    foretell(lake, 0)
+    put(lake, 1, {3}, decoder_version=1)
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    replace_results(lake, 1, {4}, decoder_version=2)
+    measure.measure_test_failure(lake.settings, WORLD.night(2))
+    assert failures(lake) == {4}, "read by another version of the decoder"
+    before = lake.catalog.load_table(CI_RUNS.address).current_snapshot().snapshot_id
+    note_restated(lake.catalog, CI_RUNS, before, [WORLD.day(1)])
+    replace_results(lake, 1, {5}, decoder_version=2)
+    measure.measure_test_failure(lake.settings, WORLD.night(3))
+    assert failures(lake) == {5}, "read by the same version, which the run's row does not show"
+
+
+def test_a_rebuild_makes_the_tables_about_predictions_again_and_only_those_named(lake):
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    right = {table: sorted(select(lake, table, "*")) for table in (OUTCOMES.address, ACCURACY.address)}
+    for address in right:
+        lake.spark.sql(f"UPDATE lake.{address} SET model_version = 'wrong'")
+    window = WORLD.night(0)
+    done = rebuild.rebuild(lake.settings, window, names=[ACCURACY.address], reason="one table")
+    assert select(lake, OUTCOMES.address, "distinct model_version") == [("wrong",)], "not named"
+    assert done.keys() == {"restatement_id", ACCURACY.address}
+    rebuild.rebuild(lake.settings, window, names=["predictions", ACCURACY.address], reason="both")
+    assert {table: sorted(select(lake, table, "*")) for table in right} == right
+    with pytest.raises(rebuild.UnknownTableError, match="predictions.test_failure cannot be made again"):
+        rebuild.rebuild(lake.settings, window, names=["core", PREDICTIONS.address], reason="a ledger")
+
+
+def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):
+    foretell(lake, 0)
+    foretell(lake, 20)
+    put(lake, 21, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(21))
+    assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(20)}
+    for table in (TEST_RESULTS, CI_RUNS):
+        lake.catalog.load_table(table.address).delete()
+    put(lake, 2, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(60))
+    assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(0)}
+
+
+def test_a_night_without_failures_has_no_average_precision(lake):
+    foretell(lake, 0)
+    put(lake, 1, set())
+    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    assert {row[0] for row in select(lake, ACCURACY.address, "average_precision")} == {None}
+
+
+def registered(lake, number, **changes):
+    """A champion by name only."""
+    row = make_row("ops.model_versions", trained_through_date=WORLD.day(number), status="promoted")
+    lake.insert("ops.model_versions", [row | changes])
+    return row["model_version"]
+
+
+def serves(lake, number):
+    found = serving.serving(lake.catalog, WORLD.day(number))
+    return found and found["model_version"]
+
+
+def nights_of(lake, said, nights):
+    """Nights of a champion that gave ``said`` to six tests which fail every night; its baseline gave 0.3."""
+    version = registered(lake, 0)
+    predictions, runs, results = [], [], []
+    for number in range(nights):
+        predictions += [
+            make_row(
+                PREDICTIONS,
+                prediction_date=WORLD.day(number),
+                job_key=0,
+                test_key=test,
+                model_version=version,
+                failure_probability=said if test < 6 else 0.2,
+                shrunken_probability=0.3 if test < 6 else 0.2,
+                scored_at=f"{WORLD.day(number + 1)}T00:30:00Z",
+            )
+            for test in range(WORLD.tests)
+        ]
+        run, of_run = WORLD.run(number + 1, 0, 5, failed=set(range(6)))
+        runs.append(run)
+        results += of_run
+    WORLD.append(lake, PREDICTIONS, predictions)
+    WORLD.append(lake, TEST_RESULTS, results)
+    WORLD.append(lake, CI_RUNS, runs)
+    measure.measure_test_failure(lake.settings, WORLD.night(nights))
+    return version
+
+
+def test_a_champion_that_is_worse_than_its_baseline_is_demoted_and_the_baseline_serves(lake):
+    version = nights_of(lake, 0.1, 22)
+    rows = select(lake, "ops.model_versions", "model_version", "status", "decided_date", "gate_reasons")
+    (demoted,) = [row for row in rows if row[1] == "demoted"]
+    assert demoted[0] == version
+    assert demoted[2] == WORLD.day(21)
+    assert "worse than shrunken_history on what it predicted; gain over shrunken_history -" in demoted[3]
+    assert serves(lake, 21) == version, "of that night it made the predictions"
+    assert serves(lake, 22) is None
+    champion.judge(lake.spark, lake.catalog)
+    measure.measure_test_failure(lake.settings, WORLD.night(22))
+    assert len(select(lake, "ops.model_versions", "status")) == 2, "demoted once"
+
+
+def test_a_champion_that_is_better_goes_on(lake):
+    version = nights_of(lake, 0.6, 22)
+    assert serves(lake, 22) == version
+    assert champion.judge(lake.spark, lake.catalog).passed
+
+
+def test_a_champion_serves_until_it_is_too_old(lake):
+    version = registered(lake, 0)
+    assert serves(lake, MODEL.gate.champion_days) == version
+    assert serves(lake, MODEL.gate.champion_days + 1) is None
+
+
+def test_the_version_before_a_demoted_one_does_not_come_back(lake):
+    registered(lake, 0, model_version="older")
+    registered(lake, 1, model_version="newer")
+    found = serving.serving(lake.catalog, WORLD.day(5))
+    model_store.demote(lake.catalog, found, WORLD.day(5), "no longer better")
+    assert serves(lake, 6) is None
+    registered(lake, 7, model_version="newest")
+    assert serves(lake, 8) == "newest"
+
+
+def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
+    said = train.train_test_failure(lake.settings, WORLD.night(5))
+    reason = f"no test has two results by the end of {WORLD.day(5)}"
+    assert said == {"model_version": None, "is_promoted": False, "reason": reason}
+    assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
+    version = registered(lake, 0)
+
+    def refused(catalog, found):
+        raise serving.ScoringError(f"{version} cannot be used")
+
+    for load_model, serves in (
+        (lambda catalog, found: object(), f"{version} serves"),
+        (lambda catalog, found: None, "the baseline serves"),
+        (refused, f"nothing can serve: {version} cannot be used"),
+    ):
+        monkeypatch.setattr(train, "load_model", load_model)
+        train.train_test_failure(lake.settings, WORLD.night(5))
+        assert f"not trained: {reason}; {serves}" in capsys.readouterr().err

@@ -1,0 +1,99 @@
+"""A night that is scored: when it abstains, and when it is refused."""
+
+import pytest
+from tests.builders import make_row
+from tests.predicted_world import World, lake_of, select
+
+from cilake.build.half_published import BUILD
+from cilake.commands import score
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
+from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
+from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.errors import CilakeError
+from cilake.windows import DayError, Window
+
+pytestmark = pytest.mark.spark
+
+WORLD = World()
+
+
+@pytest.fixture
+def lake(spark, tmp_path, monkeypatch):
+    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
+        WORLD.name(lake)
+        yield lake
+
+
+def test_a_job_whose_runs_stopped_coming_makes_scoring_abstain(lake):
+    """Runs of job 0 are missing since three nights; the others are there, and job 2 is new."""
+    WORLD.land(lake, range(20), only_jobs=range(2))
+    WORLD.land(lake, range(20, 23), only_jobs=range(1, 2))
+    WORLD.land(lake, range(22, 23), only_jobs=range(2, 3))
+    score.score_test_failure(lake.settings, WORLD.night(22))
+    reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
+    assert reasons == {(0, "stale_input"), (1, None), (2, "unseen_job")}
+
+
+def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
+    """Each job is shown by the tab of its number, job 1 by another one, too; all have run until tonight."""
+    WORLD.land(lake, range(18, 23))
+    tabs = [(job, f"d/{job}") for job in range(WORLD.jobs)] + [(1, "d/other")]
+    common = {
+        "run_date": WORLD.day(22),
+        "landed_date": WORLD.day(22),
+        "seen_at": f"{WORLD.day(23)}T00:10:00Z",
+    }
+    shown = [
+        make_row(OBSERVATIONS, run_key=place, job_key=job, natural_id=tab, **common)
+        for place, (job, tab) in enumerate(tabs)
+    ]
+    asked = [
+        ("d/0", "missing", {}),
+        ("d/1", "missing", {}),
+        ("d/other", "landed", {}),
+        ("d/2", "missing", {}),
+        ("d/2", "unchanged", {}),  # the repeated landing obtained it
+        ("d/3", "landed", {"is_stale": True}),
+        ("d/4", "missing", {"is_backfilled": True}),  # tried for this day when it was long over
+        ("d/5", "unlisted", {}),
+        ("d/6", "rejected", {}),
+        ("d/6", "landed", {"partition_date": WORLD.day(21)}),
+        ("d/7", "missing", {"partition_date": WORLD.day(21)}),
+    ]
+    fetches = [
+        make_row(
+            FETCHES, **{"natural_id": tab, "fetch_status": status, "partition_date": WORLD.day(22)} | rest
+        )
+        for tab, status, rest in asked
+    ]
+    WORLD.append(lake, OBSERVATIONS, shown)
+    WORLD.append(lake, FETCHES, fetches)
+    score.score_test_failure(lake.settings, WORLD.night(22))
+    reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
+    abstained = {0, 3, 5, 6}
+    assert reasons == {(job, "stale_input" if job in abstained else None) for job in range(WORLD.jobs)}
+
+
+def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
+    assert set(score.score_test_failure(lake.settings, WORLD.night(2)).values()) == {0}, "nothing has run yet"
+    WORLD.land(lake, range(2))
+    said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
+    for window in (WORLD.night(2), Window(WORLD.day(1), WORLD.day(3))):
+        with pytest.raises(DayError, match=said):
+            score.score_test_failure(lake.settings, window)
+    assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
+    WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
+    counts = score.score_test_failure(lake.settings, WORLD.night(2))
+    assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
+
+
+def test_inputs_of_two_builds_are_not_scored(lake):
+    WORLD.land(lake, range(2))
+    runs = lake.catalog.load_table(CI_RUNS.address)
+    with runs.transaction() as transaction:
+        transaction.set_properties({BUILD: "audit_core_that_was_killed"})
+    with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
+        score.score_test_failure(lake.settings, WORLD.night(1))
+    assert select(lake, PREDICTIONS.address, "test_key") == []

@@ -1,0 +1,143 @@
+"""SIGTERM interrupts what a command has under way on the server; what waits to be published never is."""
+
+import signal
+import subprocess
+import sys
+from threading import Timer
+
+import pytest
+
+PATIENCE = 60
+PROGRAM = '''
+import sys
+from threading import Event
+from types import SimpleNamespace
+
+from cilake import cli
+from cilake.build import tables
+from cilake.commands import rebuild, recorded
+from cilake.publish import replace
+from cilake.contracts.kpi.daily_job_health import TABLE as FIRST
+from cilake.contracts.kpi.weekly_test_health import TABLE as SECOND
+from cilake.lake import session
+
+
+def say(text):
+    sys.stdout.write(text + chr(10))
+    sys.stdout.flush()
+
+
+class Spark:
+    """A session whose statements go on until they are interrupted, or past it."""
+
+    conf = SimpleNamespace(set=lambda *_: None)
+    interrupted = Event()
+
+    def interruptAll(self):
+        say("interrupted")
+        self.interrupted.set()
+
+    def stop(self):
+        say("stopped")
+
+    def run(self, address):
+        say(f"running {address}")
+        self.interrupted.wait()
+        if address == FIRST.address:
+            raise RuntimeError("the operation was cancelled")
+
+    def table(self, name):
+        return self
+
+    where = persist = unpersist = coalesce = sortWithinPartitions = lambda self, *_: self
+
+
+class Branch:
+    name, base, sealed = "audit_it", 1, 2
+
+    def __init__(self, spark, catalog, table, run_id):
+        self.spark, self.table = spark, table
+
+    def delete(self, condition):
+        self.spark.run(self.table.address)
+
+    def append(self, rows):
+        pass
+
+    def seal(self):
+        return self
+
+    def publish(self, properties):
+        say(f"published {self.table.address}")
+
+    def drop(self):
+        say(f"dropped {self.table.address}")
+
+
+def make(spark, pins, table, periods, marks):
+    return replace.Replacement(table, spark, "run_date", [1])
+
+
+def record(spark, catalog):
+    say("recorded")
+    return {}
+
+
+def read(catalog):
+    spark.run("ops.restatements")
+
+
+spark = Spark()
+numbers = iter(range(100))
+session._classic_session = lambda *_: spark
+replace.conform = lambda rows, table: rows
+replace._fingerprints = lambda *_: {1: (next(numbers), 0)}
+replace._scope = lambda *_: "true"
+replace.prepare_audit = lambda: None
+replace.open_branch = Branch
+tables.auditor = lambda *_, **__: lambda branch: None
+tables._make = make
+tables._find_affected = lambda *_: {FIRST: [1], SECOND: [1]}
+tables._marks = lambda *_: {}
+tables.say_if_incomplete = lambda *_: None
+tables.pin = lambda *_: None
+tables.open_catalog = rebuild.open_catalog = recorded.open_catalog = lambda settings: None
+rebuild.record_restatements = record
+rebuild.read_restatements = read
+recorded._append = lambda *_: None
+sys.exit(cli.main(sys.argv[1:]))
+'''
+REASON = ("--start", "2021-06-25", "--reason", "a test")
+TWO = {"running kpi.daily_job_health", "running kpi.weekly_test_health"}
+
+
+@pytest.mark.parametrize(
+    ("command", "running"),
+    [
+        (("build", "kpi_ci_health", "--start", "2021-06-25"), TWO),
+        (("rebuild", "kpi", *REASON), TWO),
+        (("rollback", "core_1"), {"running ops.restatements"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_command_that_is_told_to_end_interrupts_its_work_and_publishes_nothing(command, running):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    overdue = Timer(PATIENCE, process.kill)
+    overdue.start()
+    try:
+        awaited = set(running)
+        for line in process.stdout:
+            awaited.discard(line.strip())
+            if not awaited:
+                process.send_signal(signal.SIGTERM)
+                break
+        lines = process.stdout.read().splitlines()
+        process.wait()
+    finally:
+        overdue.cancel()
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, lines
+    assert "interrupted" in lines and "stopped" in lines
+    assert not [line for line in lines if line.startswith(("published", "recorded"))], "it ends at once"
