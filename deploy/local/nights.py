@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,26 +22,16 @@ from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
 from .errors import NO_ANSWER, StackError
 from .layout import Layout, say
+from .nights_report import LAND, Night, report
 from .trino_client import ask
 
-INGEST, TRAIN, MAINTAIN = "land_testgrid", "train_test_failure", "maintain_lake"
+TRAIN, MAINTAIN = "train_test_failure", "maintain_lake"
 FOLLOWING = ("build_core_ci", "build_kpi_ci_health", "score_test_failure", "measure_test_failure")
-CHAIN = (INGEST, *FOLLOWING)
+CHAIN = (LAND, *FOLLOWING)
 ALL = (*CHAIN, TRAIN, MAINTAIN)
-BY_CLOCK = (INGEST, TRAIN, MAINTAIN)
+BY_CLOCK = (LAND, TRAIN, MAINTAIN)
 
 DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
-COUNTED = (
-    (INGEST, "landed"),
-    (INGEST, "unchanged"),
-    ("build_core_ci", "core.ci_runs"),
-    ("build_core_ci", "core.test_results"),
-    ("build_kpi_ci_health", "kpi.daily_job_health"),
-    ("score_test_failure", "predictions.test_failure"),
-    ("measure_test_failure", "predictions.outcomes"),
-    ("measure_test_failure", "predictions.accuracy"),
-)
-"""The counts of the closing table, as the work returns them: payloads landed, then rows written."""
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
@@ -50,33 +39,6 @@ UPKEEP_SECONDS = 1800
 NEWS_SECONDS = 20
 POLL_SECONDS = 1.0
 """Between two looks at the runs: each look costs the API server time that the work then lacks."""
-
-_PREDICTIONS = """
-select j.job_name, t.test_name, round(p.failure_probability, 4) as failure_probability,
-       p.top_reasons, p.abstain_reason, p.model_version
-from predictions.test_failure p
-join core.ci_jobs j on j.job_key = p.job_key
-join core.tests t on t.test_key = p.test_key
-where p.prediction_date = (select max(prediction_date) from predictions.test_failure)
-order by p.abstain_reason is not null, p.failure_probability desc, 1, 2
-limit 12
-"""
-_ACCURACY = """
-select prediction_date, model_version, scorer, decision_count, failure_count,
-       round(brier, 5) as brier, round(log_loss, 5) as log_loss,
-       round(average_precision, 4) as average_precision, round(calibration_error, 5) as calibration_error
-from predictions.accuracy
-order by prediction_date, model_version, scorer
-"""
-
-
-@dataclass(frozen=True)
-class Night:
-    """One played night: what each DAG returned and how long it all took."""
-
-    day: str
-    counts: Mapping[str, Mapping[str, Any]]
-    seconds: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for dag_id in BY_CLOCK:
                 airflow.pause(dag_id, True)
         imported.result()
-    _report(here, settings, played)
+    report(here, settings, played)
     return 0
 
 
@@ -240,8 +202,8 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in FOLLOWING}
     say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
     counts: dict[str, Mapping[str, Any]] = {}
-    run_id = airflow.trigger(INGEST, key)
-    _follow(airflow, {INGEST: run_id.__eq__}, key, deadline, counts)
+    run_id = airflow.trigger(LAND, key)
+    _follow(airflow, {LAND: run_id.__eq__}, key, deadline, counts)
     for stage in (FOLLOWING[:1], FOLLOWING[1:3], FOLLOWING[3:]):
         new = {dag_id: _not_in(before[dag_id]) for dag_id in stage}
         _follow(airflow, new, key, deadline, counts)
@@ -357,42 +319,3 @@ def _training_due(settings: Mapping[str, str], day: date) -> bool:
     _, rows = ask(settings["CILAKE_TRINO_URL"], query)
     latest = rows[0][0] if rows else None
     return latest is None or (day - date.fromisoformat(latest)).days >= TRAIN_EVERY_DAYS
-
-
-def _report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -> None:
-    trino = settings["CILAKE_TRINO_URL"]
-    print("\nRows per night")
-    names = ["night", *(key for _, key in COUNTED), "seconds"]
-    print_table(names, [_row(night) for night in played])
-    print("\nPredictions of the last night, read through Trino (likeliest failures first)")
-    print_table(*ask(trino, _PREDICTIONS))
-    print("\nWhat came of earlier predictions: the model next to its baselines")
-    columns, rows = ask(trino, _ACCURACY)
-    if rows:
-        print_table(columns, rows)
-    else:
-        print("(nothing yet: the next night brings the first outcomes)")
-    print("\nWhere to look next", flush=True)
-    stack.urls(here, as_json=False)
-
-
-def _row(night: Night) -> list[Any]:
-    """What each DAG counted, by the address of the table; blank where it counted nothing."""
-    return [
-        night.day,
-        *(night.counts.get(dag_id, {}).get(key, "") for dag_id, key in COUNTED),
-        round(night.seconds),
-    ]
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], widest: int = 60) -> None:
-    """Print rows under their column names, aligned; long values are cut in the middle."""
-
-    def text(value: Any) -> str:
-        word = "" if value is None else str(value)
-        return word if len(word) <= widest else f"{word[: widest // 2 - 1]}…{word[-widest // 2 :]}"
-
-    cells = [[text(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for row in [list(columns), ["-" * width for width in widths], *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -105,10 +105,10 @@ def _run(arguments: argparse.Namespace) -> object:
     if arguments.verb == "leave-out":
         from cilake.commands.leave_out import leave_out_tab
 
-        start, end = (parse_day(text) if text else None for text in (arguments.start, arguments.end))
-        return leave_out_tab(
-            settings, arguments.tab, reason=arguments.reason, start=start or datetime.now(UTC).date(), end=end
-        )
+        today = datetime.now(UTC).date()
+        end = parse_day(arguments.end) if arguments.end else None
+        start = parse_day(arguments.start) if arguments.start else min(today, end or today)
+        return leave_out_tab(settings, arguments.tab, reason=arguments.reason, start=start, end=end)
     if arguments.verb == "rollback":
         from cilake.commands.rebuild import rollback
 
@@ -197,10 +197,18 @@ def _parser() -> argparse.ArgumentParser:
         help="no longer ask for a tab that cannot be had",
         description="Leave a tab out of landings and receipts. The decision is kept in ops.left_out; a later "
         "one about the same tab replaces it: with an --end that has passed, the tab is asked for again.",
+        epilog="examples:\n"
+        '  cilake leave-out ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01\n'
+        '  cilake leave-out ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     out.add_argument("tab", metavar="DASHBOARD/TAB")
     out.add_argument("--reason", required=True, metavar="TEXT", help="why, for those who miss it")
-    out.add_argument("--start", metavar="YYYY-MM-DD", help="first day, UTC (default: today)")
+    out.add_argument(
+        "--start",
+        metavar="YYYY-MM-DD",
+        help="first day, UTC (default: today, or --end where that is earlier)",
+    )
     out.add_argument(
         "--end", metavar="YYYY-MM-DD", help="day after the last (default: until decided otherwise)"
     )

@@ -88,7 +88,8 @@ def require(settings: Settings, *names: str) -> None:
     """
     if missing := [f"CILAKE_{name.upper()}" for name in names if not getattr(settings, name)]:
         raise SettingsError(
-            f"missing settings: {', '.join(missing)} (the embedded stack writes them on `make up`)"
+            f"missing settings: {', '.join(missing)}. The embedded stack writes them on `make up`: load them "
+            "with `set -a; . .local/settings.env; set +a`"
         )
 
 

@@ -46,7 +46,10 @@ def service():
         def do_GET(self):
             path, _, query = self.path.partition("?")
             tab = query.rpartition("tab=")[2]
-            status, body = replies.get(f"{path}#{tab}") or replies.get(path, (404, b""))
+            reply = replies.get(f"{path}#{tab}", replies.get(path, (404, b"")))
+            if reply is None:  # the connection is lost
+                return
+            status, body = reply
             self.send_response_only(status)
             date = replies.get(f"Date{path}#{tab}") or replies.get("Date", DATE)
             self.send_header("Date", date)

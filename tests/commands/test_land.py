@@ -1,11 +1,12 @@
 """A landing that fails is one line with place, setting and way out; its exit code says whether to retry."""
 
 import random
+from email.utils import parsedate_to_datetime
 
 import orjson
 import pytest
 from tests.grids import dump, make_table
-from tests.landing_service import receipt_of, rows, serve
+from tests.landing_service import DATE, receipt_of, rows, serve
 
 from cilake import cli
 from cilake.commands import land
@@ -67,6 +68,21 @@ def test_what_was_not_obtained_is_counted_with_its_reason(run_landing, service):
         f"cilake: 1 of 2 payloads are missing, more than 10%: TestGrid at {url} (CILAKE_TESTGRID_URL) "
         "answers HTTP 503; see ops.receipts",
     )
+
+
+def test_what_was_not_obtained_keeps_the_status_and_the_time_of_the_source(run_landing, service, catalog):
+    """The source's clock is years behind ours, as that of a simulator may be: this is no backfill."""
+    url, replies = service
+    serve(replies, "lossy", ["kept", "failing", "cut"])
+    replies["/lossy/table#failing"] = (500, b"")
+    replies["/lossy/table#cut"] = None
+    run_landing(url, "lossy")
+    found = {
+        row["natural_id"]: (row["http_status"], row["served_at"], row["is_backfilled"])
+        for row in rows(catalog, "ops.fetches", "fetch_status == 'missing' and natural_id like 'lossy%'")
+    }
+    served_at = parsedate_to_datetime(DATE)
+    assert found == {"lossy/failing": (500, served_at, False), "lossy/cut": (None, served_at, False)}
 
 
 @pytest.mark.timeout(60)

@@ -203,6 +203,16 @@ def test_a_correction_is_followed_however_late(lake):
     assert counts[ACCURACY.address] == 4
 
 
+def test_a_late_payload_reaches_what_people_read_of_the_newest_decision(lake):
+    foretell(lake, 5, failure_probability=0.5)
+    put(lake, 1, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(5))
+    put(lake, 4, {3})
+    measure.measure_test_failure(lake.settings, WORLD.night(5))
+    (failed_at,) = select(lake, "kpi.likely_failures", "to_date(last_failed_at)", where="test_key = 3")
+    assert failed_at == (WORLD.day(4),)
+
+
 def replace_results(lake, number, failed, **changes):
     """Give a run the same row again, but for the changes, and other results."""
     (run,) = lake.catalog.load_table(CI_RUNS.address).scan().to_arrow().to_pylist()

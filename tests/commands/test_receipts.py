@@ -164,6 +164,8 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
     assert run_landing(url, "cut", start="2021-06-22")[0] == 1, "the days are over"
     assert cli.main(words) == 0, "the newest decision holds"
     assert run_landing(url, "cut", start="2021-06-22")[0] == 0
+    assert cli.main(["leave-out", "cut/broken", "--reason", "it is back", "--end", "2021-06-21"]) == 0
+    assert run_landing(url, "cut", start="2021-06-22")[0] == 1, "it is asked for again"
     assert "no landing has asked for" not in capsys.readouterr().err
     assert cli.main(["leave-out", "cut/brokn", "--reason", "a typing error"]) == 0
     assert "no landing has asked for cut/brokn so far" in capsys.readouterr().err

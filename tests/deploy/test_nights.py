@@ -13,7 +13,7 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from deploy.local import layout, nights, services
+from deploy.local import layout, nights, nights_report, services
 from deploy.local.airflow_client import Airflow
 from deploy.local.errors import StackError
 from deploy.local.trino_client import ask
@@ -145,7 +145,7 @@ def test_a_night(world):
     assert world.clock == "2026-03-02T00:00:00Z"
     assert set(played.counts) == set(nights.CHAIN)
     assert {run["partition_key"] for runs in world.runs.values() for run in runs.values()} == {DAY}
-    assert nights._row(played)[:3] == [DAY, 4, ""]
+    assert nights_report._row(played)[:3] == [DAY, 4, ""]
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,13 @@ def test_training_is_weekly_and_not_repeated(world, trained, due):
 
 
 def test_the_closing_report(world, monkeypatch, capsys):
-    monkeypatch.setattr(nights.stack, "urls", lambda here, as_json: sys.stdout.write("the urls"))
+    monkeypatch.setattr(nights_report.stack, "urls", lambda here, as_json: sys.stdout.write("the urls"))
     world.trained = DAY
-    nights._report(None, world.settings, [play(world)])
+    night = play(world)
+    night.counts["land_testgrid"] = {"landed": 26, "missing": 2, "rejected": 0}
+    nights_report.report(None, world.settings, [night])
     said = capsys.readouterr().out
+    assert "is incomplete: 2 missing; see ops.fetches" in said
     assert "predictions.outcomes" in said
     assert said.rstrip().endswith("the urls")
 
@@ -240,7 +243,7 @@ def test_no_first_night():
 
 
 def test_table(capsys):
-    nights.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
+    nights_report.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["a", "long_name"]
     assert "…" in lines[3]

@@ -260,16 +260,20 @@ class _Clock:
     day: date
     early: list[datetime] = field(default_factory=list)
     has_begun: bool = False
+    newest: datetime | None = None
 
     def check(self, envelope: Envelope) -> Envelope:
         """Return the envelope, as ``missing`` where its reply is of a time before the day.
+
+        One without a reply is of the time that the source showed last: the source's clock need not be ours.
 
         Raises:
             DayError: when many replies are, and none of a later one.
 
         """
         if envelope.http_status is None:
-            return envelope
+            return replace(envelope, served_at=self.newest) if self.newest else envelope
+        self.newest = max(self.newest or envelope.served_at, envelope.served_at)
         if envelope.served_at >= day_start(self.day):
             self.has_begun = True
             return envelope

@@ -27,6 +27,7 @@ from cilake.lake.catalog import open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin
+from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import say
 from cilake.models.champion import judge
 from cilake.models.summaries import summaries
@@ -37,6 +38,7 @@ from cilake.publish.replace import Replacement, days_condition, replace_days, sp
 from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
 from cilake.transforms.core.tests import leave_out_verdicts
+from cilake.transforms.kpi import likely_failures
 from cilake.transforms.predictions import outcomes
 from cilake.windows import Window
 
@@ -66,8 +68,9 @@ def measure_test_failure(settings: Settings, window: Window) -> dict[str, int]:
     What may have changed is what the runs and the ledger gained, lost or corrected since the tables were last
     made, however long ago the predictions were. The window only names the run in records.
     """
+    catalog = open_catalog(settings)
+    say_if_incomplete(catalog, window)
     with spark_session(settings, app_name=f"measure {MODEL.name} {window.start}") as spark:
-        catalog = open_catalog(settings)
         pins = pin(catalog, PREDICTIONS, CI_RUNS, TEST_RESULTS)
         counts = dict.fromkeys((table.address for table in MADE), 0)
         days = _days_to_measure(spark, catalog, pins)
@@ -119,7 +122,8 @@ def _days_to_measure(spark: SparkSession, catalog: Catalog, pins: Pins) -> list[
             )
     runs = {day for (address, _), days in changed.items() if address == CI_RUNS.address for day in days}
     scored = {day for (address, _), days in changed.items() if address == PREDICTIONS.address for day in days}
-    return _in_ledger(spark, pins, outcomes.affected_days(runs) | scored)
+    affected = outcomes.affected_days(runs) | likely_failures.affected_days(runs) | scored
+    return _in_ledger(spark, pins, affected)
 
 
 def _in_ledger(spark: SparkSession, pins: Pins, days: set[date]) -> list[date]:

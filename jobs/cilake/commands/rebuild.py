@@ -13,6 +13,7 @@ from cilake.build.core import CORE, rebuild_core
 from cilake.build.tables import rebuild_tables
 from cilake.commands.measure import MADE, rebuild_measurements
 from cilake.contracts.model import Table
+from cilake.contracts.registry import table as contract
 from cilake.contracts.registry import tables
 from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
@@ -27,6 +28,10 @@ FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
 """The tables that follow from others as their contracts say."""
 REBUILT = (*CORE, *FOLLOWING, *MADE)
 """What can be made again: not what came from outside, nor what was said of a day that has passed."""
+
+
+ROLLBACK = "rollback_"
+"""What the ids of rollbacks begin with."""
 
 
 class UnknownTableError(PermanentError):
@@ -65,7 +70,23 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
             record_restatements(spark, catalog)
             raise
         done = record_restatements(spark, catalog)
-    return {"restatement_id": restatement_id, **done.get(restatement_id, {})}
+    changed = done.get(restatement_id)
+    if not changed:
+        say("nothing differs from what was published: there is no restatement")
+        return {"restatement_id": None}
+    _say_what_follows(set(changed))
+    return {"restatement_id": restatement_id, **changed}
+
+
+def _say_what_follows(changed: set[str]) -> None:
+    """Say which tables follow from those that changed, and that no build takes this change to them."""
+    # Changes of the core tables are followed by the builds of all that is made from them.
+    ours = {address for address in changed if contract(address) not in CORE}
+    following = [
+        table.address for table in REBUILT if ours & set(table.inputs) and table.address not in changed
+    ]
+    if following:
+        say(f"{', '.join(following)} follow from what changed: rebuild the same days of them, too")
 
 
 def _choose(names: Sequence[str]) -> list[Table]:
@@ -93,15 +114,19 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
     One that was killed is finished by the next.
 
     Raises:
-        RollbackError: when there is no such restatement, it was taken back already, a table was changed
-            since, or what it was before is no longer kept.
+        RollbackError: when there is no such rebuild, it was taken back already, a table was changed since, or
+            what it was before is no longer kept.
 
     """
     catalog = open_catalog(settings)
-    undone = f"rollback_{restatement_id}"
+    undone = f"{ROLLBACK}{restatement_id}"
     with spark_session(settings, app_name=undone) as spark:
         record_restatements(spark, catalog)
         known = read_restatements(catalog)
+        if restatement_id.startswith(ROLLBACK):
+            raise RollbackError(
+                f"{restatement_id} is a rollback: what it took back is made again by `cilake rebuild`"
+            )
         rows = {row["table_address"]: row for row in known if row["restatement_id"] == restatement_id}
         if not rows:
             listed = ", ".join(sorted({row["restatement_id"] for row in known})) or "there is none"

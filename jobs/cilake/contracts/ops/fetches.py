@@ -17,7 +17,7 @@ TABLE = Table(
         Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
         LANDING_ID,
         Column("fetched_at", "timestamp", "When the reply arrived, by our clock, UTC.", example="2021-06-22T00:00:01Z"),
-        Column("served_at", "timestamp", "When the reply was made, by the server's clock, UTC.", example="2021-06-22T00:00:00Z"),
+        Column("served_at", "timestamp", "When the reply was made, by the server's clock, UTC; without a reply, when the newest one before it in the landing was.", example="2021-06-22T00:00:00Z"),
         Column(
             "is_backfilled",
             "boolean",

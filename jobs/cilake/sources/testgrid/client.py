@@ -7,7 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -27,7 +27,15 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class FetchError(CilakeError):
-    """A reply that was not obtained within the attempts and the deadline; says what the service did."""
+    """A reply that was not obtained within the attempts and the deadline; says what the service did.
+
+    ``last`` is the reply to the last attempt, where there was one: its status and when it was made.
+    """
+
+    def __init__(self, message: str, last: Reply | None = None) -> None:
+        """An error with that message."""
+        super().__init__(message)
+        self.last = last
 
 
 class FailingError(FetchError):
@@ -92,6 +100,7 @@ class Client:
 
         """
         problem = "was not asked"
+        last: Reply | None = None
         failures = 0
         for attempt in range(self._attempts):
             asked_wait = 0.0
@@ -99,20 +108,22 @@ class Client:
                 reply, asked_wait = self._attempt(path, params, etag, share)
                 if reply.status not in RETRIED:
                     return reply
+                last = replace(reply, body=b"")
                 problem = f"answers HTTP {reply.status}"
                 failures += reply.status in FAILING
             except httpx.InvalidURL as error:
                 raise FetchError(f"was not asked: {str(error)[:1].lower()}{str(error)[1:200]}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
+                last = None
                 problem = f"does not answer: {_reason(error)}"
             # Full jitter, so that concurrent clients do not retry at the same moment.
             pause = max(asked_wait, random.uniform(0.05, 0.25 * 2**attempt))  # noqa: S311
             if attempt + 1 == self._attempts:
                 break
             if time.monotonic() + pause > self._deadline:
-                raise FetchError(f"{problem}, and waiting {pause:.0f} s more would pass the time bound")
+                raise FetchError(f"{problem}, and waiting {pause:.0f} s more would pass the time bound", last)
             self._wait(pause)
-        raise (FailingError if failures == self._attempts else FetchError)(problem)
+        raise (FailingError if failures == self._attempts else FetchError)(problem, last)
 
     def _attempt(
         self, path: str, params: dict[str, str] | None, etag: str | None, share: Share | None

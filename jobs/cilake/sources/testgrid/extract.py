@@ -100,12 +100,12 @@ def extract_retired(
     """The envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
     for dashboard in retired:
-        yield _not_asked(
+        yield _without_reply(
             "summary", dashboard, dashboard, "unlisted", "no longer in the list of all dashboards"
         )
         for natural_id in find_unlisted((), known["table"], f"{dashboard}/", day):
             if natural_id not in left_out:
-                yield _not_asked("table", dashboard, natural_id, "unlisted", reason)
+                yield _without_reply("table", dashboard, natural_id, "unlisted", reason)
 
 
 def _read_listing(client: Client) -> list[str]:
@@ -190,7 +190,7 @@ def extract_dashboards(
             absent = _find_absence(summary, document)
             for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
                 if natural_id not in left_out:
-                    wait_for(_not_asked("table", dashboard, natural_id, *absent))
+                    wait_for(_without_reply("table", dashboard, natural_id, *absent))
         while waiting:
             yield from take_next()
     finally:
@@ -216,7 +216,8 @@ def _find_absence(summary: Envelope, document: dict[str, Any] | None) -> tuple[S
     return "missing", summary.reason
 
 
-def _not_asked(endpoint: str, dashboard: str, natural_id: str, state: State, reason: str) -> Envelope:
+def _without_reply(endpoint: str, dashboard: str, natural_id: str, state: State, reason: str) -> Envelope:
+    """Return the envelope of what nobody was asked for, or did not answer: only our clock tells its time."""
     now = datetime.now(UTC)
     return Envelope(SOURCE.name, endpoint, dashboard, natural_id, state, now, now, reason=reason)
 
@@ -238,10 +239,9 @@ def _fetch(
     try:
         reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag, share)
     except FetchError as error:
-        now = datetime.now(UTC)
-        return Envelope(
-            SOURCE.name, endpoint, dashboard, natural_id, "missing", now, now, reason=str(error)
-        ), None  # fmt: skip
+        if error.last:
+            return _envelope(endpoint, dashboard, natural_id, "missing", error.last, reason=str(error)), None
+        return _without_reply(endpoint, dashboard, natural_id, "missing", str(error)), None
     if reply.status == 304 and etag:
         content = previous.etag_content if previous else ""
         kept = compare_unmodified(promise or Promise(), reply.served_at, previous, content)

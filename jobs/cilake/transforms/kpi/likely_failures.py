@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date, timedelta
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -11,6 +14,11 @@ from cilake.contracts.kpi.likely_failures import TABLE
 LEAST_PROBABILITY = 0.01
 LOOKBACK_DAYS = 28
 """How far back the last failing run is looked for."""
+
+
+def affected_days(run_dates: Iterable[date]) -> set[date]:
+    """Return the decision days of which a run on one of the dates may be the last failing one."""
+    return {day + timedelta(days=ahead) for day in run_dates for ahead in range(LOOKBACK_DAYS + 1)}
 
 
 def transform(
