@@ -122,12 +122,15 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
     """Print what the platform takes to land, build and score one folder as of a day."""
     from cilake.build.core import build_core
     from cilake.build.tables import build_tables
-    from cilake.commands import land, measure, score, train
+    from cilake.commands import measure, score, train
+    from cilake.commands.land import land
     from cilake.lake.catalog import create_tables, open_catalog
     from cilake.lake.session import spark_session
     from cilake.settings import read_settings
+    from cilake.sources.registry import source
     from cilake.windows import Window
 
+    land_testgrid = partial(land, source=source("testgrid"))
     build_kpi = partial(build_tables, step="build_kpi_ci_health")
     window = Window(day, day + timedelta(days=1))
     os.environ.update(stack.settings)
@@ -148,7 +151,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
         # run a night before is what the second round meets.
         for name in ("cold", "warm"):
             create_tables(open_catalog(settings))
-            landing, landed = timed(lambda: land.land_testgrid(settings, window))
+            landing, landed = timed(lambda: land_testgrid(settings, window))
             core, built = timed(lambda: build_core(settings, window))
             core -= session_seconds
             both = landing + core
@@ -173,7 +176,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
         next_window = Window(window.end, window.end + timedelta(days=1))
 
         def play(span: Window) -> list[Any]:
-            jobs = (land.land_testgrid, build_core, build_kpi)
+            jobs = (land_testgrid, build_core, build_kpi)
             return [job(settings, span) for job in jobs]
 
         for name, span in (("nothing_new", next_window), ("same_day_again", window)):

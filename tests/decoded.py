@@ -7,9 +7,11 @@ from functools import reduce
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 from tests.grids import dump
 
-from cilake.sources.testgrid.decode import DECODED, SPARK_SCHEMA, payload_decoder
+from cilake.sources.testgrid.decode import DECODED, payload_decoder
 
 
 def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06-25") -> Any:
@@ -25,17 +27,12 @@ def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: st
         }
     )
     runs = pa.Table.from_batches(list(payload_decoder()(iter([batch]))), schema=DECODED)
-    return (
-        spark.createDataFrame(runs.to_pylist(), SPARK_SCHEMA)
-        if runs.num_rows
-        else spark.createDataFrame([], SPARK_SCHEMA)
-    )
+    decoded = spark.createDataFrame(runs.to_pylist(), from_arrow_schema(DECODED))
+    return decoded.withColumns({"source": F.lit("testgrid"), "endpoint": F.lit("table")})
 
 
 def observe(spark: Any, *tables: dict[str, Any]) -> Any:
     """Return observations of the tables' runs: one tab, served an hour after each other."""
-    from pyspark.sql import functions as F
-
     from cilake.transforms.core.ci_run_observations import transform
 
     frames = [decode(spark, table, served_hour=hour) for hour, table in enumerate(tables)]

@@ -19,10 +19,10 @@ from cilake.client.examples import EXAMPLES
 from cilake.contracts.registry import tables
 from cilake.errors import CilakeError
 from cilake.settings import find_settings, read_settings
+from cilake.sources.registry import source_names
 from cilake.windows import parse_day, parse_window
 
 STEPS = {
-    "land_testgrid": "cilake.commands.land:land_testgrid",
     "build_core_ci": "cilake.build.core:build_core",
     "train_test_failure": "cilake.commands.train:train_test_failure",
     "score_test_failure": "cilake.commands.score:score_test_failure",
@@ -32,7 +32,8 @@ STEPS = {
 """Each step with the function that does it, imported only when asked for, since Spark is slow to import.
 
 A step is ``<verb>_<object>``, as contracts (``made_by``), DAGs and their tasks name it; the command is
-``cilake <verb> <object>``. Any other ``build_…`` that a contract names is done by ``build.tables``.
+``cilake <verb> <object>``. Sources are landed by ``commands.land``; any other ``build_…`` that a contract
+names is done by ``build.tables``.
 """
 READING = {
     "tables": "the tables, with their rows and newest change",
@@ -103,12 +104,20 @@ def _run(arguments: argparse.Namespace) -> object:
 
         return bootstrap(settings)
     if arguments.verb == "leave-out":
-        from cilake.commands.leave_out import leave_out_tab
+        from cilake.commands.leave_out import leave_out_payload
+        from cilake.sources.registry import source
 
         today = datetime.now(UTC).date()
         end = parse_day(arguments.end) if arguments.end else None
         start = parse_day(arguments.start) if arguments.start else min(today, end or today)
-        return leave_out_tab(settings, arguments.tab, reason=arguments.reason, start=start, end=end)
+        return leave_out_payload(
+            settings,
+            source(arguments.source),
+            arguments.natural_id,
+            reason=arguments.reason,
+            start=start,
+            end=end,
+        )
     if arguments.verb == "rollback":
         from cilake.commands.rebuild import rollback
 
@@ -137,6 +146,11 @@ def _run(arguments: argparse.Namespace) -> object:
 def _find_work(arguments: argparse.Namespace) -> Any:
     """Return the function that does the step that is asked for."""
     step = f"{arguments.verb}_{arguments.object}"
+    if arguments.verb == "land":
+        from cilake.commands.land import land
+        from cilake.sources.registry import source
+
+        return partial(land, source=source(arguments.object))
     if step not in STEPS:
         from cilake.build.tables import build_tables
 
@@ -147,14 +161,10 @@ def _find_work(arguments: argparse.Namespace) -> Any:
 
 def _objects_of(verb: str) -> list[str]:
     """Return what the verb can be asked to do, in the order in which one needs another."""
-    steps = [
-        *dict.fromkeys(table.made_by for table in tables().values() if table.made_by.startswith("build_"))
-    ]
-    return [
-        step.removeprefix(f"{verb}_")
-        for step in dict.fromkeys([*STEPS, *steps])
-        if step.startswith(f"{verb}_")
-    ]
+    if verb == "land":
+        return source_names()
+    steps = dict.fromkeys([*STEPS, *(table.made_by for table in tables().values() if table.rebuild)])
+    return [step.removeprefix(f"{verb}_") for step in steps if step.startswith(f"{verb}_")]
 
 
 def _end_politely(number: int, frame: object) -> None:
@@ -194,15 +204,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_restating(verbs)
     out = verbs.add_parser(
         "leave-out",
-        help="no longer ask for a tab that cannot be had",
-        description="Leave a tab out of landings and receipts. The decision is kept in ops.left_out; a later "
-        "one about the same tab replaces it: with an --end that has passed, the tab is asked for again.",
+        help="no longer ask for what cannot be had",
+        description="Leave a payload of a source out of landings and receipts. The decision is kept in "
+        "ops.left_out; a later one about the same payload replaces it: with an --end that has passed, it is "
+        "asked for again.",
         epilog="examples:\n"
-        '  cilake leave-out ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01\n'
-        '  cilake leave-out ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
+        '  cilake leave-out testgrid ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01\n'
+        '  cilake leave-out testgrid ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    out.add_argument("tab", metavar="DASHBOARD/TAB")
+    out.add_argument("source", choices=source_names())
+    out.add_argument("natural_id", metavar="PAYLOAD", help="as natural_id in ops.fetches names it")
     out.add_argument("--reason", required=True, metavar="TEXT", help="why, for those who miss it")
     out.add_argument(
         "--start",

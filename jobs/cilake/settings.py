@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cilake.errors import PermanentError
 
 CATALOG_READER = "iceberg_reader"
 """The user of the catalog's database that can only read; ``deploy/postgres/reader.sql`` makes it."""
+
+
+T = TypeVar("T")
 
 
 class SettingsError(PermanentError, ValueError):
@@ -41,9 +45,6 @@ class Settings:
     trino_user: str = "analyst"
     trino_password: str = _secret()
     trino_ca: str = ""
-    testgrid_url: str = "https://testgrid.k8s.io"
-    # Literal names: the public front end has no listing that a wildcard could be matched against.
-    testgrid_dashboards: str = ""
     data_docs: str = ""
     artifacts: str = "s3://lake/models"
     landing_seconds: int = 1800
@@ -52,14 +53,19 @@ class Settings:
     snapshot_days: int = 30
     run_url: str = ""
 
-    @property
-    def dashboard_patterns(self) -> list[str]:
-        """The configured dashboard names or patterns, in order."""
-        return [pattern.strip() for pattern in self.testgrid_dashboards.split(",") if pattern.strip()]
-
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process, from ``CILAKE_*``.
+    """Return the settings of this process, from ``CILAKE_*``.
+
+    Raises:
+        SettingsError: when a number is not one.
+
+    """
+    return read_into(Settings, "CILAKE_", environment)
+
+
+def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None = None) -> T:
+    """Return the fields of a dataclass from the variables that begin with the prefix; else their defaults.
 
     Raises:
         SettingsError: when a number is not one.
@@ -67,16 +73,20 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     given = os.environ if environment is None else environment
     values: dict[str, object] = {}
-    for name in Settings.__slots__:
-        text = given.get(f"CILAKE_{name.upper()}")
-        if text is None or (text == "" and name != "spark_remote"):
+    for one in fields(kind):  # type: ignore[arg-type]  # a dataclass
+        name = f"{prefix}{one.name.upper()}"
+        text = given.get(name)
+        if text is None or (text == "" and one.name not in _MAY_BE_EMPTY):
             continue
-        default = Settings.__dataclass_fields__[name].default
         try:
-            values[name] = type(default)(text) if isinstance(default, int | float) else text
+            values[one.name] = type(one.default)(text) if isinstance(one.default, int | float) else text
         except ValueError:
-            raise SettingsError(f"CILAKE_{name.upper()}={text!r} is not a number") from None
-    return Settings(**values)  # type: ignore[arg-type]
+            raise SettingsError(f"{name}={text!r} is not a number") from None
+    return kind(**values)
+
+
+_MAY_BE_EMPTY = ("spark_remote",)
+"""What an empty variable switches off, where for others it means that nothing is said."""
 
 
 def require(settings: Settings, *names: str) -> None:
@@ -93,14 +103,13 @@ def require(settings: Settings, *names: str) -> None:
         )
 
 
-def require_address(settings: Settings, name: str) -> None:
-    """Check that the named setting is the address of a web service.
+def require_address(name: str, text: str) -> None:
+    """Check that the value of the named setting is the address of a web service.
 
     Raises:
         SettingsError: naming the setting and the form that is expected.
 
     """
-    text = getattr(settings, name)
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -109,8 +118,7 @@ def require_address(settings: Settings, name: str) -> None:
         is_address = False
     if not is_address:
         raise SettingsError(
-            f"CILAKE_{name.upper()}={text!r} is no address of a service: expected http://HOST:PORT or "
-            "https://HOST"
+            f"{name}={text!r} is no address of a service: expected http://HOST:PORT or https://HOST"
         )
 
 

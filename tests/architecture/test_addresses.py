@@ -82,4 +82,6 @@ def test_one_name_has_one_type() -> None:
 def test_tables_come_after_their_inputs() -> None:
     order = list(registry.tables())
     for address, table in registry.tables().items():
-        assert all(order.index(source) < order.index(address) for source in table.inputs), address
+        assert all(order.index(source) < order.index(address) for source in registry.inputs_of(table)), (
+            address
+        )

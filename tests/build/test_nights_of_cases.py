@@ -1,6 +1,5 @@
 """Situations of ``testgrid-cases`` that last several nights, landed and built night by night in one lake."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import orjson
@@ -11,6 +10,8 @@ from tests.testgrid_cases import CASES, load, serve
 from cilake.build import core
 from cilake.build.tables import build_tables
 from cilake.commands import land
+from cilake.sources.registry import source
+from cilake.sources.testgrid.settings import TestGridSettings
 from cilake.windows import Window
 
 pytestmark = [
@@ -49,8 +50,8 @@ class Played:
         boards = sorted({path.split("/")[1] for path in replies})
         window = Window(day, day + timedelta(days=1))
         with serve(replies, f"{day}T23:30:00Z") as url:
-            given = {"testgrid_url": url, "testgrid_dashboards": ",".join(boards)}
-            land.land_testgrid(replace(self.lake.settings, **given), window)
+            own = TestGridSettings(url, ",".join(boards))
+            land.land(self.lake.settings, window, source=source("testgrid"), own=own)
 
     def build(self, day):
         """Build what is landed."""

@@ -10,6 +10,7 @@ from tests.landing_service import DATE
 
 from cilake import cli
 from cilake.commands import land, leave_out, recorded
+from cilake.sources.testgrid import limits
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def run_landing(catalog, monkeypatch, capsys):
     """The exit code and the last line of a landing from the address given."""
     for module in (land, leave_out, recorded):
         monkeypatch.setattr(module, "open_catalog", lambda settings: catalog)
-    monkeypatch.setattr(land, "SOURCE", land.SOURCE.__class__(**fields(land.SOURCE) | {"attempts": 2}))
+    monkeypatch.setattr(limits, "ATTEMPTS", 2)
 
     def landed(url, dashboards="*", start="2021-06-21"):
         monkeypatch.setenv("CILAKE_TESTGRID_URL", url)
@@ -31,10 +32,6 @@ def run_landing(catalog, monkeypatch, capsys):
         return code, capsys.readouterr().err.splitlines()[-1]
 
     return landed
-
-
-def fields(source):
-    return {name: getattr(source, name) for name in source.__slots__}
 
 
 @pytest.fixture

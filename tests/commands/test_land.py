@@ -11,6 +11,7 @@ from tests.landing_service import DATE, receipt_of, rows, serve
 from cilake import cli
 from cilake.commands import land
 from cilake.lake import records
+from cilake.sources.testgrid import collect
 
 LISTING = "/api/v1/dashboards"
 
@@ -219,6 +220,6 @@ def test_a_day_that_has_not_begun_needs_no_second_try(run_landing, service, cata
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(run_landing, closed, monkeypatch):
-    monkeypatch.setattr(land, "find_dashboards", lambda client, patterns: [][0])
+    monkeypatch.setattr(collect, "find_dashboards", lambda client, patterns: [][0])
     with pytest.raises(IndexError):
         run_landing(closed)

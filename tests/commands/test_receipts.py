@@ -156,7 +156,7 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
     serve(replies, "cut", ["good", "broken"])
     replies["/cut/table#broken"] = (500, b"")
     assert run_landing(url, "cut")[0] == 1
-    words = ["leave-out", "cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
+    words = ["leave-out", "testgrid", "cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
     assert cli.main([*words, "--end", "2021-06-22"]) == 0
     assert run_landing(url, "cut")[0] == 0
     assert receipt_of(catalog, "cut", "2021-06-21")["expected"] == 2
@@ -164,12 +164,18 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
     assert run_landing(url, "cut", start="2021-06-22")[0] == 1, "the days are over"
     assert cli.main(words) == 0, "the newest decision holds"
     assert run_landing(url, "cut", start="2021-06-22")[0] == 0
-    assert cli.main(["leave-out", "cut/broken", "--reason", "it is back", "--end", "2021-06-21"]) == 0
+    assert (
+        cli.main(["leave-out", "testgrid", "cut/broken", "--reason", "it is back", "--end", "2021-06-21"])
+        == 0
+    )
     assert run_landing(url, "cut", start="2021-06-22")[0] == 1, "it is asked for again"
     assert "no landing has asked for" not in capsys.readouterr().err
-    assert cli.main(["leave-out", "cut/brokn", "--reason", "a typing error"]) == 0
+    assert cli.main(["leave-out", "testgrid", "cut/brokn", "--reason", "a typing error"]) == 0
     assert "no landing has asked for cut/brokn so far" in capsys.readouterr().err
-    for wrong in (["leave-out", "cut", "--reason", "x"], ["leave-out", "cut/a", "--reason", " "]):
+    for wrong in (
+        ["leave-out", "testgrid", "cut", "--reason", "x"],
+        ["leave-out", "testgrid", "cut/a", "--reason", " "],
+    ):
         assert cli.main(wrong) == 2
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.build.half_published import BUILD, is_half_published
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
@@ -20,7 +22,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
-from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog, set_properties
 from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform, differing_keys
@@ -33,7 +35,8 @@ from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
-from cilake.sources.testgrid.decode import SPARK_SCHEMA, payload_decoder
+from cilake.sources.base import Source
+from cilake.sources.registry import precedence, sources
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.windows import Window
 
@@ -60,14 +63,16 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """
     catalog = open_catalog(settings)
     say_if_incomplete(catalog, window)
-    payloads = find_unbuilt(catalog, PAYLOADS, CI_RUNS)
+    found = [(raw, find_unbuilt(catalog, raw.table, CI_RUNS)) for raw in _raw_tables()]
+    unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
-    if payloads is None:
+    if not unbuilt:
         say("no payload is new")
         return nothing
-    with spark_session(settings, app_name=f"build core {window.start}") as spark:
-        new = payloads.read(spark)
-        return nothing | _build(spark, settings, catalog, window, new, mark=payloads.mark)
+    mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
+    with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
+        new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
+        return nothing | _build(spark, settings, catalog, window, new, mark=mark)
 
 
 def rebuild_core(
@@ -78,7 +83,8 @@ def rebuild_core(
     What a new version of the decoder reads counts instead of what an older one read; what the same version
     reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
     """
-    landed = spark.table(PAYLOADS.identifier).where(days_condition("partition_date", list(window.days)))
+    of_days = days_condition("partition_date", list(window.days))
+    landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in _raw_tables()]
     _build(spark, settings, catalog, window, landed, restates=restatement)
 
 
@@ -87,14 +93,14 @@ def _build(
     settings: Settings,
     catalog: Catalog,
     window: Window,
-    payloads: DataFrame,
+    payloads: list[tuple[_RawTable, DataFrame]],
     *,
     mark: Mapping[str, str] | None = None,
     restates: Restatement | None = None,
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
     say("decoding payloads")
-    decoded = _decode(payloads).persist()
+    decoded = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads)).persist()
     try:
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
@@ -110,12 +116,35 @@ def _build(
             decoded.unpersist()
 
 
-def _decode(payloads: DataFrame) -> DataFrame:
-    origin = F.concat_ws("|", "partition_date", "natural_id", "content_sha256").alias("origin")
-    return payloads.select("payload", "served_at", "partition_date", origin, "natural_id").mapInArrow(
-        payload_decoder(),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
-        SPARK_SCHEMA,
+@dataclass(frozen=True, slots=True)
+class _RawTable:
+    """A raw table whose payloads show runs, and the source that knows how to read them."""
+
+    source: Source
+    endpoint: str
+    table: Table
+
+
+def _raw_tables() -> list[_RawTable]:
+    """Return the raw tables of all sources that show runs."""
+    return [
+        _RawTable(source, endpoint, contract(address))
+        for source in sources()
+        for endpoint, address in source.endpoints.items()
+        if address in source.decoders
+    ]
+
+
+def _decode(raw: _RawTable, payloads: DataFrame) -> DataFrame:
+    """Return what the source's decoder reads in payloads, with the names of source and endpoint."""
+    origin = F.concat_ws("|", F.lit(raw.table.address), "partition_date", "natural_id", "content_sha256")
+    decoded = payloads.select(
+        "payload", "served_at", "partition_date", origin.alias("origin"), "natural_id"
+    ).mapInArrow(
+        raw.source.decoders[raw.table.address](),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
+        from_arrow_schema(raw.source.decoded),
     )
+    return decoded.withColumns({"source": F.lit(raw.source.name), "endpoint": F.lit(raw.endpoint)})
 
 
 def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
@@ -277,7 +306,7 @@ class _CoreBuild:
         new = self.new.select(*slim)
         every = self._published().select(*slim).join(affected, "run_key", "left_semi").unionByName(new)
         runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
-        return ci_run_observations.select_standing(every), runs
+        return ci_run_observations.select_standing(every, precedence()), runs
 
     def _rows(self) -> dict[Table, DataFrame]:
         observations = self._observations_of(self.changed)

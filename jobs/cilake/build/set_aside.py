@@ -20,7 +20,7 @@ MAX_QUARANTINED = 10_000
 """How many parts of payloads one build puts in quarantine at most, of each kind: the rest repeats itself."""
 MANY_REFUSED = 10
 """Below so many refused payloads no share of them stops a build: a quiet night may hold bad tabs alone."""
-_PAYLOAD = ("natural_id", "landed_date")
+_PAYLOAD = ("source", "endpoint", "natural_id", "landed_date")
 
 
 class FormatError(PermanentError):
@@ -95,15 +95,15 @@ def set_aside_runs(catalog: Catalog, decoded: DataFrame, broken: DataFrame) -> D
 
 
 def _append(catalog: Catalog, parts: list[Row], fault: str) -> None:
-    """Quarantine parts of payloads: rows of ``natural_id``, ``landed_date``, ``part`` and ``reason``."""
+    """Quarantine parts of payloads: rows of the names of payloads, ``part`` and ``reason``."""
     rows: list[dict[str, object]] = [
         {
-            "source": "testgrid",
-            "endpoint": "table",
+            "source": row["source"],
+            "endpoint": row["endpoint"],
             "natural_id": row["natural_id"],
             "partition_date": row["landed_date"],
             "part": row["part"],
-            "landing_id": f"testgrid-{row['landed_date']}",
+            "landing_id": f"{row['source']}-{row['landed_date']}",
             "reason": row["reason"],
         }
         for row in parts

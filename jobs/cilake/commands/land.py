@@ -9,16 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from pyiceberg.catalog import Catalog
 
-from cilake.errors import CilakeError, SourceError
+from cilake.errors import CilakeError, PermanentError, SourceError
 from cilake.lake.catalog import open_catalog
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
+from cilake.landing.gc_paused import gc_paused
 from cilake.landing.latest_receipts import read_unlisted
 from cilake.landing.left_out import read_left_out
 from cilake.landing.writer import (
@@ -30,18 +31,8 @@ from cilake.landing.writer import (
     restore_hidden,
 )
 from cilake.log import say
-from cilake.settings import Settings, SettingsError, require_address
-from cilake.sources.testgrid.client import Client
-from cilake.sources.testgrid.extract import (
-    DashboardError,
-    extract_dashboards,
-    extract_retired,
-    find_dashboards,
-    find_retired,
-    name_service,
-)
-from cilake.sources.testgrid.parse import collector_paused
-from cilake.sources.testgrid.source import SOURCE
+from cilake.settings import Settings, read_into
+from cilake.sources.base import Landing, Source
 from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
@@ -57,31 +48,31 @@ class LandingError(CilakeError, RuntimeError):
     """A landing that lost too much to be believed; what could be landed is kept."""
 
 
-def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
-    """The number of payloads by state over all days of the window.
+class UnknownScopeError(PermanentError, LookupError):
+    """What a setting names and the source does not know."""
+
+
+def land(settings: Settings, window: Window, *, source: Source, own: object = None) -> dict[str, int]:
+    """Land what a source shows on each day of the window; return the number of payloads by state.
 
     Payloads are committed in batches while the next ones are fetched, so a landing that is killed resumes
-    where it was: what is stored already counts as unchanged. A dashboard's receipt follows its payloads.
+    where it was: what is stored already counts as unchanged. A scope's receipt follows its payloads.
+    ``own`` are the settings of the source, by default those of the environment.
 
     Raises:
-        SettingsError: when the address or the dashboards of the source are missing or malformed.
+        SettingsError: when settings of the source are missing or malformed.
         SourceError: when the source did not answer at all.
-        DashboardError: when the source does not know a dashboard.
+        UnknownScopeError: when the source knows nothing of what the settings name.
         DayError: when a day has not begun.
         LandingError: when too many payloads are unreadable or were not obtained.
 
     """
-    require_address(settings, "testgrid_url")
-    if not settings.dashboard_patterns:
-        raise SettingsError(
-            "CILAKE_TESTGRID_DASHBOARDS names no dashboard: set it to names as TestGrid's addresses show "
-            "them, separated by commas, such as redhat-openshift-ocp-release-4.20-blocking"
-        )
     total: Counter[str] = Counter()
-    losses = _Losses()
-    with collector_paused():
+    losses = _Losses(source)
+    own = own or read_into(source.settings, f"CILAKE_{source.name.upper()}_")
+    with gc_paused():
         for day in window.days:
-            total += _land_day(settings, day, losses)
+            total += _land_day(settings, source, own, day, losses)
     counts = {name: total[name] for name in (*STATES, *FLAWS, "bytes")}
     losses.check(settings, counts)
     return counts
@@ -89,54 +80,54 @@ def land_testgrid(settings: Settings, window: Window) -> dict[str, int]:
 
 @dataclass
 class _Losses:
-    """What was not obtained, and from where: reasons of what may come yet, dashboards that are not there.
+    """What was not obtained, and from where: reasons of what may come yet, scopes that are not there.
 
     ``gone`` payloads have left the source's listing since the landing of an earlier day.
     """
 
-    source: str = ""
+    source: Source
+    service: str = ""
     gone: int = 0
     failures: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def note(self, envelope: Envelope) -> None:
         """Keep what an envelope of state ``missing`` says about the source."""
-        # The service itself says that a listed tab has no table; anything else may come yet.
-        if envelope.http_status != NOT_FOUND:
-            self.failures.append(envelope.reason)
-        elif envelope.endpoint == "summary":
+        if envelope.is_unknown:
             self.unknown.append(envelope.scope)
+        # The service itself says that what it lists is not there; anything else may come yet.
+        elif envelope.http_status != NOT_FOUND:
+            self.failures.append(envelope.reason)
 
     def check(self, settings: Settings, counts: dict[str, int]) -> None:
         """Raise the error that describes these losses, if they are too many to believe the landing."""
         seen = sum(counts[state] for state in STATES)
         if self.failures and len(self.failures) == seen:
             raise SourceError(
-                f"{self.source} {self.failures[-1]}; check the address, or run again when it is back"
+                f"{self.service} {self.failures[-1]}; check the address, or run again when it is back"
             )
-        named = Counter(name for name in self.unknown if name in settings.dashboard_patterns)
-        if named and named.total() == seen:
-            raise DashboardError(
-                f"{self.source} has no dashboard {', '.join(named)}: correct CILAKE_TESTGRID_DASHBOARDS"
-            )
-        # A name that is no dashboard is no loss of the others.
-        lost = Counter(counts) - Counter(missing=named.total())
+        scope, setting = self.source.scope, self.source.scope_setting
+        unknown = dict.fromkeys(self.unknown)
+        if unknown and len(self.unknown) == seen:
+            raise UnknownScopeError(f"{self.service} has no {scope} {', '.join(unknown)}: correct {setting}")
+        # A name that stands for nothing is no loss of the others.
+        lost = Counter(counts) - Counter(missing=len(self.unknown))
         is_lossy: dict[str, bool] = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
         if self.gone > seen / 2:
             raise LandingError(
                 f"{self.gone} of {seen} payloads of the week before are no longer listed: "
-                f"{self.source} lists less than half of what it did; see ops.fetches, and run again when its "
-                "listing is whole; the landing of the next day takes the shorter listing as it is"
+                f"{self.service} lists less than half of what it did; see ops.fetches, and run again when "
+                "its listing is whole; the landing of the next day takes the shorter listing as it is"
             )
         for state, table in (("rejected", "ops.quarantine"), ("missing", "ops.receipts")):
             if is_lossy[state]:
-                last = f": {self.source} {self.failures[-1]}" if state == "missing" and self.failures else ""
+                last = f": {self.service} {self.failures[-1]}" if state == "missing" and self.failures else ""
                 raise LandingError(
                     f"{counts[state]} of {seen} payloads are {state}, more than "
                     f"{settings.rejected_ratio:.0%}{last}; see {table}"
                 )
-        for name in named:
-            say(f"{self.source} has no dashboard {name}: correct CILAKE_TESTGRID_DASHBOARDS (ops.fetches)")
+        for name in unknown:
+            say(f"{self.service} has no {scope} {name}: correct {setting} (ops.fetches)")
         for state, table in (
             ("rejected", "ops.quarantine"),
             ("missing", "ops.receipts"),
@@ -149,95 +140,83 @@ class _Losses:
                 say(f"the landing is incomplete: {counts[state]} of {seen} payloads {are}; see {table}")
 
 
-def _land_day(settings: Settings, day: date, losses: _Losses) -> Counter[str]:
+def _land_day(settings: Settings, source: Source, own: object, day: date, losses: _Losses) -> Counter[str]:
     catalog = open_catalog(settings)
     total: Counter[str] = Counter()
-    landing_id = f"{SOURCE.name}-{day}"
-    known = read_known(catalog, SOURCE.name, SOURCE.endpoints, day)
-    left_out = read_left_out(catalog, SOURCE.name, day)
-    client = Client(
-        settings.testgrid_url,
-        deadline=time.monotonic() + settings.landing_seconds,
-        attempts=SOURCE.attempts,
-        limit_bytes=SOURCE.payload_limit_bytes,
-        # One more than fetch tables: the summaries, whose connection nobody keeps who waits for room.
-        concurrency=settings.landing_concurrency + 1,
-    )
-    losses.source = name_service(client)
-    unlisted = read_unlisted(catalog, SOURCE.name, day)
-    batch = _Batch(catalog, day, landing_id, known)
+    known = read_known(catalog, source.name, source.endpoints, day)
+    left_out = read_left_out(catalog, source.name, day)
+    unlisted = read_unlisted(catalog, source.name, day)
+    batch = _Batch(catalog, source, day, known)
     clock = _Clock(day)
-    try:
-        dashboards, unmatched = find_dashboards(client, settings.dashboard_patterns)
-        for pattern in unmatched:
-            say(f"no dashboard matches {pattern!r}")
-        retired = find_retired(settings.dashboard_patterns, dashboards, known["summary"], day)
-        for tab, reason in left_out.items():
-            if tab.startswith(tuple(f"{name}/" for name in (*dashboards, *retired))):
-                say(f"leaves out {tab}: {reason}")
-        ahead = AHEAD * settings.landing_concurrency
-        budget = ByteBudget(AHEAD_BYTES)
-        with ExitStack() as stack:
-            writer = stack.enter_context(ThreadPoolExecutor(1))
-            pool = stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency))
-            envelopes = extract_dashboards(
-                client, pool, dashboards, known, day=day, ahead=ahead, budget=budget, left_out=left_out
-            )
-            # Closed before the pool waits for its workers, which may wait for what is not taken over.
-            stack.callback(envelopes.close)
-            stored: Future[None] | None = None
-            done: set[str] = set()
-            all_envelopes = chain(envelopes, extract_retired(retired, known, day=day, left_out=left_out))
-            for dashboard, group in groupby(all_envelopes, key=attrgetter("scope")):
-                count: Counter[str] = Counter()
-                is_unknown = False
-                for envelope in map(clock.check, group):
-                    batch.envelopes.append(envelope)
-                    batch.payload_bytes += len(envelope.payload)
-                    count += _count(envelope)
-                    if envelope.state == "missing":
-                        losses.note(envelope)
-                    is_unknown = is_unknown or _is_unknown(envelope, settings, known["summary"])
-                    if batch.payload_bytes > BATCH_BYTES:
-                        _wait(stored)
-                        stored = writer.submit(batch.store)
-                        batch = _Batch(catalog, day, landing_id, known)
-                if not is_unknown:  # nobody promised it, and a receipt would outlive the correction
-                    batch.counts[dashboard] = count
-                losses.gone += max(0, count["unlisted"] - unlisted.get(dashboard, 0))
-                done.add(dashboard)
-                total += count
-                say(f"{day} {len(done)}/{len(dashboards) + len(retired)} {dashboard}: {_in_words(count)}")
-            clock.require_begun()
-            _wait(stored)
-            batch.store()
-    finally:
-        client.close()
+    with ExitStack() as stack:
+        writer = stack.enter_context(ThreadPoolExecutor(1))
+        landing = Landing(
+            day=day,
+            settings=own,
+            known=known,
+            left_out=left_out,
+            pool=stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency)),
+            concurrency=settings.landing_concurrency,
+            deadline=time.monotonic() + settings.landing_seconds,
+            ahead=AHEAD * settings.landing_concurrency,
+            budget=ByteBudget(AHEAD_BYTES),
+        )
+        collected = stack.enter_context(source.collect(landing))
+        losses.service = collected.service
+        for natural_id, reason in left_out.items():
+            if natural_id.startswith(tuple(f"{scope}/" for scope in collected.scopes)):
+                say(f"leaves out {natural_id}: {reason}")
+        stored: Future[None] | None = None
+        done: set[str] = set()
+        for scope, group in groupby(collected.envelopes, key=attrgetter("scope")):
+            count: Counter[str] = Counter()
+            is_unknown = False
+            for envelope in map(clock.check, group):
+                batch.envelopes.append(envelope)
+                batch.payload_bytes += len(envelope.payload)
+                count += _count(envelope)
+                if envelope.state == "missing":
+                    losses.note(envelope)
+                is_new = envelope.natural_id not in known[envelope.endpoint]
+                is_unknown = is_unknown or (envelope.is_unknown and is_new)
+                if batch.payload_bytes > BATCH_BYTES:
+                    _wait(stored)
+                    stored = writer.submit(batch.store)
+                    batch = _Batch(catalog, source, day, known)
+            if not is_unknown:  # nobody promised it, and a receipt would outlive the correction
+                batch.counts[scope] = count
+            losses.gone += max(0, count["unlisted"] - unlisted.get(scope, 0))
+            done.add(scope)
+            total += count
+            say(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
+        clock.require_begun()
+        _wait(stored)
+        batch.store()
     return total
 
 
 @dataclass
 class _Batch:
-    """Envelopes to be stored together, and the counts of the dashboards that they complete."""
+    """Envelopes to be stored together, and the counts of the scopes that they complete."""
 
     catalog: Catalog
+    source: Source
     day: date
-    landing_id: str
-    known: dict[str, dict[str, Known]]
+    known: Mapping[str, Mapping[str, Known]]
     envelopes: list[Envelope] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     payload_bytes: int = 0
 
     def store(self) -> None:
         """Append the payloads, then what could not be read, the requests, and the receipts."""
-        common: dict[str, Any] = {"day": self.day, "landing_id": self.landing_id}
-        for endpoint, address in SOURCE.endpoints.items():
+        common: dict[str, Any] = {"day": self.day, "landing_id": f"{self.source.name}-{self.day}"}
+        for endpoint, address in self.source.endpoints.items():
             chosen = [envelope for envelope in self.envelopes if envelope.endpoint == endpoint]
             append_payloads(self.catalog, address, chosen, **common)
             restore_hidden(self.catalog, address, self._hidden_by(chosen))
         quarantine_rejected(self.catalog, self.envelopes, **common)
         append_fetches(self.catalog, self.envelopes, **common)
-        append_receipts(self.catalog, self.counts, source=SOURCE.name, **common)
+        append_receipts(self.catalog, self.counts, source=self.source.name, **common)
 
     def _hidden_by(self, envelopes: list[Envelope]) -> dict[str, Fetch]:
         """Return the later replies that were equal to the one before them until these came between."""
@@ -292,20 +271,13 @@ class _Clock:
             )
 
 
-def _is_unknown(envelope: Envelope, settings: Settings, known: Mapping[str, Known]) -> bool:
-    """Return whether a name in the settings is no dashboard of the source, nor was in the weeks before."""
-    is_absent = envelope.endpoint == "summary" and envelope.http_status == NOT_FOUND
-    is_named = envelope.scope in settings.dashboard_patterns
-    return is_absent and is_named and envelope.scope not in known
-
-
 def _wait(stored: Future[None] | None) -> None:
     if stored:
         stored.result()
 
 
 def _count(envelope: Envelope) -> Counter[str]:
-    """What the envelope adds to its dashboard's counts; says what was lost."""
+    """What the envelope adds to its scope's counts; says what was lost."""
     count: Counter[str] = Counter({envelope.state: 1}) + Counter(envelope.flaws)
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)

@@ -1,4 +1,4 @@
-"""``cilake leave-out``: a tab that landings no longer ask for."""
+"""``cilake leave-out``: what landings of a source no longer ask for."""
 
 from __future__ import annotations
 
@@ -13,40 +13,47 @@ from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
 from cilake.log import say
 from cilake.settings import Settings
-from cilake.sources.testgrid.source import SOURCE
+from cilake.sources.base import Source
 
 
-class TabError(PermanentError):
+class LeaveOutError(PermanentError):
     """What is to be left out and cannot be."""
 
 
-def leave_out_tab(
-    settings: Settings, tab: str, *, reason: str, start: date, end: date | None
+def leave_out_payload(
+    settings: Settings, source: Source, natural_id: str, *, reason: str, start: date, end: date | None
 ) -> dict[str, str | None]:
-    """Leave out a tab of TestGrid on the days from ``start`` to before ``end``; return the decision.
+    """Leave out a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
-    The newest decision about a tab holds, so one whose ``end`` has passed takes it in again.
+    The newest decision about it holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
-        TabError: when the tab is not named with its dashboard, or the days are none.
+        LeaveOutError: when the source has no payload of such a name, or the days are none.
         PermanentError: when the reason is none.
 
     """
-    dashboard, slash, name = tab.partition("/")
-    if not (dashboard and slash and name) or not tab.isprintable():
-        raise TabError(f"{tab!r} names no tab: expected DASHBOARD/TAB")
+    if not source.is_natural_id(natural_id):
+        raise LeaveOutError(
+            f"{natural_id!r} names no payload of {source.title}: expected {source.natural_id_form}"
+        )
     require_reason(reason)
     if end is not None and end < start:
-        raise TabError(f"--end {end} lies before --start {start}")
+        raise LeaveOutError(f"--end {end} lies before --start {start}")
     catalog = open_catalog(settings)
-    leave_out(catalog, SOURCE.name, tab, reason=reason, start=start, end=end)
+    leave_out(catalog, source.name, natural_id, reason=reason, start=start, end=end)
     asked_for = catalog.load_table(FETCHES.address).scan(
-        row_filter=And(_equals("natural_id", tab), _equals("source", SOURCE.name)),
+        row_filter=And(_equals("natural_id", natural_id), _equals("source", source.name)),
         selected_fields=("natural_id",), limit=1,
     )  # fmt: skip
     if not len(asked_for.to_arrow()):
-        say(f"no landing has asked for {tab} so far: compare the name with natural_id of ops.fetches")
-    return {"tab": tab, "reason": reason, "from": str(start), "until": str(end) if end else None}
+        say(f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches")
+    return {
+        "source": source.name,
+        "natural_id": natural_id,
+        "reason": reason,
+        "from": str(start),
+        "until": str(end) if end else None,
+    }
 
 
 def _equals(column: str, value: str) -> EqualTo:

@@ -24,10 +24,19 @@ def tables() -> dict[str, Table]:
                     raise ContractError(f"{declared.__name__} declares {table.address}")
                 found[table.address] = table
     for table in found.values():
-        if unknown := sorted(set(table.inputs) - set(found)):
-            raise ContractError(f"{table.address}: unknown inputs {unknown}")
-    order = TopologicalSorter({address: table.inputs for address, table in sorted(found.items())})
+        if unknown := sorted({*table.inputs, *table.feeds} - set(found)):
+            raise ContractError(f"{table.address}: unknown inputs or tables that it feeds: {unknown}")
+    order = TopologicalSorter({address: _inputs(found, found[address]) for address in sorted(found)})
     return {address: found[address] for address in order.static_order()}
+
+
+def inputs_of(table: Table) -> tuple[str, ...]:
+    """Return the addresses of the tables that a table is made from, those that feed it at last."""
+    return _inputs(tables(), table)
+
+
+def _inputs(found: dict[str, Table], table: Table) -> tuple[str, ...]:
+    return (*table.inputs, *sorted(one.address for one in found.values() if table.address in one.feeds))
 
 
 def table(address: str) -> Table:

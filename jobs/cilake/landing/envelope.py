@@ -19,8 +19,8 @@ class Envelope:
     ``state`` says what became of it: ``landed`` (new or changed, to be stored), ``unchanged`` (equal to the
     one served before), ``rejected`` (cannot be read; ``reason`` says why), ``missing`` (not obtained) or
     ``unlisted`` (not asked for: obtained in the days before, but no longer in the source's listing, or there
-    is none). A reply may be stale (less than the listing promises) or have a gap to the one before; then
-    ``reason`` says why.
+    is none). What a setting names and the source does not know is ``is_unknown``. A reply may be stale (less
+    than the listing promises) or have a gap to the one before; then ``reason`` says why.
     """
 
     source: str
@@ -38,6 +38,7 @@ class Envelope:
     reason: str = ""
     is_stale: bool = False
     gap_hours: float | None = None
+    is_unknown: bool = False
 
     @property
     def flaws(self) -> list[str]:

@@ -17,6 +17,7 @@ from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.errors import CilakeError
 from cilake.lake.snapshots import Pins, pin
+from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_runs, test_results
 from cilake.transforms.core.ci_run_observations import SLIM, select_standing
 from cilake.transforms.core.tests import leave_out_verdicts
@@ -75,7 +76,7 @@ def read_history(spark: SparkSession, pins: Pins, day: date) -> tuple[DataFrame,
     since_changed = observations.where(~known_by(day)).select("run_key").distinct()
     if not since_changed.isEmpty():
         known = observations.where(known_by(day)).join(since_changed, "run_key", "left_semi")
-        stood = select_standing(known.select(*SLIM))
+        stood = select_standing(known.select(*SLIM), precedence())
         then_runs = ci_runs.transform(stood, known).where(in_reach).select(*RUN_COLUMNS)
         then_results = test_results.transform(stood, known).where(in_reach).select(*RESULT_COLUMNS)
         runs = runs.join(since_changed, "run_key", "left_anti").unionByName(then_runs)

@@ -36,8 +36,8 @@ def require_landed(spark: SparkSession, window: Window) -> None:
     last = window.end - timedelta(days=1)
     if landed and last > landed:
         raise DayError(
-            f"{last} has not been landed: the newest landed day is {landed}; run `cilake land testgrid "
-            f"--start {last}` and `cilake build core_ci --start {last}` first"
+            f"{last} has not been landed: the newest landed day is {landed}; run `cilake land` "
+            f"and `cilake build core_ci --start {last}` first"
         )
 
 

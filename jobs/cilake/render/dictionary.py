@@ -136,11 +136,11 @@ def _column_row(table: Table, column: Column) -> list[str]:
 
 
 def _lineage(table: Table) -> str:
-    consumers = [other for other in registry.tables().values() if table.address in other.inputs]
-    edges = [(source, table.address) for source in table.inputs]
+    consumers = [other for other in registry.tables().values() if table.address in registry.inputs_of(other)]
+    edges = [(source, table.address) for source in registry.inputs_of(table)]
     edges += [(table.address, other.address) for other in consumers]
     lines = [
-        f"- Inputs: {_links(table.inputs) or 'none, it is written by the platform itself'}",
+        f"- Inputs: {_links(registry.inputs_of(table)) or 'none, it is written by the platform itself'}",
         f"- Consumers: {_links(sorted(other.address for other in consumers)) or 'none in the lake'}",
     ]
     if edges:

@@ -18,10 +18,13 @@ from tests.testgrid_cases import CASES, load, serve
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
-from cilake.settings import read_settings
-from cilake.sources.testgrid import extract, parse
-from cilake.sources.testgrid.client import Client
+from cilake.settings import read_into
+from cilake.sources.http import Client
+from cilake.sources.testgrid import collect as collecting
+from cilake.sources.testgrid import dashboards as listing
+from cilake.sources.testgrid import parse
 from cilake.sources.testgrid.errors import UnreadableError
+from cilake.sources.testgrid.settings import TestGridSettings
 from cilake.transforms.core import ci_jobs
 
 pytestmark = [
@@ -58,12 +61,12 @@ def collect():
                 limit_bytes=10_000_000,
                 wait=lambda seconds: None,
             )
-            names, _ = extract.find_dashboards(client, list(dashboards))
+            names, _ = listing.find_dashboards(client, list(dashboards))
             with ThreadPoolExecutor(2) as pool:
                 known = {"summary": {}, "table": {}}
                 day = date.fromisoformat(night["day"])
                 found = list(
-                    extract.extract_dashboards(
+                    collecting.extract_dashboards(
                         client, pool, names, known, day=day, ahead=4, budget=ByteBudget(1)
                     )
                 )
@@ -141,7 +144,9 @@ def test_10_the_first_message_says_what_to_set(collect):
     ):
         collect(case["nights"][0], patterns)
     assert collect(case["nights"][1], group)["example-group"].reason == "answers HTTP 404"
-    assert read_settings({}).dashboard_patterns == [], "none is right for everybody: the landing says so"
+    assert read_into(TestGridSettings, "CILAKE_TESTGRID_", {}).patterns == [], (
+        "none is right for everybody: the landing says so"
+    )
 
 
 def test_12_a_skipped_test_did_not_run():

@@ -15,7 +15,7 @@ FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
 
 
 def build(observed):
-    return ci_runs.transform(select_standing(observed), observed)
+    return ci_runs.transform(select_standing(observed, {}), observed)
 
 
 def test_counts_and_verdict_of_the_content_that_stands(spark):
@@ -30,7 +30,7 @@ def test_counts_and_verdict_of_the_content_that_stands(spark):
 
 def test_only_runs_unlike_the_published_are_changed(spark):
     before = build(observe(spark, RUNNING))
-    after = select_standing(observe(spark, RUNNING, FINAL))
+    after = select_standing(observe(spark, RUNNING, FINAL), {})
     everything = ci_runs.select_changed(after, make_frame(spark, TABLE, [])).collect()
     assert [row.old_run_date for row in everything] == [None, None]
     changed = ci_runs.select_changed(after, before).collect()

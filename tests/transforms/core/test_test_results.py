@@ -13,7 +13,7 @@ pytestmark = pytest.mark.spark
 
 def test_results_become_rows_with_readable_statuses(spark):
     observed = observe(spark, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
-    rows = test_results.transform(select_standing(observed), observed)
+    rows = test_results.transform(select_standing(observed, {}), observed)
     names = spark.createDataFrame([("Overall",), ("a",), ("b",)], "test_name string")
     named = rows.join(names.withColumn("test_key", F.xxhash64("test_name")), "test_key")
     seen = {(r.test_name, str(r.run_date)): (r.test_status, r.message) for r in named.collect()}

@@ -20,14 +20,14 @@ ONE_DAY = [1624280400000, 1624276800000]  # 2021-06-21, 13:00 and 12:00 UTC
 
 def runs(spark, *tables):
     observed = observe(spark, *tables)
-    return ci_runs.transform(select_standing(observed), observed).collect()
+    return ci_runs.transform(select_standing(observed, {}), observed).collect()
 
 
 def build(spark, *tables):
     decoded = decode(spark, *tables)
     names = tests.transform(decoded, make_frame(spark, TESTS, []))
     observed = observe(spark, *tables)
-    standing = select_standing(observed)
+    standing = select_standing(observed, {})
     jobs = ci_jobs.transform(decoded, make_frame(spark, CI_JOBS, []))
     return daily_job_health.transform(
         ci_runs=ci_runs.transform(standing, observed),

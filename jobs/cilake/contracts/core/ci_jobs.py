@@ -36,7 +36,6 @@ TABLE = Table(
     ),
     primary_key=("job_key",),
     write_mode="merge",
-    inputs=("raw.testgrid__tables",),
     made_by="build_core_ci",
     freshness_hours=36,
     shown_on="ci-health",

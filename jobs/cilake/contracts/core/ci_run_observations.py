@@ -44,7 +44,6 @@ TABLE = Table(
     write_mode="append",
     partition_by=("months(run_date)",),
     sort_by=("job_key", "started_at"),
-    inputs=("raw.testgrid__tables",),
     made_by="build_core_ci",
     freshness_hours=36,
     shown_on="ci-health",

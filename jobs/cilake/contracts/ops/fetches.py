@@ -49,7 +49,7 @@ TABLE = Table(
     primary_key=("source", "endpoint", "natural_id", "fetched_at"),
     write_mode="append",
     partition_by=("months(partition_date)",),
-    made_by="land_testgrid",
+    made_by="every landing",
     freshness_hours=36,
     shown_on="platform-health",
     example_query="select partition_date, natural_id, note from ops.fetches where fetch_status = 'missing' "

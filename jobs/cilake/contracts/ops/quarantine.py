@@ -23,7 +23,7 @@ TABLE = Table(
     ),
     primary_key=("source", "endpoint", "natural_id", "partition_date", "part", "reason"),
     write_mode="append",
-    made_by="land_testgrid",
+    made_by="every landing",
     shown_on="platform-health",
     example_query="select natural_id, reason from ops.quarantine order by quarantined_at desc",
 )  # fmt: skip

@@ -26,7 +26,7 @@ TABLE = Table(
     ),
     primary_key=("source", "scope", "partition_date", "landed_at"),
     write_mode="append",
-    made_by="land_testgrid",
+    made_by="every landing",
     freshness_hours=36,
     shown_on="platform-health",
     caveats=(

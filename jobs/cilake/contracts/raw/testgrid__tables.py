@@ -18,6 +18,7 @@ TABLE = Table(
     primary_key=("natural_id", "served_at", "content_sha256"),
     write_mode="append",
     partition_by=("partition_date",),
+    feeds=("core.tests", "core.ci_jobs", "core.ci_run_observations"),
     made_by="land_testgrid",
     freshness_hours=36,
     shown_on="platform-health",

@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import from_arrow_schema
 
+from cilake.landing.gc_paused import gc_paused
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.grid import Reject
 from cilake.sources.testgrid.parse import (
     DECODER_VERSION,
     RUNS,
     Decoded,
-    collector_paused,
     parse_object,
     read_table,
 )
@@ -33,11 +32,10 @@ EXTRA = pa.schema(
     ]
 )
 DECODED = pa.schema([*RUNS, *EXTRA])
-SPARK_SCHEMA = from_arrow_schema(DECODED)
 
 
 def payload_decoder() -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return a ``mapInArrow`` function from stored payloads to their runs and rejects (``SPARK_SCHEMA``).
+    """Return a ``mapInArrow`` function from stored payloads to their runs and rejects (``DECODED``).
 
     The columns of the payloads are ``payload``, ``served_at``, ``partition_date``, ``origin`` and
     ``natural_id``, in this order. A row has either a run and no ``reject_reason``, or a ``reject_reason`` and
@@ -46,7 +44,7 @@ def payload_decoder() -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Record
     """
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with collector_paused():
+        with gc_paused():
             for batch in batches:
                 for payload, served_at, landed_date, origin, natural_id in zip(*batch.columns, strict=True):
                     facts = (served_at, landed_date, origin, natural_id)

@@ -9,11 +9,8 @@ table raises ``UnreadableError``; one odd column or row is refused with its reas
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,22 +71,6 @@ class Decoded:
 
     runs: pa.RecordBatch
     rejects: list[Reject]
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """A stretch without Python's cyclic collector.
-
-    Parsed JSON holds no cycles but millions of objects that the collector would walk again and again:
-    with it, reading takes twice as long.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def parse_object(payload: bytes | memoryview) -> dict[str, Any]:

@@ -1,29 +1,24 @@
-"""What TestGrid is to us: endpoints, limits and the raw tables they fill."""
+"""What TestGrid is to the lake."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A source's endpoints by raw table, and how politely it is asked."""
-
-    name: str
-    title: str
-    address_setting: str
-    homepage: str
-    endpoints: dict[str, str]
-    attempts: int
-    payload_limit_bytes: int
-
+from cilake.sources.base import Source
+from cilake.sources.testgrid.collect import collect, is_tab
+from cilake.sources.testgrid.decode import DECODED, payload_decoder
+from cilake.sources.testgrid.limits import TITLE
+from cilake.sources.testgrid.settings import TestGridSettings
 
 SOURCE = Source(
     name="testgrid",
-    title="TestGrid",
-    address_setting="CILAKE_TESTGRID_URL",
+    title=TITLE,
     homepage="https://github.com/GoogleCloudPlatform/testgrid",
+    settings=TestGridSettings,
+    scope="dashboard",
+    scope_setting="CILAKE_TESTGRID_DASHBOARDS",
     endpoints={"summary": "raw.testgrid__summaries", "table": "raw.testgrid__tables"},
-    attempts=6,
-    payload_limit_bytes=256 * 1024 * 1024,
+    collect=collect,
+    decoders={"raw.testgrid__tables": payload_decoder},
+    decoded=DECODED,
+    is_natural_id=is_tab,
+    natural_id_form="DASHBOARD/TAB",
 )

@@ -101,8 +101,8 @@ def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
 def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
     """Return the jobs whose key belongs to another job, once per payload that holds them.
 
-    Columns: ``origin``, ``natural_id``, ``known_at``, ``landed_date`` of the payload, ``job_key``,
-    ``job_name``, ``holder_name`` (whose key it is) and ``reason``. The job that is published keeps its key;
+    Columns: ``origin``, ``source``, ``endpoint``, ``natural_id``, ``known_at``, ``landed_date`` of the
+    payload, ``job_key``, ``job_name``, ``holder_name`` (whose key it is) and ``reason``. The job that is published keeps its key;
     of several new ones the one that was known first (ties by name).
     """
     holders = published.select("job_key", F.col("job_name").alias("holder_name")).unionByName(
@@ -110,7 +110,16 @@ def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
         .join(published.select("job_key"), "job_key", "left_anti")
         .select("job_key", F.col("job_name").alias("holder_name"))
     )
-    payloads = ("origin", "natural_id", "known_at", "landed_date", "job_key", "job_name")
+    payloads = (
+        "origin",
+        "source",
+        "endpoint",
+        "natural_id",
+        "known_at",
+        "landed_date",
+        "job_key",
+        "job_name",
+    )
     reason = F.concat(F.lit("taken_job_key: "), "job_key", F.lit(" is the key of "), "holder_name")
     return (
         decoded.where("job_key is not null")

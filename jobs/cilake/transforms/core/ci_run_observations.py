@@ -17,8 +17,6 @@ KEY = TABLE.primary_key
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 """What tells which observation stands."""
 RESULTS = ("test_keys", "test_statuses", "messages")
-PRECEDENCE = {"testgrid": 0}
-"""How much the word of a source counts: that of a higher number wins whatever the others show."""
 _PART = ("run_key", "source", "natural_id")
 _READING = (*_PART, "seen_at", "landed_date", "decoder_version")
 
@@ -33,7 +31,6 @@ def transform(decoded: DataFrame) -> DataFrame:
     """Return the decoded runs with the columns of ``core.ci_run_observations``."""
     return decoded.select(
         "*",
-        F.lit("testgrid").alias("source"),
         F.col("known_at").alias("seen_at"),
         F.to_date("started_at").alias("run_date"),
         status_of(F.col("result_code")).alias("result"),
@@ -44,8 +41,9 @@ def transform(decoded: DataFrame) -> DataFrame:
 def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
     """Return the decoded runs whose key belongs to another run, once per payload that holds them.
 
-    Columns: ``run_key``, ``job_key``, ``build_id``, ``natural_id`` and ``landed_date`` of the payload, and
-    ``reason``. The run that is published keeps its key; of several new ones the one that was known first.
+    Columns: ``run_key``, ``job_key``, ``build_id``, names of the payload (``source``, ``endpoint``,
+    ``natural_id``, ``landed_date``), and ``reason``. The run that is published keeps its key; of several new
+    ones the one that was known first.
     """
     identity = F.struct("job_key", "build_id")
     held = published.select("run_key", identity.alias("holder")).distinct()
@@ -55,7 +53,7 @@ def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
         F.lit("taken_run_key: "), "run_key", F.lit(" is the key of build "), "holder.build_id",
         F.lit(" of job "), "holder.job_key",
     )  # fmt: skip
-    runs = ("run_key", "job_key", "build_id", "natural_id", "landed_date")
+    runs = ("run_key", "job_key", "build_id", "source", "endpoint", "natural_id", "landed_date")
     return (
         decoded.join(held.unionByName(new), "run_key")
         .where(identity != F.col("holder"))
@@ -90,11 +88,11 @@ def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:
     return _newest_reading(once).withColumn("begins", begins).where("is_new AND begins").select(*KEY)
 
 
-def select_standing(observations: DataFrame, precedence: Mapping[str, int] | None = None) -> DataFrame:
+def select_standing(observations: DataFrame, precedence: Mapping[str, int]) -> DataFrame:
     """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
 
-    Of several contents that one stands which began last, of the source with the highest precedence. A content
-    with fewer results than a final one is poorer and does not replace it: services cut what is large or old.
+    Of several contents that one stands which began last, of the source with the highest ``precedence``. A
+    content with fewer results than a final one is poorer and does not replace it: services cut what is large.
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
     brought it. Of the observations known at an instant, it is what stood then.
     """
@@ -102,8 +100,9 @@ def select_standing(observations: DataFrame, precedence: Mapping[str, int] | Non
     of_run = Window.partitionBy("run_key")
     final_count = F.max(F.when(F.col("running_count") == 0, F.col("result_count"))).over(of_run)
     before = F.lag("content_hash").over(_in_order())
-    ranks = [F.lit(part) for pair in (precedence or PRECEDENCE).items() for part in pair]
-    rank = F.coalesce(F.element_at(F.create_map(*ranks), F.col("source")), F.lit(-1))
+    rank = F.lit(-1)
+    for source, number in precedence.items():
+        rank = F.when(F.col("source") == source, F.lit(number)).otherwise(rank)
     marked = read.withColumns(
         {
             "begins": before.isNull() | (before != F.col("content_hash")),

@@ -9,6 +9,7 @@ from cilake.contracts.columns import FAILING, PASSING, RUNNING, TEST_STATUSES, V
 from cilake.contracts.core.tests import TABLE
 
 _ARRAYS = ("test_keys", "codes", "messages")
+_PAYLOAD = ("origin", "source", "endpoint", "natural_id", "known_at", "landed_date")
 
 
 def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
@@ -25,7 +26,8 @@ def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
 def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
     """Return the names whose key belongs to another name, once per payload that holds them.
 
-    Columns: ``origin``, ``natural_id``, ``known_at``, ``landed_date`` of the payload, ``test_key``,
+    Columns: ``origin``, ``source``, ``endpoint``, ``natural_id``, ``known_at``, ``landed_date`` of the
+    payload, ``test_key``,
     ``test_name``, ``holder_name`` (whose key it is) and ``reason``. Ask before the new rows of
     ``core.tests`` are published, or after: the answer is the same.
     """
@@ -48,10 +50,7 @@ def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
             ),
         )
         .select(
-            "origin",
-            "natural_id",
-            "known_at",
-            "landed_date",
+            *_PAYLOAD,
             "test_key",
             "test_name",
             "holder_name",
@@ -110,7 +109,7 @@ def _names(decoded: DataFrame) -> DataFrame:
     """Return each name of each payload, with its key."""
     return (
         decoded.where("test_names is not null")
-        .select("origin", "natural_id", "known_at", "landed_date", F.explode("test_names").alias("test_name"))
+        .select(*_PAYLOAD, F.explode("test_names").alias("test_name"))
         .withColumn("test_key", F.xxhash64("test_name"))
     )
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 from collections import deque
 from collections.abc import Container, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
-from cilake.errors import PermanentError, SourceError
 from cilake.landing.budget import ByteBudget, Share
 from cilake.landing.envelope import Envelope, Known, State
-from cilake.sources.testgrid.client import Client, FailingError, FetchError, Reply
+from cilake.log import say
+from cilake.settings import SettingsError, require_address
+from cilake.sources.base import Collected, Landing
+from cilake.sources.http import Client, FailingError, FetchError, Reply
+from cilake.sources.testgrid import limits
+from cilake.sources.testgrid.dashboards import find_dashboards, find_retired, name_service
 from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.parse import Decoded, content_digest, parse_object, read_table, read_tabs
 from cilake.sources.testgrid.promises import (
@@ -27,10 +31,9 @@ from cilake.sources.testgrid.promises import (
     find_unlisted,
     read_promise,
 )
-from cilake.sources.testgrid.source import SOURCE
+from cilake.sources.testgrid.settings import TestGridSettings
 
-WILDCARDS = frozenset("*?[")
-LISTING = "/api/v1/dashboards"
+NOT_FOUND = 404
 STALE_ROWS = "show-stale-tests"
 WITHOUT_STALE_ROWS = "without stale rows"
 """What the reason of an envelope says when its table came only by a request without its stale rows."""
@@ -39,63 +42,67 @@ _READING = Lock()
 """One reply is read at a time: the interpreter does no two at once, and a large one takes much memory."""
 
 
-class DashboardError(PermanentError, LookupError):
-    """A configured dashboard or pattern that the service does not know."""
-
-
-def name_service(client: Client) -> str:
-    """Return how an error names the service: its title, its address and the setting that gives it."""
-    return f"{SOURCE.title} at {client.address} ({SOURCE.address_setting})"
-
-
-def find_dashboards(client: Client, patterns: list[str]) -> tuple[list[str], list[str]]:
-    """Return the dashboards that the patterns name, and the patterns that match none.
-
-    Literal names are taken as they are, wildcards against the service's listing.
+@contextmanager
+def collect(landing: Landing) -> Iterator[Collected]:
+    """Ask TestGrid for the summaries and tables of the configured dashboards.
 
     Raises:
+        SettingsError: when the address or the dashboards are missing or malformed.
         SourceError: when a wildcard needs the listing and it cannot be read.
         DashboardError: when no pattern matches anything.
 
     """
-    names: dict[str, None] = {}
-    unmatched: list[str] = []
-    listing: list[str] | None = None
-    for pattern in patterns:
-        if not WILDCARDS & set(pattern):
-            names[pattern] = None
-            continue
-        if listing is None:
-            listing = _read_listing(client)
-        if matches := fnmatch.filter(listing, pattern):
-            names.update(dict.fromkeys(matches))
-        else:
-            unmatched.append(pattern)
-    if unmatched and not names:
-        raise DashboardError(
-            f"no dashboard matches {', '.join(map(repr, unmatched))} (CILAKE_TESTGRID_DASHBOARDS): "
-            f"{name_service(client)} lists {len(listing or ())} dashboards; correct the pattern"
+    settings: TestGridSettings = landing.settings
+    require_address(limits.ADDRESS_SETTING, settings.url)
+    if not settings.patterns:
+        raise SettingsError(
+            "CILAKE_TESTGRID_DASHBOARDS names no dashboard: set it to names as TestGrid's addresses show "
+            "them, separated by commas, such as redhat-openshift-ocp-release-4.20-blocking"
         )
-    return list(names), unmatched
+    client = Client(
+        settings.url,
+        deadline=landing.deadline,
+        attempts=limits.ATTEMPTS,
+        limit_bytes=limits.PAYLOAD_LIMIT_BYTES,
+        # One more than fetch tables: the summaries, whose connection nobody keeps who waits for room.
+        concurrency=landing.concurrency + 1,
+    )
+    with closing(client):
+        dashboards, unmatched = find_dashboards(client, settings.patterns)
+        for pattern in unmatched:
+            say(f"no dashboard matches {pattern!r}")
+        retired = find_retired(settings.patterns, dashboards, landing.known["summary"], landing.day)
+        envelopes = _collect(client, landing, dashboards, retired, frozenset(settings.patterns))
+        # Closed before the pool waits for its workers, which may wait for what is not taken over.
+        with closing(envelopes):
+            yield Collected(name_service(client), [*dashboards, *retired], envelopes)
 
 
-def find_retired(
-    patterns: list[str], dashboards: list[str], known: Mapping[str, Known], day: date
-) -> list[str]:
-    """Return the dashboards that a wildcard named in the days before ``day`` and no longer does.
+def _collect(
+    client: Client, landing: Landing, dashboards: list[str], retired: list[str], named: Container[str]
+) -> Generator[Envelope]:
+    yield from extract_dashboards(
+        client,
+        landing.pool,
+        dashboards,
+        landing.known,
+        day=landing.day,
+        ahead=landing.ahead,
+        budget=landing.budget,
+        left_out=landing.left_out,
+        named=named,
+    )
+    yield from extract_retired(retired, landing.known, day=landing.day, left_out=landing.left_out)
 
-    ``known`` holds the earlier summaries by dashboard.
-    """
-    wildcards = [pattern for pattern in patterns if WILDCARDS & set(pattern)]
-    return [
-        name
-        for name in find_unlisted(dashboards, known, "", day)
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in wildcards)
-    ]
+
+def is_tab(text: str) -> bool:
+    """Return whether the text names a tab with its dashboard."""
+    dashboard, slash, tab = text.partition("/")
+    return bool(dashboard and slash and tab) and text.isprintable()
 
 
 def extract_retired(
-    retired: list[str], known: dict[str, dict[str, Known]], *, day: date, left_out: Container[str] = ()
+    retired: list[str], known: Mapping[str, Mapping[str, Known]], *, day: date, left_out: Container[str] = ()
 ) -> Iterator[Envelope]:
     """The envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
@@ -108,41 +115,17 @@ def extract_retired(
                 yield _without_reply("table", dashboard, natural_id, "unlisted", reason)
 
 
-def _read_listing(client: Client) -> list[str]:
-    try:
-        reply = client.get(LISTING)
-    except FetchError as error:
-        raise SourceError(
-            f"{name_service(client)} {error}; check the address, or run again when it is back"
-        ) from error
-    if reply.status != 200:
-        # The public front end of TestGrid has no listing: only literal names work there.
-        raise SourceError(
-            f"{name_service(client)} answers HTTP {reply.status} to {LISTING}: check the address, or name "
-            "the dashboards without wildcards (CILAKE_TESTGRID_DASHBOARDS=sig-release-master-blocking,…)"
-        )
-    try:
-        names = [entry["name"] for entry in parse_object(reply.body).get("dashboards", [])]
-        if not set(map(type, names)) <= {str}:
-            raise UnreadableError("not_a_listing: a name is no text")
-        return sorted(names)
-    except (UnreadableError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"{name_service(client)} answers {LISTING} with no list of dashboards ({error}): "
-            "check the address"
-        ) from error
-
-
 def extract_dashboards(
     client: Client,
     pool: ThreadPoolExecutor,
     dashboards: list[str],
-    known: dict[str, dict[str, Known]],
+    known: Mapping[str, Mapping[str, Known]],
     *,
     day: date,
     ahead: int,
     budget: ByteBudget,
     left_out: Container[str] = (),
+    named: Container[str] = (),
 ) -> Generator[Envelope]:
     """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
 
@@ -150,7 +133,8 @@ def extract_dashboards(
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
     unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
     before ``day`` and are not listed follow as ``unlisted``, or as ``missing`` where the summary was not
-    obtained; those in ``left_out`` are not asked for, nor looked for.
+    obtained; those in ``left_out`` are not asked for, nor looked for. A dashboard among ``named`` of which
+    the service knows nothing is marked as unknown.
     """
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
@@ -176,7 +160,7 @@ def extract_dashboards(
             summary, document = _fetch(
                 client, "summary", dashboard, dashboard, {}, previous, conditional=False
             )
-            wait_for(summary)
+            wait_for(replace(summary, is_unknown=dashboard in named and summary.http_status == NOT_FOUND))
             listed = read_tabs(document) if document else {}
             for tab, entry in listed.items():
                 if f"{dashboard}/{tab}" in left_out:
@@ -209,7 +193,7 @@ def _find_absence(summary: Envelope, document: dict[str, Any] | None) -> tuple[S
     """Return what a table is that its dashboard's summary does not list, and why."""
     if document:
         return "unlisted", "no longer in the summary of its dashboard"
-    if document is not None or summary.http_status == 404:
+    if document is not None or summary.http_status == NOT_FOUND:
         return "unlisted", "its dashboard lists no tab"
     if summary.state == "rejected":
         return "missing", f"the summary of its dashboard is unreadable: {summary.reason}"
@@ -219,7 +203,7 @@ def _find_absence(summary: Envelope, document: dict[str, Any] | None) -> tuple[S
 def _without_reply(endpoint: str, dashboard: str, natural_id: str, state: State, reason: str) -> Envelope:
     """Return the envelope of what nobody was asked for, or did not answer: only our clock tells its time."""
     now = datetime.now(UTC)
-    return Envelope(SOURCE.name, endpoint, dashboard, natural_id, state, now, now, reason=reason)
+    return Envelope(limits.NAME, endpoint, dashboard, natural_id, state, now, now, reason=reason)
 
 
 def _fetch(
@@ -334,7 +318,7 @@ def _envelope(
     **rest: Any,
 ) -> Envelope:
     return Envelope(
-        source=SOURCE.name,
+        source=limits.NAME,
         endpoint=endpoint,
         scope=dashboard,
         natural_id=natural_id,

@@ -16,8 +16,9 @@ from tests.grids import dump, make_table
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Fetch, Known
-from cilake.sources.testgrid.client import Client, FetchError
-from cilake.sources.testgrid.extract import extract_dashboards, find_dashboards
+from cilake.sources.http import Client, FetchError
+from cilake.sources.testgrid.collect import extract_dashboards
+from cilake.sources.testgrid.dashboards import find_dashboards
 
 TABLE = dump(make_table({"Overall": [1]}))
 DAY = date(2021, 6, 21)

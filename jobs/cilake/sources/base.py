@@ -1,0 +1,74 @@
+"""What a source of payloads is to the lake: one folder, one declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from cilake.landing.budget import ByteBudget
+from cilake.landing.envelope import Envelope, Known
+
+Decode = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What a collector is given: the day, what is known already, and its limits.
+
+    ``known`` holds the earlier replies by endpoint and natural id, ``left_out`` the natural ids that are not
+    to be asked for, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
+    ``time.monotonic``); at most ``ahead`` replies wait to be stored, with no more bytes than ``budget`` has.
+    """
+
+    day: date
+    settings: Any
+    known: Mapping[str, Mapping[str, Known]]
+    left_out: Mapping[str, str]
+    pool: ThreadPoolExecutor
+    concurrency: int
+    deadline: float
+    ahead: int
+    budget: ByteBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collector gives back: who is asked, as errors name it, about what, and the replies as they come.
+
+    Envelopes of one scope follow each other; each scope gets a receipt.
+    """
+
+    service: str
+    scopes: Sequence[str]
+    envelopes: Generator[Envelope]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source: where its payloads go, how they are collected, and how they are read.
+
+    ``endpoints`` are its raw tables by endpoint. ``settings`` is a dataclass that is read from
+    ``CILAKE_<NAME>_…``. A ``scope`` is what one receipt is about, in a word; ``scope_setting`` says which.
+    ``decoders`` make functions from payloads to runs, by raw table, of which the columns are ``decoded``.
+    Where sources disagree about a run, the one with the higher ``precedence`` is believed.
+    """
+
+    name: str
+    title: str
+    homepage: str
+    settings: type[Any]
+    scope: str
+    scope_setting: str
+    endpoints: Mapping[str, str]
+    collect: Callable[[Landing], AbstractContextManager[Collected]]
+    decoders: Mapping[str, Callable[[], Decode]]
+    decoded: pa.Schema
+    is_natural_id: Callable[[str], bool]
+    natural_id_form: str
+    precedence: int = 0

@@ -1,0 +1,40 @@
+"""All sources, found by their folder: each has a ``source.py`` that declares ``SOURCE``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+import cilake.sources as sources_package
+from cilake.sources.base import Source
+
+
+def source_names() -> list[str]:
+    """Return the names of the sources, which are those of their folders; none is imported."""
+    return sorted(module.name for module in pkgutil.iter_modules(sources_package.__path__) if module.ispkg)
+
+
+@cache
+def source(name: str) -> Source:
+    """Return the source in the folder of that name.
+
+    Raises:
+        TypeError: when the folder declares another one, or none.
+
+    """
+    declared = importlib.import_module(f"{sources_package.__name__}.{name}.source")
+    found = getattr(declared, "SOURCE", None)
+    if not isinstance(found, Source) or found.name != name:
+        raise TypeError(f"{declared.__name__} is to declare SOURCE = Source(name={name!r}, …)")
+    return found
+
+
+def sources() -> list[Source]:
+    """Return all sources, by name."""
+    return [source(name) for name in source_names()]
+
+
+def precedence() -> dict[str, int]:
+    """Return by source how much its word counts: that of a higher number wins whatever the others show."""
+    return {one.name: one.precedence for one in sources()}
