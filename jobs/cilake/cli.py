@@ -209,8 +209,8 @@ def _parser() -> argparse.ArgumentParser:
         "ops.left_out; a later one about the same payload replaces it: with an --end that has passed, it is "
         "asked for again.",
         epilog="examples:\n"
-        '  cilake leave-out testgrid ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01\n'
-        '  cilake leave-out testgrid ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
+        '  cilake leave-out SOURCE ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01\n'
+        '  cilake leave-out SOURCE ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     out.add_argument("source", choices=source_names())

@@ -78,6 +78,8 @@ def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None 
         text = given.get(name)
         if text is None or (text == "" and one.name not in _MAY_BE_EMPTY):
             continue
+        if not text.isprintable():
+            raise SettingsError(f"{name}={text!r} is no printable text")
         try:
             values[one.name] = type(one.default)(text) if isinstance(one.default, int | float) else text
         except ValueError:

@@ -97,3 +97,14 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
         _name(path) for path in texts if places.search(path.read_text(encoding="utf-8", errors="replace"))
     ]
     assert found == []
+
+
+def test_no_shared_file_names_a_source() -> None:
+    """A source is added by its own folder, its contracts and its DAG."""
+    package = ROOT / "jobs" / "cilake"
+    sources = [path.parent.name for path in (package / "sources").glob("*/source.py")]
+    assert sources
+    named = re.compile(rf"\b({'|'.join(sources)})\b")
+    own = [package / "contracts", *(package / "sources" / source for source in sources)]
+    shared = [path for path in JOBS if not any(path.is_relative_to(folder) for folder in own)]
+    assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []

@@ -121,6 +121,51 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
     assert len(found[0]["ci_jobs"]) == 2
 
 
+def test_a_late_payload_makes_later_ones_count_that_show_what_was_before_it(new_lake):
+    """The payload right after the late one does not show the run at all."""
+    changed = make_table({"Overall": [12, 1], "a": [12, 1]})
+    other = make_table({"Overall": [1]}, job="e2e-aws-4.8", changelists=["2001"])
+    landings = [(FINAL, 1), (changed, 2), (other, 3), (FINAL, 4)]
+    found = []
+    for order in ((0, 1, 2, 3), (0, 2, 3, 1)):
+        lake = new_lake()
+        for number in order:
+            table, hour = landings[number]
+            land(lake, table, hour=hour)
+            run(lake)
+        found.append((core_tables(lake), len(lake.rows("core.ci_run_observations", "run_key"))))
+    assert found[0] == found[1]
+
+
+def test_a_run_whose_key_is_taken_is_set_aside_and_the_names_of_its_tests_are_kept(lake):
+    """Job and build of both runs are the same once joined; the names of a payload are with its first run."""
+    land(lake, make_table({"a": [1]}, job="x\x1fb", changelists=["c"]), hour=1, tab="board/first")
+    taken = make_table({"a": [1, 1], "only here": [1, 1]}, job="x", changelists=["b\x1fc", "1"])
+    land(lake, taken, hour=2, tab="board/second")
+    run(lake)
+    assert [row[0] for row in lake.rows("core.ci_runs", "build_id")] == ["1", "c"]
+    ((part, reason),) = lake.rows("ops.quarantine", "part", "reason")
+    assert part == "b\x1fc" and reason.startswith("taken_run_key")
+    names = {key for (key,) in lake.rows("core.tests", "test_key")}
+    assert {key for (key,) in lake.rows("core.test_results", "test_key")} == names
+
+
+def test_what_a_killed_rebuild_left_is_finished_by_the_next_build(lake, monkeypatch):
+    right, _ = build_as_an_earlier_version(lake)
+    overwrite(lake, "core.ci_run_observations", test_statuses=["passed", "passed"], of=("build_id", "1001"))
+    overwrite(lake, "core.test_results", test_status="passed")
+    stops = stop_points(monkeypatch)
+    stops[:] = ["publish:core.test_results"]
+    with pytest.raises(KilledError):
+        rebuild.rebuild(lake.settings, Window(DAY, DAY + timedelta(days=1)), names=["core"], reason="killed")
+    stops.clear()
+    run(lake)
+    assert core_tables(lake) == right
+    reasons = dict(lake.rows("ops.restatements", "table_address", "reason"))
+    assert reasons.keys() >= {"core.test_results", "core.ci_runs"}
+    assert set(reasons.values()) == {"killed"}
+
+
 def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_published(lake, monkeypatch):
     rule = {"column": "run_key", "column_list": ["failed_count"], "condition": "failed_count = 0"}
     entry = {"id": "none_failed", "type": "expect_rows_to_satisfy", "kwargs": rule}

@@ -11,7 +11,7 @@ from cilake.build import core
 from cilake.build.tables import build_tables
 from cilake.commands import land
 from cilake.sources.registry import source
-from cilake.sources.testgrid.settings import TestGridSettings
+from cilake.sources.testgrid.settings import TestGridSettings as OwnSettings
 from cilake.windows import Window
 
 pytestmark = [
@@ -50,7 +50,7 @@ class Played:
         boards = sorted({path.split("/")[1] for path in replies})
         window = Window(day, day + timedelta(days=1))
         with serve(replies, f"{day}T23:30:00Z") as url:
-            own = TestGridSettings(url, ",".join(boards))
+            own = OwnSettings(url, ",".join(boards))
             land.land(self.lake.settings, window, source=source("testgrid"), own=own)
 
     def build(self, day):

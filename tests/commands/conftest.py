@@ -3,6 +3,7 @@
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import unquote_plus
 
 import pytest
 from tests.lake_session import make_catalog
@@ -42,7 +43,7 @@ def service():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             path, _, query = self.path.partition("?")
-            tab = query.rpartition("tab=")[2]
+            tab = unquote_plus(query.rpartition("tab=")[2])
             reply = replies.get(f"{path}#{tab}", replies.get(path, (404, b"")))
             if reply is None:  # the connection is lost
                 return

@@ -179,6 +179,24 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
         assert cli.main(wrong) == 2
 
 
+def test_a_reply_that_is_to_come_among_others_is_missing(run_landing, service, catalog):
+    url, replies = service
+    serve(replies, "prophets", [f"tab{number}" for number in range(12)])
+    replies["Date/prophets/table#tab3"] = "Thu, 01 Jan 2099 00:00:00 GMT"
+    code, line = run_landing(url, "prophets")
+    assert code == 0, line
+    (missing,) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and natural_id like 'prophets%'")
+    assert (missing["natural_id"], missing["served_at"].year) == ("prophets/tab3", 2021)
+    assert "2099-01-01 00:00 UTC, which is to come" in missing["note"]
+
+
+def test_any_text_can_be_stored(run_landing, service, catalog):
+    url, replies = service
+    serve(replies, "texts", ["plain", "t" * 9 + "\ud7ff" + "t" * 20, "\U0010ffff" * 30])
+    assert run_landing(url, "texts")[0] == 0
+    assert receipt_of(catalog, "texts", "2021-06-21")["expected"] == 4
+
+
 def test_a_reply_of_before_the_day_among_others_is_missing_and_stops_nothing(run_landing, service, catalog):
     url, replies = service
     serve(replies, "clocks", [f"tab{number}" for number in range(12)])

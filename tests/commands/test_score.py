@@ -4,7 +4,7 @@ import pytest
 from tests.builders import make_row
 from tests.predicted_world import World, lake_of, select
 
-from cilake.build.half_published import BUILD
+from cilake.build.half_published import mark_build
 from cilake.commands import score
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -93,7 +93,7 @@ def test_inputs_of_two_builds_are_not_scored(lake):
     WORLD.land(lake, range(2))
     runs = lake.catalog.load_table(CI_RUNS.address)
     with runs.transaction() as transaction:
-        transaction.set_properties({BUILD: "audit_core_that_was_killed"})
+        transaction.set_properties(mark_build("audit_core_that_was_killed", None))
     with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
         score.score_test_failure(lake.settings, WORLD.night(1))
     assert select(lake, PREDICTIONS.address, "test_key") == []

@@ -143,7 +143,7 @@ def test_a_run_by_hand_takes_its_day_and_shows_the_links(operator, stack):
     links = operator.call("GET", path)["extra_links"]
     log = links.pop("Run log")
     assert log.startswith(f"{operator.url}/dags/build_kpi_ci_health/runs/")
-    assert log.endswith("/tasks/build_kpi?try_number=1")
+    assert log.endswith("/tasks/build_kpi_ci_health?try_number=1")
     assert links == {
         "Data docs": f"{operator.url}/cilake/data-docs/index.html",
         "Table page": f"{operator.url}/cilake/tables/README.md",
@@ -196,7 +196,7 @@ def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broke
     assert BROKEN.advice in log
     # Cleared before the scheduler has ended the run, the task would wait in a failed run for good.
     until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "failed")
-    body = {"dag_run_id": run_id, "task_ids": ["build_kpi"], "only_failed": False}
+    body = {"dag_run_id": run_id, "task_ids": ["build_kpi_ci_health"], "only_failed": False}
     seen = operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": True})
     assert seen["total_entries"] == 1
     operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": False})
@@ -329,9 +329,9 @@ def test_an_operator_finds_the_way_in_a_browser(operator, stack, played):
         assert airflow.dags() == sorted((*CHAIN, *BY_CLOCK[1:]))
         photograph(page, "airflow-dags")
 
-        assert airflow.open_run("build_core_ci", run_id) == {"build_core": "Success"}
-        page.get_by_test_id(f"grid-{run_id}-build_core").wait_for()
-        links = airflow.open_links("build_core")
+        assert airflow.open_run("build_core_ci", run_id) == {"build_core_ci": "Success"}
+        page.get_by_test_id(f"grid-{run_id}-build_core_ci").wait_for()
+        links = airflow.open_links("build_core_ci")
         assert sorted(links) == ["Data docs", "Run log", "Superset dashboard", "Table page"]
         photograph(page, "airflow-links")
         page.goto(f"{airflow.url}/dags/build_core_ci/runs")

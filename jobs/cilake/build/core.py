@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from cilake.build.half_published import BUILD, is_half_published
+from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
-from cilake.build.unbuilt import find_unbuilt
+from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -32,7 +32,7 @@ from cilake.log import say
 from cilake.publish.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.replace import days_condition, spans_condition
-from cilake.publish.restatements import Restatement
+from cilake.publish.restatements import Restatement, record_restatements
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.base import Source
@@ -63,6 +63,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """
     catalog = open_catalog(settings)
     say_if_incomplete(catalog, window)
+    if find_unfinished_rebuild(catalog):
+        with spark_session(settings, app_name="finish a rebuild") as spark:
+            finish_rebuild(spark, settings, catalog)
     found = [(raw, find_unbuilt(catalog, raw.table, CI_RUNS)) for raw in _raw_tables()]
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
@@ -72,7 +75,17 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
         new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
-        return nothing | _build(spark, settings, catalog, window, new, mark=mark)
+        late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
+        return nothing | _build(spark, settings, catalog, window, new, mark=mark, late=late)
+
+
+def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
+    """Finish a rebuild that was killed when it had published results and not their runs, if one was."""
+    if left := find_unfinished_rebuild(catalog):
+        say(f"finishing {left.restatement_id}, which was ended between two tables")
+        record_restatements(spark, catalog)  # what it has published already
+        rebuild_core(spark, settings, catalog, left.window, left)
+        record_restatements(spark, catalog)
 
 
 def rebuild_core(
@@ -96,12 +109,15 @@ def _build(
     payloads: list[tuple[_RawTable, DataFrame]],
     *,
     mark: Mapping[str, str] | None = None,
+    late: list[tuple[_RawTable, Unbuilt]] | None = None,
     restates: Restatement | None = None,
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
     say("decoding payloads")
     decoded = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads)).persist()
     try:
+        for raw, unbuilt in late or []:
+            decoded = decoded.unionByName(_decode(raw, _read_hidden(spark, raw, unbuilt, decoded)))
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
         try:
@@ -145,6 +161,20 @@ def _decode(raw: _RawTable, payloads: DataFrame) -> DataFrame:
         from_arrow_schema(raw.source.decoded),
     )
     return decoded.withColumns({"source": F.lit(raw.source.name), "endpoint": F.lit(raw.endpoint)})
+
+
+def _read_hidden(spark: SparkSession, raw: _RawTable, unbuilt: Unbuilt, decoded: DataFrame) -> DataFrame:
+    """Return the payloads after late ones that may show runs as they were before these.
+
+    They said nothing new when they were built; after a late payload with another content they do.
+    """
+    seen = decoded.where((F.col("source") == raw.source.name) & F.col("reject_reason").isNull())
+    seen = ci_run_observations.transform(seen.where(F.col("endpoint") == raw.endpoint)).select(*KEY)
+    published = spark.table(OBSERVATIONS.identifier).select(*KEY)
+    of_runs = published.join(F.broadcast(seen.select("run_key").distinct()), "run_key", "left_semi")
+    changes = ci_run_observations.select_changes(seen, of_runs)
+    since = changes.groupBy("natural_id").agg(F.min("seen_at").alias("late_at")).localCheckpoint()
+    return unbuilt.read_following(spark, since)
 
 
 def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
@@ -223,7 +253,7 @@ class _CoreBuild:
             say(f"wrote {branch.table.address} to {branch.name}")
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
-        build = {BUILD: branches[-1].name} if branches else {}
+        build = mark_build(branches[-1].name, self.restates) if branches else {}
         if self.restates and self.run_count:
             note_restated(self.catalog, CI_RUNS, branches[-1].base, _dates(self.changed))
         write_audit_publish(

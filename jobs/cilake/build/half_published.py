@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 from pyiceberg.catalog import Catalog
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.publish.restatements import Restatement
 
-BUILD = "cilake.build"
-"""The property of a table that names the build that published it last."""
+_BUILD = "cilake.build"
+_REBUILD = "cilake.rebuild"
+
+
+def mark_build(name: str, restates: Restatement | None) -> dict[str, str]:
+    """Return the properties with which results and runs say which build published them, and what for."""
+    return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else ""}
 
 
 def is_half_published(catalog: Catalog) -> bool:
     """Return whether runs are of another build than results: one publishes now, or was killed in between."""
     results, runs = (
-        catalog.load_table(table.address).properties.get(BUILD) for table in (TEST_RESULTS, CI_RUNS)
+        catalog.load_table(table.address).properties.get(_BUILD) for table in (TEST_RESULTS, CI_RUNS)
     )
     return results != runs
+
+
+def find_unfinished_rebuild(catalog: Catalog) -> Restatement | None:
+    """Return the rebuild that published results and not the runs that they belong to, if there is one."""
+    if not is_half_published(catalog):
+        return None
+    noted = catalog.load_table(TEST_RESULTS.address).properties.get(_REBUILD)
+    return Restatement(**json.loads(noted)) if noted else None

@@ -61,13 +61,15 @@ def set_aside_unreadable(
     _append(catalog, rows, "cannot be read")
     if found[0]:
         _require_share(decoded, limit)
+    rest = runs
+    # Checkpoints, as the plan would grow deeper than the protocol of Spark Connect takes.
     if found[1]:
-        runs = ci_jobs.leave_out_collisions(runs, taken_jobs)
+        rest = ci_jobs.leave_out_collisions(rest, taken_jobs.localCheckpoint())
     if found[2]:
-        runs = tests.leave_out_collisions(runs, taken_tests)
+        rest = tests.leave_out_collisions(rest, taken_tests.localCheckpoint())
     if found[3]:
-        runs = ci_run_observations.leave_out_collisions(runs, taken_runs)
-    return runs
+        rest = ci_run_observations.leave_out_collisions(rest, taken_runs.localCheckpoint())
+    return tests.keep_names(runs, rest) if found[1] or found[3] else rest
 
 
 def _require_share(decoded: DataFrame, limit: float) -> None:
@@ -91,7 +93,8 @@ def set_aside_runs(catalog: Catalog, decoded: DataFrame, broken: DataFrame) -> D
     in_payloads = decoded.select("run_key", *_PAYLOAD, F.col("build_id").alias("part")).distinct()
     parts = in_payloads.join(F.broadcast(broken), "run_key").limit(MAX_QUARANTINED).collect()
     _append(catalog, parts, "have a row that breaks a rule")
-    return decoded.join(F.broadcast(broken.select("run_key")), "run_key", "left_anti")
+    rest = decoded.join(F.broadcast(broken.select("run_key")), "run_key", "left_anti")
+    return tests.keep_names(decoded, rest)
 
 
 def _append(catalog: Catalog, parts: list[Row], fault: str) -> None:

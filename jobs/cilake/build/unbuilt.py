@@ -15,8 +15,6 @@ from pyspark.sql import functions as F
 from cilake.contracts.model import Table
 from cilake.lake.changes import built_from, mark_built
 
-PAYLOAD_KEY = ("natural_id", "partition_date", "served_at", "content_sha256")
-
 
 @dataclass(frozen=True, slots=True)
 class Unbuilt:
@@ -33,34 +31,22 @@ class Unbuilt:
         return mark_built(self.table, self.until)
 
     def read(self, spark: SparkSession) -> DataFrame:
-        """Return the payloads and, after each that came late, the next of its kind, which is built already.
-
-        What a late payload shows may have been replaced by the next one, which said nothing new when it was
-        built.
-        """
-        every = spark.read.option("versionAsOf", str(self.until)).table(self.table.identifier)
+        """Return the payloads."""
         if self.since is None:
-            return every
-        new = (
+            return spark.read.option("versionAsOf", str(self.until)).table(self.table.identifier)
+        return (
             spark.read.option("start-snapshot-id", str(self.since))
             .option("end-snapshot-id", str(self.until))
             .table(self.table.identifier)
         )
-        if not self.has_late:
-            return new
-        keys = new.select(*PAYLOAD_KEY)
-        built = every.select(*PAYLOAD_KEY).join(keys, list(PAYLOAD_KEY), "left_anti")
-        later = built.alias("built").join(
-            keys.select(F.col("natural_id"), F.col("served_at").alias("late_at")), "natural_id"
-        )
-        following = (
-            later.where("served_at > late_at")
-            .groupBy("natural_id", "late_at")
-            .agg(F.min(F.struct("served_at", "content_sha256", "partition_date")).alias("next"))
-            .select("natural_id", "next.*")
-            .distinct()
-        )
-        return new.unionByName(every.join(F.broadcast(following), list(PAYLOAD_KEY), "left_semi"))
+
+    def read_following(self, spark: SparkSession, since: DataFrame) -> DataFrame:
+        """Return the payloads that are built already and were served after an instant.
+
+        ``since`` has a ``natural_id`` and its instant, ``late_at``, in each row.
+        """
+        built = spark.read.option("versionAsOf", str(self.since)).table(self.table.identifier)
+        return built.join(F.broadcast(since), "natural_id").where("served_at > late_at").drop("late_at")
 
 
 def find_unbuilt(catalog: Catalog, table: Table, consumer: Table) -> Unbuilt | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -42,6 +42,13 @@ AHEAD_BYTES = 256 * 1024 * 1024
 """How many bytes of them there may be, and one reply more."""
 MANY_EARLY = 10
 """So many replies of before a day, and none of a later time, say that it has not begun."""
+
+
+AHEAD_OF_ALL = timedelta(days=1)
+"""How far the time of a reply may lie after our clock and after the replies before it.
+
+A source's clock may be ahead of ours, as that of a simulator often is, but its replies agree.
+"""
 
 
 class LandingError(CilakeError, RuntimeError):
@@ -252,6 +259,10 @@ class _Clock:
         """
         if envelope.http_status is None:
             return replace(envelope, served_at=self.newest) if self.newest else envelope
+        if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + AHEAD_OF_ALL:
+            reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, which is to come"
+            lost = replace(envelope, state="missing", payload=b"", content_sha256="", reason=reason)
+            return replace(lost, served_at=self.newest)
         self.newest = max(self.newest or envelope.served_at, envelope.served_at)
         if envelope.served_at >= day_start(self.day):
             self.has_begun = True

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from cilake.build.core import CORE, rebuild_core
+from cilake.build.core import CORE, finish_rebuild, rebuild_core
 from cilake.build.tables import rebuild_tables
 from cilake.commands.measure import MADE, rebuild_measurements
 from cilake.contracts.model import Table
@@ -63,6 +63,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
     restatement = Restatement(restatement_id, reason, str(window.start), str(last))
     with spark_session(settings, app_name=f"rebuild {restatement_id}") as spark:
         record_restatements(spark, catalog)
+        finish_rebuild(spark, settings, catalog)
         try:
             for work in _works(chosen):
                 work(spark, settings, catalog, window, restatement)

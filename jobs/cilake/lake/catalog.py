@@ -104,11 +104,13 @@ def create_tables(catalog: Catalog) -> list[str]:
         except NamespaceAlreadyExistsError:
             continue
     for table in tables().values():
+        properties = BASE_PROPERTIES | (RAW_PROPERTIES if table.namespace == "raw" else {}) | table.properties
+        properties |= _metrics(table)
         if catalog.table_exists(table.address):
             _add_columns(catalog, table)
+            set_properties(catalog, table, properties)
             continue
         schema = iceberg_schema(table)
-        properties = BASE_PROPERTIES | (RAW_PROPERTIES if table.namespace == "raw" else {}) | table.properties
         try:
             catalog.create_table(
                 table.address,
@@ -120,6 +122,18 @@ def create_tables(catalog: Catalog) -> list[str]:
             continue
         created.append(table.address)
     return created
+
+
+def _metrics(table: Table) -> dict[str, str]:
+    """Return the properties that keep the bounds of texts out of files that PyIceberg writes.
+
+    It cuts them after 16 characters and counts the last one up: U+D7FF becomes half of a surrogate pair,
+    which cannot be written. These texts come from outside.
+    """
+    if table.is_audited:
+        return {}
+    texts = (column.name for column in table.columns if column.type == "string")
+    return {f"write.metadata.metrics.column.{name}": "counts" for name in texts}
 
 
 def _add_columns(catalog: Catalog, table: Table) -> None:

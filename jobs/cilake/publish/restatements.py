@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pyiceberg.catalog import Catalog
@@ -21,6 +21,7 @@ from cilake.contracts.ops.restatements import TABLE as RESTATEMENTS
 from cilake.contracts.registry import tables
 from cilake.lake.records import append_rows
 from cilake.log import say
+from cilake.windows import Window, parse_day
 
 NOTE = "cilake.restatement"
 """The property of a table with a restatement that is not in ``ops.restatements`` yet."""
@@ -34,6 +35,11 @@ class Restatement:
     reason: str
     from_date: str
     until_date: str
+
+    @property
+    def window(self) -> Window:
+        """The days that it makes again."""
+        return Window(parse_day(self.from_date), parse_day(self.until_date) + timedelta(days=1))
 
     def note(self, before: int, after: int) -> dict[str, str]:
         """Return the property that a commit sets which makes snapshot ``after`` of ``before``."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +17,7 @@ import httpx
 
 from cilake.errors import CilakeError
 from cilake.landing.budget import Share
+from cilake.sources.bounds import Bounds, bound_reads
 from cilake.windows import LAST_DAY
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -64,14 +67,16 @@ class Client:
         attempts: int,
         limit_bytes: int,
         concurrency: int = 8,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no pause outlasts."""
         self.address = str(httpx.URL(base_url).copy_with(userinfo=b"")).rstrip("/")
         self._deadline = deadline
         self._attempts = attempts
         self._limit_bytes = limit_bytes
-        self._wait = wait
+        self._closed = threading.Event()
+        self._bounds = Bounds()
+        self._wait = wait or self._closed.wait
         self._http = httpx.Client(
             base_url=base_url.rstrip("/"),
             timeout=httpx.Timeout(60.0, connect=10.0),
@@ -79,9 +84,11 @@ class Client:
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "cilake"},
             follow_redirects=False,
         )
+        bound_reads(self._http, self._bounds, self._closed)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what waits for a reply in other threads ends within a second."""
+        self._closed.set()
         self._http.close()
 
     def get(
@@ -130,11 +137,11 @@ class Client:
     ) -> tuple[Reply, float]:
         if share:
             share.give_back()
-        if time.monotonic() > self._deadline:
+        if self._closed.is_set() or time.monotonic() > self._deadline:
             raise FetchError("was not asked: the time bound of the landing has passed")
         headers = {"If-None-Match": etag} if etag else {}
-        until = min(self._deadline, time.monotonic() + REPLY_SECONDS)
-        with self._http.stream("GET", path, params=params, headers=headers) as response:
+        until = self._bounds.until = min(self._deadline, time.monotonic() + REPLY_SECONDS)
+        with self._stream(path, params, headers, until) as response:
             body = bytearray()
             for piece in _decode(response):
                 if share:
@@ -155,6 +162,24 @@ class Client:
                 served_at=_read_date(response.headers.get("Date")) or fetched_at,
             )
             return reply, _read_retry_after(response.headers.get("Retry-After"), reply.served_at)
+
+    @contextmanager
+    def _stream(
+        self, path: str, params: dict[str, str] | None, headers: dict[str, str], until: float
+    ) -> Iterator[httpx.Response]:
+        """Yield the response to a GET.
+
+        Raises:
+            FetchError: when it is not complete at the instant ``until``.
+
+        """
+        try:
+            with self._http.stream("GET", path, params=params, headers=headers) as response:
+                yield response
+        except httpx.ReadTimeout as error:
+            if time.monotonic() < until:
+                raise
+            raise FetchError("answers too slowly: no complete reply within the time bound") from error
 
 
 def _decode(response: httpx.Response) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from cilake.sources.testgrid import collect as collecting
 from cilake.sources.testgrid import dashboards as listing
 from cilake.sources.testgrid import parse
 from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.settings import TestGridSettings
+from cilake.sources.testgrid.settings import TestGridSettings as OwnSettings
 from cilake.transforms.core import ci_jobs
 
 pytestmark = [
@@ -144,7 +144,7 @@ def test_10_the_first_message_says_what_to_set(collect):
     ):
         collect(case["nights"][0], patterns)
     assert collect(case["nights"][1], group)["example-group"].reason == "answers HTTP 404"
-    assert read_into(TestGridSettings, "CILAKE_TESTGRID_", {}).patterns == [], (
+    assert read_into(OwnSettings, "CILAKE_TESTGRID_", {}).patterns == [], (
         "none is right for everybody: the landing says so"
     )
 

@@ -228,6 +228,11 @@ def _fetch(
         return _without_reply(endpoint, dashboard, natural_id, "missing", str(error)), None
     if reply.status == 304 and etag:
         content = previous.etag_content if previous else ""
+        if previous and not previous.has(content, reply.served_at):
+            # Another reply came in between: this content begins anew, and has to be stored again.
+            return _fetch(
+                client, endpoint, dashboard, natural_id, params, previous, promise, share, conditional=False
+            )
         kept = compare_unmodified(promise or Promise(), reply.served_at, previous, content)
         return _envelope(
             endpoint, dashboard, natural_id, "unchanged", reply, kept, reason=_join(note, kept.note),

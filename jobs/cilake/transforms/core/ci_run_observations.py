@@ -88,6 +88,18 @@ def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:
     return _newest_reading(once).withColumn("begins", begins).where("is_new AND begins").select(*KEY)
 
 
+def select_changes(seen: DataFrame, published: DataFrame) -> DataFrame:
+    """Return the rows of ``seen`` before which the same part of the source showed another content of the run.
+
+    Both have the columns of the key.
+    """
+    rows = published.select(*KEY, F.lit(False).alias("is_new")).unionByName(
+        seen.select(*KEY, F.lit(True).alias("is_new"))
+    )
+    before = F.lag("content_hash").over(_in_order())
+    return rows.withColumn("before", before).where("is_new AND before <> content_hash").select(*KEY)
+
+
 def select_standing(observations: DataFrame, precedence: Mapping[str, int]) -> DataFrame:
     """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
 

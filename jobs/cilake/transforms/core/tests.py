@@ -99,6 +99,22 @@ def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
     return joined.withColumns(changed).select(decoded.columns)
 
 
+def keep_names(decoded: DataFrame, rest: DataFrame) -> DataFrame:
+    """Return what is left of decoded runs, with all names of the payloads that they come from.
+
+    The names of a payload are with its first run; where that was left out another one gets them.
+    """
+    names = decoded.where("test_names is not null").select("origin", "test_names")
+    lost = names.join(rest.where("test_names is not null").select("origin"), "origin", "left_anti")
+    first = rest.groupBy("origin").agg(F.min("run_key").alias("run_key"))
+    given = lost.withColumnRenamed("test_names", "lost_names").join(first, "origin").localCheckpoint()
+    return (
+        rest.join(F.broadcast(given), ["origin", "run_key"], "left")
+        .withColumn("test_names", F.coalesce("test_names", "lost_names"))
+        .select(rest.columns)
+    )
+
+
 def leave_out_verdicts(rows: DataFrame, tests: DataFrame) -> DataFrame:
     """Return the rows about tests: those whose ``test_key`` is not the key of a verdict row."""
     verdicts = tests.where("is_verdict").select("test_key")
