@@ -6,35 +6,21 @@ Jobs run as ``cilake <verb> <address> --start YYYY-MM-DD [--end YYYY-MM-DD]``.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import signal
 import sys
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cilake.client.examples import EXAMPLES
+from cilake.commands.steps import find_work, objects_of
 from cilake.contracts.registry import tables
 from cilake.errors import CilakeError
 from cilake.settings import find_settings, read_settings
 from cilake.sources.registry import source_names
 from cilake.windows import parse_day, parse_window
 
-STEPS = {
-    "build_core_ci": "cilake.build.core:build_core",
-    "train_test_failure": "cilake.commands.train:train_test_failure",
-    "score_test_failure": "cilake.commands.score:score_test_failure",
-    "measure_test_failure": "cilake.commands.measure:measure_test_failure",
-    "maintain_lake": "cilake.commands.maintain:maintain_lake",
-}
-"""Each step with the function that does it, imported only when asked for, since Spark is slow to import.
-
-A step is ``<verb>_<object>``, as contracts (``made_by``), DAGs and their tasks name it; the command is
-``cilake <verb> <object>``. Sources are landed by ``commands.land``; any other ``build_…`` that a contract
-names is done by ``build.tables``.
-"""
 READING = {
     "tables": "the tables, with their rows and newest change",
     "describe": "what a table and its columns mean",
@@ -69,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
             from cilake.client.verbs import answer
 
             return answer(arguments)
+        if arguments.verb == "parse":
+            return _parse(arguments)
         counts = _run(arguments)
     except CilakeError as error:
         return _say(error)
@@ -92,6 +80,14 @@ def _outage_of(arguments: argparse.Namespace, error: Exception) -> CilakeError |
 
     reads = arguments.verb in READING
     return find_outage(find_settings(arguments.settings) if reads else read_settings(), error)
+
+
+def _parse(arguments: argparse.Namespace) -> int:
+    from cilake.commands.parse import parse_files
+    from cilake.sources.registry import source
+
+    parse_files(source(arguments.source), arguments.files)
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> object:
@@ -118,6 +114,12 @@ def _run(arguments: argparse.Namespace) -> object:
             start=start,
             end=end,
         )
+    if arguments.verb == "night":
+        from cilake.commands.night import run_night
+
+        window = parse_window(arguments.start, arguments.end)
+        sources, skip = (_names(text) for text in (arguments.sources, arguments.skip))
+        return run_night(settings, window, sources=sources, skip=skip)
     if arguments.verb == "rollback":
         from cilake.commands.rebuild import rollback
 
@@ -140,31 +142,12 @@ def _run(arguments: argparse.Namespace) -> object:
     from cilake.commands.recorded import run_recorded
 
     window = parse_window(arguments.start, arguments.end)
-    return run_recorded(_find_work(arguments), settings, window, verb=arguments.verb, of=arguments.object)
+    verb, of = arguments.verb, arguments.object
+    return run_recorded(find_work(verb, of), settings, window, verb=verb, of=of)
 
 
-def _find_work(arguments: argparse.Namespace) -> Any:
-    """Return the function that does the step that is asked for."""
-    step = f"{arguments.verb}_{arguments.object}"
-    if arguments.verb == "land":
-        from cilake.commands.land import land
-        from cilake.sources.registry import source
-
-        return partial(land, source=source(arguments.object))
-    if step not in STEPS:
-        from cilake.build.tables import build_tables
-
-        return partial(build_tables, step=step)
-    module, _, function = STEPS[step].partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def _objects_of(verb: str) -> list[str]:
-    """Return what the verb can be asked to do, in the order in which one needs another."""
-    if verb == "land":
-        return source_names()
-    steps = dict.fromkeys([*STEPS, *(table.made_by for table in tables().values() if table.rebuild)])
-    return [step.removeprefix(f"{verb}_") for step in steps if step.startswith(f"{verb}_")]
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _end_politely(number: int, frame: object) -> None:
@@ -198,9 +181,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(verbs)
     for verb, text in HELP.items():
         command = verbs.add_parser(verb, help=text, description=text)
-        command.add_argument("object", choices=_objects_of(verb))
+        command.add_argument("object", choices=objects_of(verb))
         command.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
         command.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
+    _add_night(verbs)
     _add_restating(verbs)
     out = verbs.add_parser(
         "leave-out",
@@ -229,6 +213,34 @@ def _parser() -> argparse.ArgumentParser:
     docs = verbs.add_parser("docs", help="write the data dictionary")
     docs.add_argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)")
     return parser
+
+
+def _add_night(verbs: Any) -> None:
+    night = verbs.add_parser(
+        "night",
+        help="all steps of a day in order, without Airflow",
+        description="Run the steps of each day in order in this process: land, build, score and measure, and "
+        "on Mondays train. A step that fails ends it; repeat the command when the cause is mended.",
+        epilog="examples:\n"
+        "  cilake night --start 2026-03-01\n"
+        "  cilake night --start 2026-03-01 --end 2026-03-08 --skip score,measure,train",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    night.add_argument("--start", required=True, metavar="YYYY-MM-DD", help="first day, UTC")
+    night.add_argument("--end", metavar="YYYY-MM-DD", help="day after the last (default: one day)")
+    night.add_argument("--sources", default="", metavar="A,B", help="land only these (default: all)")
+    night.add_argument("--skip", default="", metavar="A,B", help="leave out these steps or verbs")
+    parse = verbs.add_parser(
+        "parse",
+        help="how payloads in files would be read, without a lake",
+        description="Print for each file one JSON line: whether the payload can be read, and what it holds.",
+        epilog="example:\n  cilake parse SOURCE table.json.gz",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parse.add_argument("source", choices=source_names())
+    parse.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a payload, also compressed by gzip"
+    )
 
 
 def _add_restating(verbs: Any) -> None:

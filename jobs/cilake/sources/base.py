@@ -56,6 +56,7 @@ class Source:
     ``endpoints`` are its raw tables by endpoint. ``settings`` is a dataclass that is read from
     ``CILAKE_<NAME>_…``. A ``scope`` is what one receipt is about, in a word; ``scope_setting`` says which.
     ``decoders`` make functions from payloads to runs, by raw table, of which the columns are ``decoded``.
+    ``describe`` says in a few words how a payload would be read.
     Where sources disagree about a run, the one with the higher ``precedence`` is believed.
     """
 
@@ -69,6 +70,7 @@ class Source:
     collect: Callable[[Landing], AbstractContextManager[Collected]]
     decoders: Mapping[str, Callable[[], Decode]]
     decoded: pa.Schema
+    describe: Callable[[bytes], Mapping[str, object]]
     is_natural_id: Callable[[str], bool]
     natural_id_form: str
     precedence: int = 0

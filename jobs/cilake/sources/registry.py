@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
 import cilake.sources as sources_package
-from cilake.sources.base import Source
+
+if TYPE_CHECKING:  # the command line lists the names alone
+    from cilake.sources.base import Source
 
 
 def source_names() -> list[str]:
@@ -23,6 +26,8 @@ def source(name: str) -> Source:
         TypeError: when the folder declares another one, or none.
 
     """
+    from cilake.sources.base import Source
+
     declared = importlib.import_module(f"{sources_package.__name__}.{name}.source")
     found = getattr(declared, "SOURCE", None)
     if not isinstance(found, Source) or found.name != name:

@@ -1,0 +1,45 @@
+"""``cilake parse``: how payloads in files would be read, without a lake."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cilake.errors import PermanentError
+from cilake.sources.base import Source
+
+MAX_BYTES = 512 * 1024 * 1024
+GZIP = b"\x1f\x8b"
+
+
+class FileError(PermanentError):
+    """A file that cannot be read as a payload."""
+
+
+def parse_files(source: Source, paths: Sequence[Path]) -> None:
+    """Print for each file one JSON line: what the source's decoder makes of it, ``status`` and ``reason``.
+
+    Raises:
+        FileError: when a file cannot be read.
+
+    """
+    for path in paths:
+        line = {"file": str(path), **source.describe(_read(path))}
+        sys.stdout.write(json.dumps(line, default=str) + "\n")
+
+
+def _read(path: Path) -> bytes:
+    """Return the payload in a file, which may be compressed by gzip."""
+    try:
+        with path.open("rb") as file:
+            is_compressed = file.read(2) == GZIP
+        with gzip.open(path) if is_compressed else path.open("rb") as stream:
+            payload: bytes = stream.read(MAX_BYTES + 1)
+    except (OSError, EOFError) as error:
+        raise FileError(f"cannot read {path}: {error}") from error
+    if len(payload) > MAX_BYTES:
+        raise FileError(f"{path} holds more than {MAX_BYTES:,} bytes")
+    return payload

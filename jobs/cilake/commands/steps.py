@@ -1,0 +1,60 @@
+"""The steps of a day, by their names: what does each, and in which order they follow each other.
+
+A step is ``<verb>_<object>``, as contracts (``made_by``), DAGs and their tasks name it; the command is
+``cilake <verb> <object>``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from cilake.contracts.registry import tables
+from cilake.sources.registry import source_names
+
+STEPS = {
+    "build_core_ci": "cilake.build.core:build_core",
+    "train_test_failure": "cilake.commands.train:train_test_failure",
+    "score_test_failure": "cilake.commands.score:score_test_failure",
+    "measure_test_failure": "cilake.commands.measure:measure_test_failure",
+    "maintain_lake": "cilake.commands.maintain:maintain_lake",
+}
+"""The function that does a step, imported only when asked for, since Spark is slow to import.
+
+Sources are landed by ``commands.land``; any other ``build_…`` that a contract names is done by
+``build.tables``.
+"""
+NIGHTLY = ("land", "build", "score", "measure")
+
+
+def find_work(verb: str, of: str) -> Callable[..., dict[str, Any]]:
+    """Return the function that does the step ``<verb>_<of>``, given settings and a window."""
+    if verb == "land":
+        from cilake.commands.land import land
+        from cilake.sources.registry import source
+
+        return partial(land, source=source(of))
+    if f"{verb}_{of}" not in STEPS:
+        from cilake.build.tables import build_tables
+
+        return partial(build_tables, step=f"{verb}_{of}")
+    module, _, function = STEPS[f"{verb}_{of}"].partition(":")
+    work: Callable[..., dict[str, Any]] = getattr(importlib.import_module(module), function)
+    return work
+
+
+def objects_of(verb: str) -> list[str]:
+    """Return what the verb can be asked to do."""
+    if verb == "land":
+        return source_names()
+    steps = dict.fromkeys([*STEPS, *(table.made_by for table in tables().values() if table.rebuild)])
+    return [step.removeprefix(f"{verb}_") for step in steps if step.startswith(f"{verb}_")]
+
+
+def steps_of_night() -> list[tuple[str, str]]:
+    """Return verb and object of every step of a night, those first whose tables others are made from."""
+    made = dict.fromkeys(table.made_by for table in tables().values())
+    parted = (step.partition("_") for step in made)
+    return [(verb, of) for verb, _, of in parted if verb in NIGHTLY]

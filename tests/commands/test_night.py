@@ -1,0 +1,65 @@
+"""The steps of a day in one process: their order, what is left out, and what ends them."""
+
+from datetime import date
+
+import pytest
+
+from cilake import cli
+from cilake.commands import night
+from cilake.commands.steps import steps_of_night
+
+SUNDAY, MONDAY = "2026-03-01", "2026-03-02"
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """The steps that were done, with their days."""
+    done = []
+
+    def run(work, settings, window, *, verb, of):
+        done.append((f"{verb}_{of}", window.start))
+        return {"rows": len(done)}
+
+    monkeypatch.setattr(night, "run_recorded", run)
+    return done
+
+
+def test_a_step_comes_after_those_whose_tables_it_reads():
+    steps = [f"{verb}_{of}" for verb, of in steps_of_night()]
+    wanted = [
+        "land_testgrid",
+        "build_core_ci",
+        "build_kpi_ci_health",
+        "score_test_failure",
+        "measure_test_failure",
+    ]
+    assert sorted(steps) == sorted(wanted)
+    for before, after in (wanted[:2], wanted[1:3], (wanted[1], wanted[3]), wanted[3:]):
+        assert steps.index(before) < steps.index(after)
+
+
+def test_days_come_one_after_the_other_and_models_are_trained_on_mondays(done, capsys):
+    assert cli.main(["night", "--start", SUNDAY, "--end", "2026-03-03"]) == 0
+    days = [day for _, day in done]
+    assert days == sorted(days)
+    assert ("train_test_failure", date(2026, 3, 2)) == done[-1]
+    assert [step for step, day in done if day == date(2026, 3, 1)] == [step for step, _ in done[:5]]
+    assert '"measure_test_failure": {"rows": 5}' in capsys.readouterr().out
+
+
+def test_steps_are_left_out_by_name_or_verb(done):
+    assert cli.main(["night", "--start", MONDAY, "--skip", "train, score,measure_test_failure"]) == 0
+    assert [step for step, _ in done] == ["land_testgrid", "build_core_ci", "build_kpi_ci_health"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sources", "nosuch"], "no source nosuch: there are testgrid"),
+        (["--skip", "scor"], "no step scor: there are build, build_core_ci, "),
+    ],
+)
+def test_what_there_is_not_is_refused_before_anything_is_done(done, capsys, words, message):
+    assert cli.main(["night", "--start", SUNDAY, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert done == []
