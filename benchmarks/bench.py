@@ -75,14 +75,14 @@ def report(figure: str, value: float, unit: str, **more: Any) -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """The seconds that the work took and what it returned."""
+    """Return the seconds that the work took and what it returned."""
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
 
 
 def floor(script: Path, folder: Path) -> dict[str, Any]:
-    """The figures of the bare conversion, the better of two runs."""
+    """Return the figures of the bare conversion, the better of two runs."""
     runs = []
     for _ in range(2):
         done = subprocess.run(
@@ -95,7 +95,7 @@ def floor(script: Path, folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def world(folder: Path, day: date) -> Iterator[str]:
-    """The address of a simulator that replays the folder at noon after a day, each table read once before."""
+    """Yield the address of a simulator that replays the folder at noon after a day, each table read once."""
     noon = datetime.combine(day + timedelta(days=1), clock(12), tzinfo=UTC)
     process = subprocess.Popen(
         ["ciworld", "serve", "--recorded", str(folder), "--as-of", noon.isoformat()],
@@ -233,7 +233,7 @@ def report_query(trino_url: str, name: str, query: str, **target: float) -> None
 
 
 def report_scoring(folder: Path) -> date:
-    """The day of the folder's newest run, after the times of features and forecasts as bare functions."""
+    """Report the times of features and forecasts as bare functions; return the day of the newest run."""
     from cilake.models.test_failure import sample, score, train
     from cilake.models.test_failure.features import compute_features
 

@@ -23,7 +23,7 @@ REPEATS = 3
 
 
 def main() -> int:
-    """The exit code: 0 when every chart answers in time, 1 when one fails or is too slow."""
+    """Return the exit code: 0 when every chart answers in time, 1 when one fails or is too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a picture of every dashboard")
     arguments = parser.parse_args()

@@ -19,14 +19,14 @@ class TemplateError(LookupError):
 
 
 def read(*names: str) -> str:
-    """The text of these files of ``deploy/`` one after the other, without comments."""
+    """Return the text of these files of ``deploy/`` one after the other, without comments."""
     texts = [(DEPLOY / name).read_text(encoding="utf-8") for name in names]
     lines = [line for text in texts for line in text.splitlines()]
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
 def fill(values: Mapping[str, str], *names: str) -> str:
-    """The text of these files with every ``${NAME}`` replaced.
+    """Return the text of these files with every ``${NAME}`` replaced.
 
     Raises:
         TemplateError: naming what is missing.
@@ -39,10 +39,10 @@ def fill(values: Mapping[str, str], *names: str) -> str:
 
 
 def asked_for(text: str) -> list[str]:
-    """The names of the variables that Trino will read from its environment for this text."""
+    """Return the names of the variables that Trino will read from its environment for this text."""
     return sorted(set(_FROM_ENVIRONMENT.findall(text)))
 
 
 def variables(name: str) -> dict[str, str]:
-    """The ``NAME=value`` lines of a file of ``deploy/``."""
+    """Return the ``NAME=value`` lines of a file of ``deploy/``."""
     return dict(line.split("=", 1) for line in read(name).splitlines())

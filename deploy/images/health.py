@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> int:
-    """The exit code: 0 when it works."""
+    """Return the exit code: 0 when it works."""
     kind, *words = sys.argv[1:]
     try:
         if kind == "port":
@@ -30,13 +30,13 @@ def main() -> int:
 
 
 def body(address: str) -> bytes:
-    """The answer at an address of ours; raises when there is none or it is an error."""
+    """Return the answer at an address of ours; raises when there is none or it is an error."""
     with urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the address is in the compose file
         return bytes(answer.read())
 
 
 def works(answer: bytes, component: str) -> bool:
-    """Whether Airflow's API says that a component of it is healthy."""
+    """Return whether Airflow's API says that a component of it is healthy."""
     return bool(json.loads(answer).get(component, {}).get("status") == "healthy")
 
 

@@ -17,7 +17,7 @@ IDENTITIES = Path("/tmp/identities.json")  # noqa: S108 - the container's own, o
 
 
 def main() -> None:
-    """Nothing: becomes the server."""
+    """Become the server."""
     environment = dict(os.environ)
     bucket = environment["CILAKE_WAREHOUSE"].split("/")[2]
     descriptor = os.open(IDENTITIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def command() -> list[str]:
-    """The server, for other containers too."""
+    """Return the server, for other containers too."""
     words = [PROGRAM, "mini", f"-dir={DATA}", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
     words += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.lance=0"]
     return [*words, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]

@@ -21,7 +21,7 @@ FILES = {
 
 
 def main() -> None:
-    """Nothing: becomes the Spark process that the command line names."""
+    """Become the Spark process that the command line names."""
     role, environment = sys.argv[1], dict(os.environ)
     descriptor = os.open(PROPERTIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
@@ -36,7 +36,7 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def command(role: str, environment: Mapping[str, str], properties: Path = PROPERTIES) -> list[str]:
-    """The command line of a role; secrets are in the properties file only."""
+    """Return the command line of a role; secrets are in the properties file only."""
     programs = Path(environment["SPARK_HOME"]) / "bin"
     if role == "connect":
         server = templates.DEPLOY / "spark" / "connect_server.py"

@@ -29,7 +29,7 @@ class Airflow:
         self._token = ""
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The decoded answer, or None for 404 and for 409 (it exists already)."""
+        """Return the decoded answer, or None for 404 and for 409 (it exists already)."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -66,12 +66,12 @@ class Airflow:
         return json.loads(text) if text else None
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
-        """The DAG, or None while Airflow has not read its file."""
+        """Return the DAG, or None while Airflow has not read its file."""
         found: dict[str, Any] | None = self.call("GET", f"/dags/{dag_id}")
         return found
 
     def import_errors(self) -> list[str]:
-        """What keeps DAG files from loading."""
+        """Return what keeps DAG files from loading."""
         answer = self.call("GET", "/importErrors") or {}
         return [f"{each['filename']}: {each['stack_trace']}" for each in answer.get("import_errors", [])]
 
@@ -80,7 +80,7 @@ class Airflow:
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
 
     def trigger(self, dag_id: str, day: str) -> str:
-        """The id of a new run for this day; a repeated send does not make a second one."""
+        """Start a run for this day and return its id; a repeated send does not start a second one."""
         run_id = f"nights__{day}__{time.time_ns()}"
         body = {
             "dag_run_id": run_id,
@@ -92,23 +92,23 @@ class Airflow:
         return run_id
 
     def runs(self, dag_id: str, day: str | None = None) -> dict[str, dict[str, Any]]:
-        """The latest hundred runs of a DAG by id, only those of the day when one is given."""
+        """Return the latest hundred runs of a DAG by id, only those of the day when one is given."""
         of_day = f"&partition_key_pattern={day}" if day else ""
         answer = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after{of_day}") or {}
         found = answer.get("dag_runs", [])
         return {run["dag_run_id"]: run for run in found if day is None or run["partition_key"] == day}
 
     def active(self, dag_ids: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
-        """The runs of these DAGs that have not ended."""
+        """Return the runs of these DAGs that have not ended."""
         return [(dag, run) for dag in dag_ids for run in self.runs(dag).values() if run["state"] not in ENDED]
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run."""
+        """Return the task instances of a run."""
         path = f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances"
         return list((self.call("GET", path) or {}).get("task_instances", []))
 
     def returned(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """What the tasks of a run returned, merged."""
+        """Return what the tasks of a run returned, merged."""
         merged: dict[str, Any] = {}
         for task in self.tasks(dag_id, run_id):
             path = f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task['task_id']}"
@@ -119,7 +119,7 @@ class Airflow:
         return merged
 
     def log_tail(self, dag_id: str, run_id: str, task: Mapping[str, Any], lines: int = 40) -> str:
-        """The last lines of a task's last try."""
+        """Return the last lines of a task's last try."""
         path = f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task['task_id']}"
         answer = self.call("GET", f"{path}/logs/{max(1, task['try_number'])}?full_content=true") or {}
         content = answer.get("content", [])

@@ -64,7 +64,7 @@ def _refresh_trino(layout: Layout, pins: list[dict[str, Any]]) -> None:
 
 
 def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
-    """The verified file of one pin; a damaged copy in the local Maven repository is fetched again once."""
+    """Return the verified file of one pin; fetch a damaged copy in the local Maven repository again."""
     title = f"{pin['group']}:{pin['name']}:{pin['version']}"
     for attempt in (1, 2):
         say(f"fetching {title}")

@@ -50,7 +50,7 @@ _LOADING = """() => [...document.querySelectorAll('[data-test=loading-indicator]
 
 
 def chromium() -> str | None:
-    """The path of the machine's Chromium; nothing where there is none."""
+    """Return the path of the machine's Chromium; nothing where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
@@ -61,7 +61,7 @@ _BOTTOM = """() => Math.max(...[...document.querySelectorAll('.dashboard-compone
 
 @contextmanager
 def open_page() -> Iterator[Page]:
-    """A page of a fresh browser without history."""
+    """Yield a page of a fresh browser without history."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
@@ -72,7 +72,7 @@ def open_page() -> Iterator[Page]:
 
 @contextmanager
 def open_other_page(page: Page) -> Iterator[Page]:
-    """A page of the same browser for another person: without the first one's logins."""
+    """Yield a page of the same browser for another person: without the first one's logins."""
     if page.context.browser is None:
         raise StackError("this page belongs to no browser: open it with open_page")
     other = _new_page(page.context.browser)
@@ -167,7 +167,7 @@ class Dashboard:
         raise TimeoutError(f"{failure}: {names}; see {picture}; the page says: {shown}")
 
     def drawn_canvases(self) -> tuple[int, int]:
-        """How many canvases of charts show more than one colour, and how many there are.
+        """Return how many canvases of charts show more than one colour, and how many there are.
 
         Those of cards are left out: the trend line of a single day or week is blank.
         """
@@ -185,7 +185,7 @@ class Dashboard:
         path.write_bytes(self._picture_at_rest())
 
     def _picture_at_rest(self) -> bytes:
-        """The picture once two in a row are the same: charts redraw at a new size with an animation."""
+        """Return the picture once two in a row are the same: charts are redrawn with an animation."""
         seen = [b""]
 
         def moving() -> list[str]:
@@ -278,7 +278,7 @@ class Superset:
         page.wait_for_url(re.compile(r"/superset/(dashboard|welcome)/"))
 
     def get(self, path: str) -> dict[str, Any]:
-        """The answer of Superset's own API."""
+        """Return the answer of Superset's own API."""
         found: dict[str, Any] = self.page.request.get(f"{self.url}/api/v1/{path}").json()
         return found
 
@@ -289,12 +289,12 @@ class Superset:
         return self.page.request.fetch(url, method=method, data=dict(body or {}), headers=headers)
 
     def dashboards(self) -> list[str]:
-        """The slugs of all dashboards, sorted."""
+        """Return the slugs of all dashboards, sorted."""
         return sorted(row["slug"] for row in self.get("dashboard/")["result"])
 
     @contextmanager
     def dashboard(self, slug: str) -> Iterator[Dashboard]:
-        """The dashboard, opened and loaded."""
+        """Open the dashboard; return it once it is loaded."""
         titles = {row["id"]: row["slice_name"] for row in self.get(f"dashboard/{slug}/charts")["result"]}
         metadata = json.loads(self.get(f"dashboard/{slug}")["result"]["json_metadata"])
         filters = {
@@ -345,13 +345,13 @@ class AirflowPages:
         page.get_by_test_id("nav-dags-link").wait_for()
 
     def dags(self) -> list[str]:
-        """The DAGs of the list, opened, in its order."""
+        """Open the list of DAGs; return its DAGs in order."""
         self.page.get_by_test_id("nav-dags-link").click()
         self.page.get_by_test_id("dag-card").first.wait_for()
         return self.page.get_by_test_id("dag-id").all_inner_texts()
 
     def open_run(self, dag_id: str, run_id: str) -> dict[str, str]:
-        """The tasks of the run with their states, its page with the grid opened."""
+        """Open the page of the run with its grid; return the tasks with their states."""
         self.page.goto(f"{self.url}/dags/{dag_id}/runs/{quote(run_id)}")
         names = self.page.get_by_test_id("table-cell-task_display_name")
         names.first.wait_for()
@@ -359,7 +359,7 @@ class AirflowPages:
         return dict(zip(names.all_inner_texts(), (state.strip() for state in states), strict=True))
 
     def open_links(self, task_id: str) -> dict[str, str]:
-        """The addresses of the extra links by name, the task's details opened from the page of its run."""
+        """Open the task's details from the page of its run; return its extra links by name."""
         self.page.get_by_test_id("table-cell-task_display_name").get_by_role("link", name=task_id).click()
         self.page.get_by_role("link", name="Details", exact=True).click()
         heading = self.page.get_by_text("Extra Links")
@@ -368,7 +368,7 @@ class AirflowPages:
         return {link.inner_text(): link.get_attribute("href") or "" for link in links.all()}
 
     def open_menu(self, name: str) -> FrameLocator:
-        """The page behind our entry of the menu *Browse*, inside Airflow's own."""
+        """Open our entry of the menu *Browse*; return the page inside Airflow's own."""
         self.page.get_by_text("Browse", exact=True).click()
         self.page.get_by_role("menuitem", name=name).click()
         frame = self.page.frame_locator("iframe")

@@ -32,7 +32,7 @@ def write(folder: Path = REPO / "dist") -> list[Path]:
 
 
 def _plugins() -> dict[Path, bytes]:
-    """The plugin with the contracts that the DAG files import: MWAA has no other folder for our code."""
+    """Return the plugin with the contracts that it imports: MWAA has no other folder for our code."""
     root = REPO / "plugins"
     contents = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.py")}
     contracts = [REPO / "jobs/cilake/__init__.py", *(REPO / "jobs/cilake/contracts").rglob("*.py")]

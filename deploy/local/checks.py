@@ -46,13 +46,13 @@ INTEGRATION = Step("integration", "jobs", ("pytest", "-m", "integration", *_IN_O
 
 
 def chosen(words: str) -> tuple[Step, ...]:
-    """The tests that these words of pytest choose, a path first: its folder decides the environment."""
+    """Return the tests that these words of pytest choose, a path first: its folder is the environment."""
     env = "airflow" if words.startswith(_OF_AIRFLOW) else "jobs"
     return (Step("tests", env, ("pytest", *_IN_ORDER, *shlex.split(words))),)
 
 
 def soak(stops: int) -> Step:
-    """The long tests: so many kills, a thousand times as many fuzzed payloads, a tenth as many orders."""
+    """Return the long tests: so many kills, a thousand times as many payloads, a tenth as many orders."""
     variables = (("CILAKE_SOAK", str(stops)), ("CILAKE_FUZZ_PAYLOADS", str(1000 * stops)))
     return Step(
         "soak", "jobs", ("pytest", *_IN_ORDER, *_SOAKED, "--durations=10", "--timeout=14400"), variables
@@ -80,7 +80,7 @@ def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bo
 
 
 def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
-    """The variables for tests and benchmarks: our programs and jars, no setting of a running stack."""
+    """Return the variables for tests and benchmarks: our programs and jars, no setting of a running stack."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILAKE_", "AIRFLOW"))}
     kept["CILAKE_ENV_HOME"] = str(layout.shared)
     kept["CILAKE_SPARK_JARS"] = ",".join(sorted(str(path) for path in layout.lib.glob("*.jar")))
@@ -91,7 +91,7 @@ def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
 
 
 def _run(layout: Layout, step: Step, output: Path | None = None) -> tuple[Step, int, float]:
-    """The step with its exit code and seconds; what it prints goes to a file where one is given."""
+    """Run the step; return it with its exit code and seconds. It prints to a file where one is given."""
     say(f"{step.name}: {' '.join(step.words)}")
     words = [str(layout.bin(step.env, step.words[0])), *step.words[1:]]
     began = time.monotonic()

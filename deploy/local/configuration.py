@@ -116,7 +116,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read(layout: Layout) -> dict[str, str]:
-    """The settings as last written, or nothing before the first `up`."""
+    """Return the settings as last written, or nothing before the first `up`."""
     if not layout.settings_file.exists():
         return {}
     return parse(layout.settings_file.read_text())
@@ -129,7 +129,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def require(layout: Layout) -> dict[str, str]:
-    """The settings, or one clear line when the stack was never started."""
+    """Return the settings, or one clear line when the stack was never started."""
     found = read(layout)
     if not found:
         raise StackError("the stack was never started here: run `make up`")

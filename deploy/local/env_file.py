@@ -73,12 +73,12 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
 
 
 def example() -> str:
-    """The text of `.env.example`: every variable of docker-compose.yaml, explained."""
+    """Return the text of `.env.example`: every variable of docker-compose.yaml, explained."""
     return (REPO / ".env.example").read_text(encoding="utf-8")
 
 
 def identity() -> dict[str, str]:
-    """The user and group that the containers run as: this user's, or for root the first ordinary one's."""
+    """Return the user and group that the containers run as: ours, or for root the first ordinary one's."""
     user, group = os.getuid(), os.getgid()
     if user == 0:
         user = group = _CONTAINER_USER
@@ -86,7 +86,7 @@ def identity() -> dict[str, str]:
 
 
 def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
-    """The text of `.env`: every variable that has no value gets what was given for it, or a new secret.
+    """Return the text of `.env`: a variable without a value gets what was given for it, or a new secret.
 
     Raises:
         StackError: when a given value cannot stand in the file.
@@ -109,7 +109,7 @@ def missing(text: str, given: Mapping[str, str]) -> str:
 
 
 def read(text: str) -> dict[str, str]:
-    """The variables of an environment file."""
+    """Return the variables of an environment file."""
     lines = (line.strip() for line in text.splitlines())
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
@@ -136,7 +136,7 @@ def group_file() -> str:
 
 
 def reader_text(settings: Mapping[str, str]) -> str:
-    """The text of `reader.env`: where people find the lake, and logins that only read."""
+    """Return the text of `reader.env`: where people find the lake, and logins that only read."""
     host = settings["CILAKE_HOST"]
     storage = settings["CILAKE_S3_ENDPOINT"]
     if urlsplit(storage).hostname == "s3":  # the service of docker-compose.yaml, a name for containers only

@@ -36,7 +36,7 @@ class Java:
 
 
 def for_spark(layout: Layout) -> Java:
-    """The machine's Java 17 or 21, else the Java 21 wheel behind a wrapper."""
+    """Return the machine's Java 17 or 21, else the Java 21 wheel behind a wrapper."""
     found = shutil.which("java")
     if found:
         system = Path(found).resolve()
@@ -55,7 +55,7 @@ def for_spark(layout: Layout) -> Java:
 
 
 def for_trino(layout: Layout) -> Java:
-    """The Java 25 wheel of the trino environment."""
+    """Return the Java 25 wheel of the trino environment."""
     wheel = _wheel(layout, "trino")
     return Java(wheel.parent.parent, _require(wheel, (25,), "Trino"))
 
@@ -76,7 +76,7 @@ def _require(binary: Path, accepted: tuple[int, ...], program: str) -> int:
 
 
 def _version(binary: Path) -> int:
-    """The major version a Java tells, or 0 when it does not run."""
+    """Return the major version a Java tells, or 0 when it does not run."""
     try:
         done = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60)
     except OSError:

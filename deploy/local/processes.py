@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 
 
 def ours(layout: Layout) -> dict[int, str]:
-    """Every living process of this stack with its command line, wherever it has moved in the process tree.
+    """Return the living processes of this stack with their command lines, wherever they are in the tree.
 
     A process is ours when its environment carries the stack's marker, when it stands in one of the working
     folders of the services without a terminal (programs that rename themselves overwrite their environment),
@@ -65,7 +65,7 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat after the name (state, parent, group, session, terminal, …)."""
+    """Return the fields of /proc/PID/stat after the name (state, parent, group, session, terminal, …)."""
     text = _read(pid, "stat").decode(errors="replace")
     return text.rpartition(")")[2].split() or None
 
@@ -78,24 +78,24 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def command_line(pid: int) -> str:
-    """The command line of a process, for people."""
+    """Return the command line of a process, for people."""
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()[:160]
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists and is not a zombie."""
+    """Return whether the process exists and is not a zombie."""
     stat = _stat(pid)
     return stat is not None and stat[0] != "Z"
 
 
 def start_time(pid: int) -> str:
-    """The start time of a process in clock ticks: with the id it names one process for ever."""
+    """Return the start time of a process in clock ticks: with the id it names one process for ever."""
     stat = _stat(pid)
     return stat[19] if stat else ""
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """The memory of these processes; pages they share are counted once where the kernel tells."""
+    """Return the memory of these processes; pages they share are counted once where the kernel tells."""
     total = 0
     for pid in pids:
         for line in _read(pid, "smaps_rollup").decode(errors="replace").splitlines():
@@ -120,7 +120,7 @@ def end(pids: Iterable[int], *, patience: float) -> None:
 
 
 def port_taken(port: int) -> bool:
-    """Whether something listens on the loopback port."""
+    """Return whether something listens on the loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,7 +131,7 @@ def port_taken(port: int) -> bool:
 
 
 def listening(port: int) -> bool:
-    """Whether a connection to the loopback port is accepted."""
+    """Return whether a connection to the loopback port is accepted."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True

@@ -30,7 +30,7 @@ class Scratch:
         self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}
 
     def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """What the command printed and its status; ``variables`` join its environment."""
+        """Run the command; return its status and what it printed. ``variables`` join its environment."""
         return subprocess.run(
             [sys.executable, "-m", "deploy.local", *words],
             cwd=REPO,
@@ -63,7 +63,7 @@ class Scratch:
 
 @contextmanager
 def scratch_stack(home: Path, *services: str) -> Iterator[Scratch]:
-    """A stack that runs the given services and what they need, removed at the end.
+    """Yield a stack that runs the given services and what they need, removed at the end.
 
     Raises:
         RuntimeError: with what `up` said, when it does not come up.
@@ -80,7 +80,7 @@ def scratch_stack(home: Path, *services: str) -> Iterator[Scratch]:
 
 
 def _free_block(size: int) -> int:
-    """The first port of a block of ports that nobody uses."""
+    """Return the first port of a block of ports that nobody uses."""
     for first in range(20000 + os.getpid() % 9000, 32000, size):
         sockets = [socket.socket() for _ in range(size)]
         try:

@@ -50,7 +50,7 @@ class Service:
         return configuration.environment(layout, settings, *self.secrets) | self.environment(layout, settings)
 
     def fingerprint(self, layout: Layout, settings: Settings) -> str:
-        """A digest that changes when the service has to be restarted to follow the settings."""
+        """Return a digest that changes when the service has to be restarted to follow the settings."""
         files = {str(path): text for path, text in self.files(layout, settings).items()}
         secrets = {name: settings[name] for name in self.secrets}
         parts = [self.command(layout, settings), self.environment(layout, settings), secrets, files]
@@ -186,12 +186,12 @@ def _superset_healthy(layout: Layout, settings: Settings) -> bool:
 
 
 def ciworld_arguments(layout: Layout) -> Path:
-    """The file with the arguments of the next start of the simulator, a JSON list."""
+    """Return the file with the arguments of the next start of the simulator, a JSON list."""
     return layout.data / "ciworld.json"
 
 
 def ciworld_state(layout: Layout) -> Path:
-    """The file in which the simulator keeps its clock and faults, for when it is killed."""
+    """Return the file in which the simulator keeps its clock and faults, for when it is killed."""
     return layout.data / "ciworld-state.json"
 
 

@@ -172,7 +172,7 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
 
 
 def _migration_stamp(layout: Layout) -> str:
-    """What the stamp of Airflow's database must become, or nothing when it already says so."""
+    """Return what the stamp of Airflow's database must become, or nothing when it already says so."""
     inputs = (REPO / "requirements" / "airflow.txt", _AIRFLOW_POOLS)
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
     stamp = layout.data / "airflow.stamp"
@@ -223,7 +223,7 @@ def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log:
 
 
 def work_settings(layout: Layout) -> dict[str, str]:
-    """The settings for work that may run before the first `up`."""
+    """Return the settings for work that may run before the first `up`."""
     layout.make()
     return configuration.read(layout) or configuration.prepare(layout)
 

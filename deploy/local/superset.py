@@ -23,7 +23,7 @@ _ADDRESSES = ("CILAKE_PORT_TRINO", "CILAKE_AIRFLOW_URL")
 
 
 def command(layout: Layout, settings: Settings) -> list[str]:
-    """One worker with a few threads: a chart waits for Trino, not for Python."""
+    """Return the command line: one worker with a few threads, as a chart waits for Trino, not for Python."""
     words = [str(layout.bin("superset", "gunicorn")), "--workers", "1", "--worker-class", "gthread"]
     words += ["--threads", "6", "--timeout", "120", "--access-logfile", "/dev/null"]
     return [*words, "--bind", f"127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}", "superset.app:create_app()"]

@@ -42,13 +42,13 @@ class _SocketTransport(xmlrpc.client.Transport):
 
 
 def control(layout: Layout) -> Any:
-    """The remote `supervisor` namespace; every call raises OSError when supervisord does not run."""
+    """Return the remote `supervisor` namespace; every call raises OSError when supervisord does not run."""
     transport = _SocketTransport(str(layout.socket))
     return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
 
 
 def states(layout: Layout) -> dict[str, dict[str, Any]]:
-    """What supervisord knows of every service, by name; nothing when it does not run."""
+    """Return what supervisord knows of every service, by name; nothing when it does not run."""
     try:
         return {info["name"]: info for info in control(layout).getAllProcessInfo()}
     except NO_ANSWER:
@@ -56,7 +56,7 @@ def states(layout: Layout) -> dict[str, dict[str, Any]]:
 
 
 def keeper(layout: Layout) -> int | None:
-    """The process id of the stack's root process while it lives."""
+    """Return the process id of the stack's root process while it lives."""
     record = layout.run / "keeper.pid"
     if not record.exists():
         return None
@@ -66,7 +66,7 @@ def keeper(layout: Layout) -> int | None:
 
 
 def render(layout: Layout) -> str:
-    """The configuration of supervisord: every service by its launcher, so no secret is in it."""
+    """Return the configuration of supervisord: every service by its launcher, so no secret is in it."""
     python = layout.bin("jobs", "python")
     lines = [
         "[supervisord]",

@@ -13,7 +13,7 @@ TRINO_PATIENCE_SECONDS = 60
 
 
 def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list[list[Any]]]:
-    """The column names and rows of a query; a Trino that lost its catalog's connections is asked again."""
+    """Return the column names and rows of a query; ask a Trino again that lost its catalog's connections."""
     deadline = time.monotonic() + TRINO_PATIENCE_SECONDS
     while True:
         try:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 
 def main() -> None:
-    """Nothing: serves until Spark's process is told to end; the properties say where and with what."""
+    """Serve until Spark's process is told to end; the properties say where and with what."""
     spark = SparkSession.builder.getOrCreate()
     with suppress(Py4JNetworkError):  # what a call is answered with when Spark's process ends
         spark.sparkContext._jvm.java.lang.Thread.currentThread().join()

@@ -50,7 +50,7 @@ NUMBERED = {"chartsInScope": [], "tabsInScope": []}
 
 
 def main() -> int:
-    """The exit code: 0 when done, 1 with one line when not."""
+    """Do what the command line asks for; return the exit code, 1 with one line when it cannot be done."""
     parser = argparse.ArgumentParser(prog="assets.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("prepare", help="database, roles and users")
@@ -243,7 +243,7 @@ def _export(folder: Path) -> int:
 
 
 def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
-    """Where an asset is filed: by what it is called, without the numbers of one installation."""
+    """Return where an asset is filed: by what it is called, without the numbers of one installation."""
     if kind == "datasets":
         return f"datasets/{asset.get('schema') or 'views'}/{asset['table_name']}.yaml"
     title = asset.get("slice_name") or asset.get("slug") or asset.get("database_name") or Path(name).stem
@@ -278,7 +278,7 @@ def _is_chart(item: Any) -> bool:
 
 
 def clean(value: Any) -> Any:
-    """The asset without empty and volatile entries, so that an export without a change changes no file."""
+    """Return the asset without empty and volatile entries: an export without a change changes no file."""
     if isinstance(value, dict):
         kept = {key: NUMBERED.get(key, clean(item)) for key, item in value.items() if key not in VOLATILE}
         for key in ("code", "css", "sql"):

@@ -9,6 +9,6 @@ _BEGAN = time.monotonic()
 
 
 def say(message: str) -> None:
-    """Nothing; the message is on standard error, after the seconds since the process began."""
+    """Write a message to standard error, after the seconds since the process began."""
     sys.stderr.write(f"[{time.monotonic() - _BEGAN:6.1f} s] {message}\n")
     sys.stderr.flush()

@@ -92,7 +92,7 @@ _MAY_BE_EMPTY = ("spark_remote",)
 
 
 def require(settings: Settings, *names: str) -> None:
-    """Nothing, when all the named settings are given.
+    """Check that all the named settings are given.
 
     Raises:
         SettingsError: naming the missing ones and the way out.

@@ -35,7 +35,7 @@ class Window:
 
 
 def parse_window(start: str, end: str | None = None) -> Window:
-    """The window from ISO days; without ``end``, the one day ``start``.
+    """Return the window from ISO days; without ``end``, the one day ``start``.
 
     Raises:
         DayError: when a day is malformed or the window is empty.
@@ -48,7 +48,7 @@ def parse_window(start: str, end: str | None = None) -> Window:
 
 
 def parse_day(text: str) -> date:
-    """The day an ISO date such as ``2021-06-21`` names.
+    """Return the day an ISO date such as ``2021-06-21`` names.
 
     Raises:
         DayError: when it names none, or one that no CI has seen.
@@ -64,7 +64,7 @@ def parse_day(text: str) -> date:
 
 
 def day_start(day: date) -> datetime:
-    """The first instant of a UTC day."""
+    """Return the first instant of a UTC day."""
     return datetime.combine(day, time.min, tzinfo=UTC)
 
 

@@ -14,12 +14,12 @@ TABLES_INDEX = "README.md"
 
 
 def airflow_address(path: str) -> str:
-    """The full address of a path of this Airflow; the path alone where ``[api] base_url`` is not set."""
+    """Return the full address of a path of this Airflow; the path alone without ``[api] base_url``."""
     return conf.get("api", "base_url", fallback="").rstrip("/") + path
 
 
 def airflow_path(path: str) -> str:
-    """The path as this Airflow's own pages have to name it: behind a proxy it may stand below a folder."""
+    """Return the path as this Airflow's own pages name it: behind a proxy it may be below a folder."""
     return urlsplit(airflow_address(path)).path
 
 

@@ -24,12 +24,12 @@ TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
 
 def asset_of(table: Table) -> Asset:
-    """The asset that stands for a table; its events say for which day the table is new."""
+    """Return the asset that stands for a table; its events say for which day the table is new."""
     return Asset(name=table.address, uri=f"lake://{table.namespace}/{table.name}", group="lake")
 
 
 def each_day() -> CronPartitionTimetable:
-    """The schedule of sources: after midnight UTC, for the day that ended then.
+    """Return the schedule of sources: after midnight UTC, for the day that ended then.
 
     Midnight and not later: the end of a backfill's range is a midnight, and its last day must be in it.
     """
@@ -39,14 +39,14 @@ def each_day() -> CronPartitionTimetable:
 
 
 def each_morning() -> CronPartitionTimetable:
-    """The schedule of upkeep: at four UTC, when the night of the day that ended is over."""
+    """Return the schedule of upkeep: at four UTC, when the night of the day that ended is over."""
     return CronPartitionTimetable(
         "0 4 * * *", timezone="UTC", run_offset=-1, run_immediately=AT_THE_TICK, key_format=KEY_FORMAT
     )
 
 
 def each_week() -> CronPartitionTimetable:
-    """The schedule of training: Monday at six, when the night's data is in."""
+    """Return the schedule of training: Monday at six, when the night's data is in."""
     return CronPartitionTimetable(
         "0 6 * * 1", timezone="UTC", run_immediately=AT_THE_TICK, key_format=KEY_FORMAT
     )
@@ -58,7 +58,7 @@ def after(address: str) -> PartitionedAssetTimetable:
 
 
 def day_param() -> Param:
-    """The day a person asks for, as a field with a calendar in the form of *Trigger*."""
+    """Return the day a person asks for, as a field with a calendar in the form of *Trigger*."""
     return Param(
         None,
         type=["null", "string"],

@@ -27,7 +27,7 @@ class TablesLink(BaseOperatorLink):
     operators: ClassVar[list[type[BaseOperator]]] = [CilakeJobOperator]
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The address of the page, or nothing."""
+        """Return the address of the page, or nothing."""
         try:
             settings = read_settings()
         except SettingsError:  # the task says it; the other links must still be shown
@@ -36,7 +36,7 @@ class TablesLink(BaseOperatorLink):
         return self.address(tables, settings) if tables else ""
 
     def address(self, tables: Sequence[str], settings: PluginSettings) -> str:
-        """The address of the page about these tables."""
+        """Return the address of the page about these tables."""
         raise NotImplementedError
 
 
@@ -46,7 +46,7 @@ class DataDocsLink(TablesLink):
     name = "Data docs"
 
     def address(self, tables: Sequence[str], settings: PluginSettings) -> str:
-        """The page on Airflow, or on the site that the settings name."""
+        """Return the page on Airflow, or on the site that the settings name."""
         if not settings.data_docs:
             return ""
         page = f"{tables[0]}.html" if len(tables) == 1 else addresses.DATA_DOCS_INDEX
@@ -61,7 +61,7 @@ class TablePageLink(TablesLink):
     name = "Table page"
 
     def address(self, tables: Sequence[str], settings: PluginSettings) -> str:
-        """The page on Airflow."""
+        """Return the page on Airflow."""
         if not settings.table_pages:
             return ""
         page = f"{tables[0].replace('.', '/')}.md" if len(tables) == 1 else addresses.TABLES_INDEX
@@ -74,7 +74,7 @@ class DashboardLink(TablesLink):
     name = "Superset dashboard"
 
     def address(self, tables: Sequence[str], settings: PluginSettings) -> str:
-        """The dashboard in Superset."""
+        """Return the dashboard in Superset."""
         first = contracts().get(tables[0])  # a DAG that was stored before an upgrade may name another
         slug = first.shown_on if first else ""
         if not settings.superset_url or not slug:
@@ -83,7 +83,7 @@ class DashboardLink(TablesLink):
 
 
 def written_tables(operator: BaseOperator) -> list[str]:
-    """The addresses of the tables among the task's outlets, in their order."""
+    """Return the addresses of the tables among the task's outlets, in their order."""
     return [outlet.name for outlet in operator.outlets if getattr(outlet, "uri", "").startswith("lake://")]
 
 

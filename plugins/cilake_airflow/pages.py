@@ -43,7 +43,7 @@ code, pre { font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap }
 
 
 def make_pages() -> FastAPI:
-    """The application to mount under ``addresses.PREFIX``."""
+    """Return the application to mount under ``addresses.PREFIX``."""
     guard = Depends(requires_access_view(AccessView.WEBSITE))
     app = FastAPI(title="cilake", dependencies=[guard], openapi_url=None, docs_url=None, redoc_url=None)
     app.middleware("http")(_add_headers)
@@ -54,7 +54,7 @@ def make_pages() -> FastAPI:
 
 
 def show_data_doc(name: str) -> Response:
-    """The page as the last check wrote it."""
+    """Return the page as the last check wrote it."""
     settings = read_settings()
     if settings.data_docs_elsewhere and DATA_DOC.fullmatch(name):
         return RedirectResponse(f"{settings.data_docs.rstrip('/')}/{name}")
@@ -65,7 +65,7 @@ def show_data_doc(name: str) -> Response:
 
 
 def show_table_page(name: str) -> Response:
-    """The page of the data dictionary, as HTML."""
+    """Return the page of the data dictionary, as HTML."""
     text = _read(read_settings().table_pages, name, TABLE_PAGE)
     if text is None:
         return _html("No such page", "<p>The data dictionary has no such page.</p>", status=404)
@@ -87,7 +87,7 @@ def show_table_page(name: str) -> Response:
 
 
 def _read(folder: str, name: str, allowed: re.Pattern[str]) -> str | None:
-    """The text of the file, or nothing when it is no page of ours."""
+    """Return the text of the file, or nothing when it is no page of ours."""
     if not folder or not allowed.fullmatch(name):
         return None
     root = Path(folder).resolve()

@@ -24,7 +24,7 @@ class RunLogLink(BaseOperatorLink):
     name = "Run log"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The log of the cluster where there is one, else the task's own page, which shows the work's log."""
+        """Return the log of the cluster where there is one, else the task's page, which shows the log."""
         if address := getattr(operator, "run_log_address", ""):
             return str(address)
         page = run_page(ti_key.dag_id, ti_key.run_id)

@@ -70,7 +70,7 @@ class PluginSettings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> PluginSettings:
-    """The settings of this Airflow, from ``CILAKE_*`` and the settings file of the stack.
+    """Return the settings of this Airflow, from ``CILAKE_*`` and the settings file of the stack.
 
     Raises:
         SettingsError: when the back end is unknown.
@@ -101,7 +101,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
 
 
 def _jobs_bin(settings: Mapping[str, str]) -> str:
-    """The executable of the work: named, or beside the interpreter of its environment, or on the path."""
+    """Return the executable of the work: named, next to its interpreter, or on the path."""
     if named := settings.get("CILAKE_JOBS_BIN"):
         return named
     interpreter = settings.get("CILAKE_JOBS_PYTHON")
@@ -109,12 +109,12 @@ def _jobs_bin(settings: Mapping[str, str]) -> str:
 
 
 def _own_table_pages() -> str:
-    """The data dictionary of the working tree that this file is part of; empty where there is none."""
+    """Return the data dictionary of the working tree that this file is part of; empty where there is none."""
     return str(TABLE_PAGES) if TABLE_PAGES.is_dir() else ""
 
 
 def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:
-    """The ``KEY=VALUE`` lines of the stack's settings file; empty where there is no embedded stack."""
+    """Return the ``KEY=VALUE`` lines of the stack's settings file; empty where there is no embedded stack."""
     home = environment.get("CILAKE_HOME")
     path = Path(home) / "settings.env" if home else None
     if path is None or not path.is_file():

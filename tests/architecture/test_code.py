@@ -108,3 +108,32 @@ def test_no_shared_file_names_a_source() -> None:
     own = [package / "contracts", *(package / "sources" / source for source in sources)]
     shared = [path for path in JOBS if not any(path.is_relative_to(folder) for folder in own)]
     assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []
+
+
+NO_VERBS = {
+    "Nothing",
+    "How",
+    "The",
+    "A",
+    "An",
+    "Whether",
+    "What",
+    "Everything",
+    "Each",
+    "Every",
+    "One",
+    "All",
+}
+
+
+def test_docstrings_of_functions_begin_with_a_verb() -> None:
+    """Properties, values and classes are noun phrases."""
+    nouns = []
+    for path in PYTHON:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not ast.get_docstring(node):
+                continue
+            is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+            if not is_property and re.split(r"\W", ast.get_docstring(node) or "")[0] in NO_VERBS:
+                nouns.append(f"{_name(path)}: {node.name}")
+    assert nouns == []

@@ -46,7 +46,7 @@ EXPORTS = (".parquet", ".csv")
 
 
 def connect(settings: str | Path | Settings | None = None) -> Lake:
-    """The lake of this deployment; see ``find_settings`` for where it is looked for.
+    """Return the lake of this deployment; see ``find_settings`` for where it is looked for.
 
     Raises:
         SettingsError: when there is none, with what to do.
@@ -66,7 +66,7 @@ class Lake:
             raise LakeError("the lake has no tables yet: run `cilake bootstrap`") from None
 
     def tables(self) -> pd.DataFrame:
-        """One row per table: address, title, grain, rows, newest change (UTC) and who makes it."""
+        """Return one row per table: address, title, grain, rows, newest change (UTC) and who makes it."""
         rows = []
         for table in tables().values():
             snapshot = self._load(table.address).current_snapshot()
@@ -86,7 +86,7 @@ class Lake:
         return pd.DataFrame(rows).sort_values("address", ignore_index=True)
 
     def describe(self, address: str) -> pd.DataFrame:
-        """One row per column: name, type, unit, whether it may be null, meaning, allowed values.
+        """Return one row per column: name, type, unit, whether it may be null, meaning, allowed values.
 
         What holds for the whole table is in ``attrs`` of the frame: title, grain, description, key, day
         column, promise of freshness in hours, caveats and an example query.
@@ -326,7 +326,7 @@ def _nothing_yet(address: str, moment: datetime, loaded: Table) -> LakeError:
 
 
 def _told(scan: DataScan, progress: bool | None, title: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a scan, with a bar of the rows of the files to be read."""
+    """Yield the batches of a scan, with a bar of the rows of the files to be read."""
     shown = sys.stderr.isatty() if progress is None else progress
     if not shown:
         yield from scan.to_arrow_batch_reader()

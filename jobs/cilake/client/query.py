@@ -60,7 +60,7 @@ class UnansweredError(LakeError):
 
 
 def find_table(address: str) -> Table:
-    """The contract of the table at ``address``.
+    """Return the contract of the table at ``address``.
 
     Raises:
         LakeError: naming the nearest tables.
@@ -73,7 +73,7 @@ def find_table(address: str) -> Table:
 
 
 def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns to read: all when none are named.
+    """Return the columns to read: all when none are named.
 
     Raises:
         LakeError: for a column the table does not have, naming the nearest.
@@ -92,7 +92,7 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
 
 
 def day_filter(table: Table, start: Day | None, end: Day | None) -> str:
-    """The condition for the days from ``start`` to before ``end``; empty when neither is given.
+    """Return the condition for the days from ``start`` to before ``end``; empty when neither is given.
 
     Raises:
         LakeError: when the table has no days, one of the two is no day, or the range is empty.
@@ -112,7 +112,7 @@ def day_filter(table: Table, start: Day | None, end: Day | None) -> str:
 
 
 def instant(as_of: Instant) -> datetime:
-    """The instant that ``as_of`` names: itself, or the end of a day, UTC.
+    """Return the instant that ``as_of`` names: itself, or the end of a day, UTC.
 
     Raises:
         LakeError: when it is neither an instant nor a day, or lies after today.
@@ -143,7 +143,7 @@ def check_limit(limit: int | None) -> int | None:
 
 
 def _day(argument: str, given: Day | None) -> date | None:
-    """The day that is given for an argument; a time of day would be lost and is refused."""
+    """Return the day that is given for an argument; a time of day would be lost and is refused."""
     if given is None:
         return None
     found = _parse(given)
@@ -158,7 +158,7 @@ def _day(argument: str, given: Day | None) -> date | None:
 
 
 def _parse(given: object) -> date | datetime | None:
-    """The day or the instant that is given, in whatever type; nothing when it is neither."""
+    """Return the day or the instant that is given, in whatever type; nothing when it is neither."""
     if isinstance(given, str):
         for parse in (date.fromisoformat, datetime.fromisoformat):
             try:

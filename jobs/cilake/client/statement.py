@@ -119,7 +119,7 @@ def _execute(connection: Any, statement: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value as a CSV reader expects it: structures as JSON, bytes as hex, the rest as Trino says it."""
+    """Return a value for a CSV reader: structures as JSON, bytes as hex, the rest as Trino says it."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, bool):

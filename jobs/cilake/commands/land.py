@@ -288,7 +288,7 @@ def _wait(stored: Future[None] | None) -> None:
 
 
 def _count(envelope: Envelope) -> Counter[str]:
-    """What the envelope adds to its scope's counts; says what was lost."""
+    """Return what the envelope adds to its scope's counts; say what was lost."""
     count: Counter[str] = Counter({envelope.state: 1}) + Counter(envelope.flaws)
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)

@@ -33,7 +33,7 @@ SUNDAY = 6
 
 
 def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
-    """How many files were merged, and how many branches, snapshots and files were removed.
+    """Merge files and remove what nothing needs; return how many files, branches and snapshots.
 
     No row of a table changes. Snapshots stay for ``CILAKE_SNAPSHOT_DAYS`` before the end of the window, or
     now if that is earlier; files that no snapshot knows are looked for when a Sunday is in it. A table that
@@ -59,7 +59,7 @@ def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
 def maintain_table(
     spark: SparkSession, identifier: str, present: IcebergTable, *, expires_at: datetime, now: datetime
 ) -> Counter[str]:
-    """What was done to one table; its metadata says what it needs, so that nothing to do costs little."""
+    """Maintain one table as its metadata asks for; return what was done. Nothing to do costs little."""
     done: Counter[str] = Counter()
     branches = {name: ref for name, ref in present.refs().items() if name.startswith(AUDIT_PREFIX)}
     head = present.current_snapshot()
@@ -92,13 +92,13 @@ def maintain_table(
 
 
 def remove_orphans(spark: SparkSession, identifier: str, *, now: datetime, files: str = LISTED) -> int:
-    """How many old files were removed because no snapshot knows them; ``files`` says which there are."""
+    """Remove old files that no snapshot knows; return how many. ``files`` says which there are."""
     older_than = f"older_than => {_literal(now - ORPHANED_AFTER)}"
     return len(_call(spark, "remove_orphan_files", identifier, older_than, files))
 
 
 def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
-    """The number of small files in the partition that has most of them."""
+    """Return the number of small files in the partition that has most of them."""
     entries = (entry for manifest in manifests for entry in manifest.fetch_manifest_entry(present.io))
     files = (entry.data_file for entry in entries)
     small = Counter(repr(file.partition) for file in files if file.file_size_in_bytes < SMALL_BYTES)
@@ -106,7 +106,7 @@ def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> i
 
 
 def _call(spark: SparkSession, procedure: str, identifier: str, *arguments: str) -> list[Row]:
-    """The rows a procedure of the catalog answers with; tables are named in full there."""
+    """Call a procedure of the catalog; return its rows. Tables are named in full there."""
     words = ", ".join((f"table => '{identifier}'", *arguments))
     return spark.sql(f"CALL {CATALOG}.system.{procedure}({words})").collect()
 

@@ -106,7 +106,7 @@ of a suite whose name could be a job's is taken for a verdict, `[sig-node] Pod` 
 
 
 def payload_columns(*, source: str, endpoint: str, describes: str, example: str) -> tuple[Column, ...]:
-    """The columns of every raw table: one stored payload a row, and where and when it came from.
+    """Return the columns of every raw table: one stored payload a row, and where and when it came from.
 
     ``describes`` says in words what one payload is about, ``example`` is the natural id of one.
     """

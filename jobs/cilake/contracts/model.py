@@ -160,7 +160,7 @@ class Table:
         return next((name for name in candidates if types[name] == "date"), None)
 
     def column(self, name: str) -> Column:
-        """The column of that name; raises ``KeyError`` when there is none."""
+        """Return the column of that name; raises ``KeyError`` when there is none."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -168,6 +168,6 @@ class Table:
 
 
 def partition_column(transform: str) -> str:
-    """The column an Iceberg partition transform such as ``months(run_date)`` reads."""
+    """Return the column an Iceberg partition transform such as ``months(run_date)`` reads."""
     inner = transform.partition("(")[2].rstrip(")")
     return inner.split(",")[-1].strip() if inner else transform

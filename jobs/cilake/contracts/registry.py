@@ -13,7 +13,7 @@ from cilake.contracts.model import NAMESPACES, ContractError, Table
 
 @cache
 def tables() -> dict[str, Table]:
-    """Every declared table by address, inputs before the tables made from them."""
+    """Return every declared table by address, inputs before the tables made from them."""
     found: dict[str, Table] = {}
     for namespace in NAMESPACES:
         for path in contracts.__path__:
@@ -40,7 +40,7 @@ def _inputs(found: dict[str, Table], table: Table) -> tuple[str, ...]:
 
 
 def table(address: str) -> Table:
-    """The table at ``address``; raises ``KeyError`` with the known addresses when there is none."""
+    """Return the table at ``address``; raises ``KeyError`` with the known addresses when there is none."""
     try:
         return tables()[address]
     except KeyError:

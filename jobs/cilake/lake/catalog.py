@@ -81,7 +81,7 @@ class SchemaError(PermanentError, RuntimeError):
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    """The catalog ``lake`` of the profile in the settings, shared with Spark and Trino.
+    """Return the catalog ``lake`` of the profile in the settings, shared with Spark and Trino.
 
     Raises:
         SettingsError: when the profile is unknown or lacks its address or credentials.
@@ -91,7 +91,7 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 def create_tables(catalog: Catalog) -> list[str]:
-    """The addresses of the tables that did not exist and do now; others gain the columns they lack.
+    """Create the tables that do not exist, add to others the columns they lack; return the new addresses.
 
     Raises:
         SchemaError: when an existing table lacks a column that may not be null.
@@ -181,7 +181,7 @@ def newest_date(catalog: Catalog, table: Table) -> date | None:
 
 
 def iceberg_schema(table: Table) -> Schema:
-    """The Iceberg schema of a contract, with the columns' descriptions as comments."""
+    """Return the Iceberg schema of a contract, with the columns' descriptions as comments."""
     return Schema(
         *[
             NestedField(
@@ -205,7 +205,7 @@ def _iceberg_type(column: Column, element_id: int = 0) -> IcebergType:
 
 
 def partition_spec(table: Table, schema: Schema) -> PartitionSpec:
-    """The Iceberg partitioning of a contract."""
+    """Return the Iceberg partitioning of a contract."""
     fields = []
     for position, declared in enumerate(table.partition_by):
         column = partition_column(declared)
@@ -217,5 +217,5 @@ def partition_spec(table: Table, schema: Schema) -> PartitionSpec:
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The Arrow schema of a contract."""
+    """Return the Arrow schema of a contract."""
     return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns])

@@ -16,7 +16,7 @@ _TABLE_BUCKET = "arn:aws:s3tables:"
 
 
 def check_catalog(settings: Settings) -> None:
-    """Nothing, when the profile is known and has what it needs.
+    """Check that the profile is known and has what it needs.
 
     Raises:
         SettingsError: naming what is wrong.
@@ -38,7 +38,7 @@ def check_catalog(settings: Settings) -> None:
 
 
 def spark_catalog(settings: Settings) -> dict[str, str]:
-    """The Spark properties that make the catalog known, credentials included."""
+    """Return the Spark properties that make the catalog known, credentials included."""
     check_catalog(settings)
     kinds = {"jdbc": _spark_jdbc, "glue": _spark_glue, "s3tables": _spark_s3tables}
     options = {
@@ -60,7 +60,7 @@ def spark_catalog(settings: Settings) -> dict[str, str]:
 
 
 def pyiceberg_catalog(settings: Settings) -> dict[str, str]:
-    """The properties with which PyIceberg opens the catalog, credentials included."""
+    """Return the properties with which PyIceberg opens the catalog, credentials included."""
     check_catalog(settings)
     kinds = {"jdbc": _pyiceberg_jdbc, "glue": _pyiceberg_glue, "s3tables": _pyiceberg_s3tables}
     properties = kinds[settings.catalog](settings) | {

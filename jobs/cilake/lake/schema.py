@@ -9,7 +9,7 @@ from cilake.contracts.model import Table
 
 
 def conform(rows: DataFrame, table: Table) -> DataFrame:
-    """The rows with exactly the contract's columns, in order and cast to their types.
+    """Return the rows with exactly the contract's columns, in order and cast to their types.
 
     Raises:
         ValueError: naming columns the rows lack or the contract does not know.
@@ -23,7 +23,7 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
 
 
 def checksum(table: Table) -> Column:
-    """A number of a row's contents: equal sums of it are equal rows, whatever their order."""
+    """Return a number of a row's contents: equal sums of it are equal rows, whatever their order."""
     # Hashing skips nulls, so which values are null is hashed too.
     nulls = [F.col(column.name).isNull() for column in table.columns if column.nullable]
     return F.xxhash64(*table.column_names, *nulls).cast("decimal(38,0)")

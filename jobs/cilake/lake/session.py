@@ -16,7 +16,7 @@ from cilake.settings import Settings
 
 @contextmanager
 def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession]:
-    """A session of its own for one job, ended with it.
+    """Yield a session of its own for one job, ended with it.
 
     With ``CILAKE_SPARK_REMOTE`` it is a client of that Connect server (token in
     ``SPARK_CONNECT_AUTHENTICATE_TOKEN``), else a classic session (local, or as spark-submit says).
@@ -57,7 +57,7 @@ def _classic_session(settings: Settings, app_name: str) -> SparkSession:
 
 
 def spark_conf(settings: Settings) -> dict[str, str]:
-    """The Spark properties that make the catalog ``lake`` known, credentials included."""
+    """Return the Spark properties that make the catalog ``lake`` known, credentials included."""
     conf = {
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         **spark_catalog(settings),

@@ -31,7 +31,7 @@ class AuditError(PermanentError, RuntimeError):
     """
 
     def __init__(self, message: str, *, is_by_rows: bool = False) -> None:
-        """An error with that message."""
+        """Make an error with that message."""
         super().__init__(message)
         self.is_by_rows = is_by_rows
 
@@ -42,7 +42,7 @@ def prepare_audit() -> None:
 
 
 def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Branch], None]:
-    """An audit function for ``write_audit_publish`` that checks the rows appended to a branch.
+    """Return an audit function for ``write_audit_publish`` that checks the rows appended to a branch.
 
     The report goes to ``ops.validation_results`` and the data docs. The function raises ``AuditError`` when
     a critical expectation failed, after saying rule, observed value and example rows.

@@ -50,7 +50,7 @@ def replace_days(
     run_id: str,
     note: Callable[[int, int], Mapping[str, str]] | None = None,
 ) -> dict[str, int]:
-    """How many rows were written to each table: those of the days that differ, in place of the table's.
+    """Write the rows of the days that differ in place of the table's; return how many were written to each.
 
     The tables must not depend on each other: they are compared and written beside each other, as each is
     small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
@@ -132,7 +132,7 @@ def _scope(replacement: Replacement, days: list[date]) -> str:
 
 
 def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tuple[int, int]]:
-    """The number of rows of each day and a checksum of their contents, whatever their order."""
+    """Return the number of rows of each day and a checksum of their contents, whatever their order."""
     by_day = rows.groupBy(column).agg(F.count("*"), F.sum(checksum(table)))
     return {day: (count, total) for day, count, total in by_day.collect()}
 
@@ -150,5 +150,5 @@ def spans_condition(column: str, days: Iterable[date]) -> str:
 
 
 def days_condition(column: str, days: list[date]) -> str:
-    """The SQL condition that ``column`` is one of ``days``."""
+    """Return the SQL condition that ``column`` is one of ``days``."""
     return f"{column} IN ({', '.join(f'DATE {day.isoformat()!r}' for day in sorted(days))})"

@@ -28,7 +28,7 @@ code, pre { font-size: 13px; overflow-wrap: anywhere; white-space: pre-wrap }
 
 
 def summary(report: Report) -> str:
-    """One line: the table, the verdict and the counts."""
+    """Return one line: the table, the verdict and the counts."""
     rules = len(report.results)
     verdict = "passed" if report.was_successful else "FAILED"
     return (
@@ -38,7 +38,7 @@ def summary(report: Report) -> str:
 
 
 def failure_text(report: Report) -> str:
-    """The verdict and, per failed rule, its reason, what was seen, example rows and what to do."""
+    """Return the verdict and, per failed rule, its reason, what was seen, example rows and what to do."""
     return "\n".join([summary(report), *(_failure_lines(failure) for failure in report.failures)])
 
 
@@ -53,7 +53,7 @@ def _failure_lines(failure: Failure) -> str:
 
 
 def write_data_docs(reports: Report | Iterable[Report], folder: Path | str) -> Path:
-    """The index page, after writing one page per report and listing all pages of the folder.
+    """Write one page per report and the index of all pages; return the path of the index.
 
     A page always shows the latest check of its table; a table that was not checked keeps its page.
     """

@@ -55,7 +55,7 @@ class Report:
 
 
 def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partition_date: date) -> Report:
-    """The report on ``batch`` against the suite of ``table``; nothing is written.
+    """Return the report on ``batch`` against the suite of ``table``; nothing is written.
 
     Args:
         table: the contract or its address.
@@ -120,7 +120,7 @@ def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[st
 
 @cache
 def _context() -> Any:
-    """A Great Expectations context that lives in memory only and reports to nobody."""
+    """Return a Great Expectations context that lives in memory only and reports to nobody."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -174,7 +174,7 @@ _ADVICE = {
 
 
 def _error(info: Any) -> str | None:
-    """What went wrong when a rule could not be evaluated at all, without its stack trace."""
+    """Return what went wrong when a rule could not be evaluated at all, without its stack trace."""
     if not info:
         return None
     if info.get("raised_exception"):
@@ -184,7 +184,7 @@ def _error(info: Any) -> str | None:
 
 
 def _shown(table: Table, entry: suite.Entry) -> set[str]:
-    """The columns that explain a failure: the key and what the rule reads."""
+    """Return the columns that explain a failure: the key and what the rule reads."""
     kwargs = entry["kwargs"]
     return {*table.primary_key, *kwargs.get("column_list", []), kwargs.get("column", "")}
 
@@ -207,7 +207,7 @@ def _examples(result: dict[str, Any], shown: set[str]) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value of bounded size: batches hold hostile text of any length."""
+    """Return a JSON value of bounded size: batches hold hostile text of any length."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):

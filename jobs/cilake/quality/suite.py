@@ -31,7 +31,7 @@ class SuiteError(PermanentError, ValueError):
 
 
 def suites_folder() -> Traversable:
-    """The folder of the suite files: the checkout's, that in the zip for clusters, or the installed one."""
+    """Return the folder of the suites: the checkout's, that in the zip for clusters, or the installed one."""
     zipped = files("cilake") / "expectations"
     installed = Path(sysconfig.get_path("data"), "share/cilake/expectations")
     candidates: tuple[Traversable, ...] = (CHECKOUT, zipped)
@@ -44,12 +44,12 @@ def audited_tables() -> dict[str, Table]:
 
 
 def suite_path(table: Table, root: Path = CHECKOUT) -> Path:
-    """The path of the table's suite file below the folder of suites."""
+    """Return the path of the table's suite file below the folder of suites."""
     return root / table.namespace / f"{table.name}.json"
 
 
 def generate(table: Table) -> list[Entry]:
-    """The rules that follow from the contract, in a fixed order."""
+    """Return the rules that follow from the contract, in a fixed order."""
     entries = [
         _entry(
             "columns",
@@ -75,7 +75,7 @@ def generate(table: Table) -> list[Entry]:
 
 
 def read(table: Table, root: Traversable | None = None) -> list[Entry]:
-    """All rules of the table's suite file, in order.
+    """Return all rules of the table's suite file, in order.
 
     Raises:
         SuiteError: when the file is missing, is not JSON or holds an incomplete rule.
@@ -105,12 +105,12 @@ def is_generated(entry: Entry) -> bool:
 
 
 def load(table: Table, root: Traversable | None = None) -> Any:
-    """The table's Great Expectations suite: generated and hand-written rules together."""
+    """Return the table's Great Expectations suite: generated and hand-written rules together."""
     return build(table.address, read(table, root))
 
 
 def build(name: str, entries: list[Entry]) -> Any:
-    """A Great Expectations suite of these rules."""
+    """Return a Great Expectations suite of these rules."""
     # Importing Great Expectations takes seconds; writing suites and documents does not need it.
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -123,7 +123,7 @@ def build(name: str, entries: list[Entry]) -> Any:
 
 
 def render(table: Table, root: Path = CHECKOUT) -> str:
-    """The text the table's suite file should have: fresh generated rules, then the hand-written ones."""
+    """Return the text of the table's suite file: fresh generated rules, then the hand-written ones."""
     path = suite_path(table, root)
     written = [entry for entry in read(table, root) if not is_generated(entry)] if path.exists() else []
     suite = {"name": table.address, "expectations": generate(table) + written}
@@ -131,7 +131,7 @@ def render(table: Table, root: Path = CHECKOUT) -> str:
 
 
 def write_suites(root: Path = CHECKOUT) -> list[Path]:
-    """The suite files that changed: the generated part of each is brought up to date."""
+    """Bring the generated part of each suite file up to date; return the files that changed."""
     changed = stale_suites(root)
     for table in audited_tables().values():
         path = suite_path(table, root)
@@ -143,7 +143,7 @@ def write_suites(root: Path = CHECKOUT) -> list[Path]:
 
 
 def stale_suites(root: Path = CHECKOUT) -> list[Path]:
-    """The suite files that are missing or whose generated part differs from the contract."""
+    """Return the suite files that are missing or whose generated part differs from the contract."""
     return [
         path
         for table in audited_tables().values()
@@ -164,7 +164,7 @@ def _entry(name: str, kind: str, kwargs: Entry, reason: str, severity: str = "cr
 
 
 def _column_entries(column: Column) -> list[Entry]:
-    """The rules of one column; a value rule leaves nulls to the not-null rule."""
+    """Return the rules of one column; a value rule leaves nulls to the not-null rule."""
     name, entries = column.name, []
     if not column.nullable:
         entries.append(

@@ -13,7 +13,7 @@ ICEBERG_JAR = "/usr/share/aws/iceberg/lib/iceberg-spark3-runtime.jar"
 
 
 def files(place: AwsPlace, iceberg_jar: str = ICEBERG_JAR) -> dict[str, str]:
-    """The contents of every file by its path; the same place gives the same files."""
+    """Return the contents of every file by its path; the same place gives the same files."""
     run = {
         "applicationId": place.application_id,
         "executionRoleArn": place.role("emr-job"),
@@ -47,7 +47,7 @@ def files(place: AwsPlace, iceberg_jar: str = ICEBERG_JAR) -> dict[str, str]:
 
 
 def render_aws(place: AwsPlace, folder: Path, iceberg_jar: str = ICEBERG_JAR) -> list[str]:
-    """The paths of the files written under ``folder``; files of the same name are replaced."""
+    """Write the files under ``folder``, in place of those of the same name; return their paths."""
     rendered = files(place, iceberg_jar)
     for name, text in rendered.items():
         path = folder / name

@@ -38,19 +38,19 @@ class AwsPlace:
                 raise SettingsError(f"--{field.replace('_', '-')} {value!r} is not of the form {shape}")
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource of this account in this region."""
+        """Return the ARN of a resource of this account in this region."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def role(self, part: str) -> str:
-        """The ARN of one of our roles."""
+        """Return the ARN of one of our roles."""
         return f"arn:aws:iam::{self.account}:role/{self.name}-{part}"
 
     def objects(self, *folders: str) -> list[str]:
-        """The ARNs of the objects in these folders of the bucket."""
+        """Return the ARNs of the objects in these folders of the bucket."""
         return [f"arn:aws:s3:::{self.bucket}/{folder}/*" for folder in folders]
 
     def address(self, path: str) -> str:
-        """The address of an object or folder of the bucket."""
+        """Return the address of an object or folder of the bucket."""
         return f"s3://{self.bucket}/{path}"
 
     @property

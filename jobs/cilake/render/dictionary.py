@@ -22,7 +22,7 @@ _MEANINGS = {
 
 
 def write_docs(root: Path) -> list[Path]:
-    """The pages that changed under ``root`` (the folder of the dictionary, ``docs/tables``)."""
+    """Write the pages that differ under ``root`` (the dictionary's folder, ``docs/tables``); return them."""
     stale = check_docs(root)
     pages = _pages(root)
     for path in stale:
@@ -35,7 +35,7 @@ def write_docs(root: Path) -> list[Path]:
 
 
 def check_docs(root: Path) -> list[Path]:
-    """The pages under ``root`` that are missing, surplus or differ from what the contracts say."""
+    """Return the pages under ``root`` that are missing, surplus or differ from what the contracts say."""
     pages = _pages(root)
     missing = [
         path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text
@@ -44,7 +44,7 @@ def check_docs(root: Path) -> list[Path]:
 
 
 def render_table(table: Table) -> str:
-    """The Markdown page of a table."""
+    """Return the Markdown page of a table."""
     sections = [
         f"# {table.title}\n\n{_GENERATED}\n\n`{table.address}`: {table.grain}\n\n{table.description}",
         _facts(table),
@@ -58,7 +58,7 @@ def render_table(table: Table) -> str:
 
 
 def render_index() -> str:
-    """The Markdown list of all tables by namespace."""
+    """Return the Markdown list of all tables by namespace."""
     parts = [f"# Tables\n\n{_GENERATED}\n\nAll columns by name: [columns](columns.md)."]
     for namespace in NAMESPACES:
         tables = [table for table in registry.tables().values() if table.namespace == namespace]
@@ -72,7 +72,7 @@ def render_index() -> str:
 
 
 def render_columns() -> str:
-    """The Markdown list of all columns by name, with their tables: one meaning should have one name."""
+    """Return the Markdown list of all columns by name, with their tables: one meaning has one name."""
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for table in _by_address(registry.tables().values()):
         for column in table.columns:

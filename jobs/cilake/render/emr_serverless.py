@@ -18,7 +18,7 @@ _ICEBERG_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionEx
 
 
 def application(place: AwsPlace) -> dict[str, Any]:
-    """The input of ``create-application``: it starts with a job, stops when idle and has a ceiling."""
+    """Return the input of ``create-application``: it starts with a job, stops when idle and has a ceiling."""
     return {
         "name": place.name,
         "releaseLabel": RELEASE,
@@ -31,7 +31,7 @@ def application(place: AwsPlace) -> dict[str, Any]:
 
 
 def spark_properties(place: AwsPlace, iceberg_jar: str) -> dict[str, str]:
-    """The Spark properties of every job run: the catalog, the Python of the work and its settings."""
+    """Return the Spark properties of every job run: the catalog, the Python of the work and its settings."""
     properties = {
         "spark.jars": iceberg_jar,
         "spark.sql.extensions": _ICEBERG_EXTENSIONS,
@@ -55,18 +55,18 @@ def spark_properties(place: AwsPlace, iceberg_jar: str) -> dict[str, str]:
 
 
 def spark_parameters(properties: dict[str, str]) -> str:
-    """The properties as ``sparkSubmitParameters``; an empty value needs none."""
+    """Return the properties as ``sparkSubmitParameters``; an empty value needs none."""
     return " ".join(f"--conf {name}={value}" for name, value in properties.items() if value)
 
 
 def overrides(place: AwsPlace) -> dict[str, Any]:
-    """The configuration overrides of a job run: its logs go to the bucket."""
+    """Return the configuration overrides of a job run: its logs go to the bucket."""
     log = {"logUri": place.address("logs/emr-serverless/")}
     return {"monitoringConfiguration": {"s3MonitoringConfiguration": log}}
 
 
 def connection(place: AwsPlace, iceberg_jar: str) -> dict[str, Any]:
-    """The Airflow connection of the back end, as it stands in Secrets Manager."""
+    """Return the Airflow connection of the back end, as it stands in Secrets Manager."""
     return {
         "conn_type": "generic",
         "extra": {

@@ -38,7 +38,7 @@ _TABLES_WRITE = [
 
 
 def emr_job(place: AwsPlace) -> Policy:
-    """What a job run may do: read the code, write tables, models and its log."""
+    """Return what a job run may do: read the code, write tables, models and its log."""
     data = ["models"] if place.catalog == "s3tables" else ["warehouse", "models"]
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     return _policy(
@@ -51,7 +51,7 @@ def emr_job(place: AwsPlace) -> Policy:
 
 
 def mwaa(place: AwsPlace) -> Policy:
-    """What Airflow may do: read its files and our connections, run jobs, and what MWAA itself asks for."""
+    """Return what Airflow may do: read its files and our connections, run jobs, and what MWAA asks for."""
     application = place.arn("emr-serverless", f"/applications/{place.application_id}")
     log_group = place.arn("logs", f"log-group:airflow-{place.name}-*")
     queue = f"arn:aws:sqs:{place.region}:*:airflow-celery-*"  # in an account of MWAA's own
@@ -97,7 +97,7 @@ def mwaa(place: AwsPlace) -> Policy:
 
 
 def analyst(place: AwsPlace) -> Policy:
-    """What people may do: read the tables."""
+    """Return what people may do: read the tables."""
     statements = [_catalog(place, write=False)]
     if place.catalog == "glue":
         statements += [

@@ -22,12 +22,12 @@ BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBa
 
 
 def secrets_prefix(place: AwsPlace) -> str:
-    """The prefix of the names of our connections in Secrets Manager."""
+    """Return the prefix of the names of our connections in Secrets Manager."""
     return f"{place.name}/airflow/connections"
 
 
 def options(place: AwsPlace) -> dict[str, str]:
-    """The Airflow configuration options of the environment."""
+    """Return the Airflow configuration options of the environment."""
     # Only our connections are looked up: any other name would be a call that the role may not make.
     lookup = {
         "connections_prefix": secrets_prefix(place),
@@ -46,14 +46,14 @@ def options(place: AwsPlace) -> dict[str, str]:
 
 
 def startup(place: AwsPlace) -> str:
-    """The start-up script: which back end runs the work."""
+    """Return the start-up script: which back end runs the work."""
     lines = ["#!/bin/sh", "# Read by every component of the environment before it starts."]
     lines += ["export CILAKE_BACKEND=emr_serverless", f"export AWS_DEFAULT_REGION={place.region}"]
     return "\n".join(lines) + "\n"
 
 
 def requirements() -> str:
-    """The requirements of the environment: the provider that the back end uses, in the version it brings."""
+    """Return the requirements of the environment: the provider of the back end, in the version it brings."""
     return (
         "# The environment's own constraints choose the versions. Spark and the models run on EMR\n"
         "# Serverless in an environment of their own: nothing of them is installed here.\n"
@@ -62,7 +62,7 @@ def requirements() -> str:
 
 
 def environment(place: AwsPlace) -> dict[str, object]:
-    """The input of ``create-environment``; the network is to be filled in."""
+    """Return the input of ``create-environment``; the network is to be filled in."""
     return {
         "Name": place.name,
         "AirflowVersion": f"{AIRFLOW_VERSION}.1",

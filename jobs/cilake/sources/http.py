@@ -36,7 +36,7 @@ class FetchError(CilakeError):
     """
 
     def __init__(self, message: str, last: Reply | None = None) -> None:
-        """An error with that message."""
+        """Make an error with that message."""
         super().__init__(message)
         self.last = last
 
@@ -69,7 +69,7 @@ class Client:
         concurrency: int = 8,
         wait: Callable[[float], object] | None = None,
     ) -> None:
-        """A client for ``base_url``; ``deadline`` is a ``time.monotonic`` instant that no pause outlasts."""
+        """Make a client for ``base_url``; no pause outlasts ``deadline`` (of ``time.monotonic``)."""
         self.address = str(httpx.URL(base_url).copy_with(userinfo=b"")).rstrip("/")
         self._deadline = deadline
         self._attempts = attempts
@@ -98,7 +98,7 @@ class Client:
         etag: str | None = None,
         share: Share | None = None,
     ) -> Reply:
-        """The reply to a GET: 200, 304 (when ``etag`` still holds) or a final error status.
+        """Return the reply to a GET: 200, 304 (when ``etag`` still holds) or a final error status.
 
         The bytes of the body are taken from ``share`` as they come.
 
@@ -234,7 +234,7 @@ def _read_date(text: str | None) -> datetime | None:
 
 
 def _read_retry_after(text: str | None, served_at: datetime) -> float:
-    """Seconds to wait, from either form of the header (RFC 9110, 10.2.3); 0 when absent or unreadable."""
+    """Return seconds to wait, from either form of the header (RFC 9110, 10.2.3); 0 when unreadable."""
     if not text:
         return 0.0
     if re.fullmatch(r"[0-9]{1,9}", text.strip()):

@@ -43,7 +43,7 @@ class ConnectRun:
         self.process: subprocess.Popen[str] | None = None
 
     def run(self, job: Job) -> Any:
-        """What the work printed as its last line: its counts.
+        """Run the job; return what it printed as its last line: its counts.
 
         Raises:
             AirflowFailException: when the command is missing.
@@ -80,7 +80,7 @@ class ConnectRun:
         return counts_of(list(printed), job)
 
     def kill(self) -> None:
-        """Nothing: ends the process group, first politely."""
+        """End the process group, first politely."""
         process = self.process
         if process is None or process.poll() is not None:
             return
@@ -106,7 +106,7 @@ def failure_of(code: int, said: list[str], job: Job) -> WorkError:
 
 
 def counts_of(lines: list[str], job: Job) -> Any:
-    """The value of the last line that is not empty.
+    """Return the value of the last line that is not empty.
 
     Raises:
         WorkError: when that line is not JSON.
@@ -131,7 +131,7 @@ def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -
 
 
 def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str]) -> int:
-    """The exit code of the process, after logging what it said and keeping what it printed."""
+    """Log what the process says and keep what it prints; return its exit code."""
     reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
     reader.start()
     for line in process.stderr or ():

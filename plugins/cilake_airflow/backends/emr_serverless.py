@@ -35,7 +35,7 @@ class EmrServerlessRun:
         self.overrides: dict[str, Any] = {}
 
     def run(self, job: Job) -> dict[str, str]:
-        """Where the work ran; its counts are in the log of the driver.
+        """Run the job; return where it ran. Its counts are in the log of the driver.
 
         Raises:
             AirflowFailException: when the connection is missing or incomplete.
@@ -69,7 +69,7 @@ class EmrServerlessRun:
         }
 
     def submit(self, job: Job, extra: dict[str, Any]) -> str:
-        """The job run of this try: the one an earlier try left alive or done, otherwise a new one.
+        """Submit the job run of this try, unless one of an earlier try is alive or done; return its id.
 
         The service answers a repeated client token with the run it already started. So a retry asks with the
         tokens of the tries before it and goes on to its own only when theirs ended without success.
@@ -108,7 +108,7 @@ class EmrServerlessRun:
         )
 
     def kill(self) -> None:
-        """Nothing: cancels the job run."""
+        """Cancel the job run."""
         if self.hook is not None and self.job_run_id:
             log.warning("cancelling job run %s", self.job_run_id)
             self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=self.job_run_id)
@@ -121,7 +121,7 @@ def connection_extra() -> dict[str, Any]:
 
 
 def start_arguments(job: Job, extra: dict[str, Any], attempt: int) -> dict[str, Any]:
-    """The arguments of ``StartJobRun`` for one attempt; equal attempts give equal arguments."""
+    """Return the arguments of ``StartJobRun`` for one attempt; equal attempts give equal arguments."""
     parameters = f"--py-files {extra['py_files']} {extra.get('spark_parameters', '')}".strip()
     arguments = {
         "clientToken": job.token(attempt),

@@ -48,13 +48,13 @@ class Job:
         return f"cilake {' '.join(self.verb)} {self.day.isoformat()}"
 
     def token(self, attempt: int) -> str:
-        """The same 64 characters for the same attempt of the same task, whoever asks."""
+        """Return the same 64 characters for the same attempt of the same task, whoever asks."""
         parts = (self.dag_id, self.run_id, self.task_id, str(self.cycle), str(attempt), *self.arguments)
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def parse_day(text: str) -> date:
-    """The day that ``YYYY-MM-DD`` names.
+    """Return the day that ``YYYY-MM-DD`` names.
 
     Raises:
         BadDay: when it is missing or malformed, with the way out.

@@ -26,7 +26,7 @@ class SparkSubmitRun:
         self.hook: Any = None
 
     def run(self, job: Job) -> dict[str, str]:
-        """Where the work ran; its counts are in the log of the driver.
+        """Run the job; return where it ran. Its counts are in the log of the driver.
 
         Raises:
             AirflowFailException: when the connection is missing or incomplete.
@@ -38,13 +38,13 @@ class SparkSubmitRun:
         return {"backend": "spark_submit", "name": job.name}
 
     def kill(self) -> None:
-        """Nothing: ends the application."""
+        """End the application."""
         if self.hook is not None:
             self.hook.on_kill()
 
 
 def build_hook(job: Job, settings: PluginSettings) -> Any:
-    """The provider's hook for this job, with the ``application`` to submit.
+    """Return the provider's hook for this job, with the ``application`` to submit.
 
     Raises:
         AirflowFailException: when the connection is missing or does not say what to submit.

@@ -76,7 +76,7 @@ class CilakeJobOperator(BaseOperator):
         return SystemExit(exit_code)
 
     def job_of(self, context: Context) -> Job:
-        """The job of this try; clearing a task starts a new cycle of tries."""
+        """Return the job of this try; clearing a task starts a new cycle of tries."""
         ti = context["ti"]
         cycle = max(0, (ti.max_tries or 0) - (self.retries or 0))
         return Job(
@@ -95,6 +95,6 @@ class CilakeJobOperator(BaseOperator):
         return self._run.log_address if self._run is not None else ""
 
     def on_kill(self) -> None:
-        """Nothing: ends the work of this task."""
+        """End the work of this task."""
         if self._run is not None:
             self._run.kill()

@@ -104,7 +104,7 @@ def is_tab(text: str) -> bool:
 def extract_retired(
     retired: list[str], known: Mapping[str, Mapping[str, Known]], *, day: date, left_out: Container[str] = ()
 ) -> Iterator[Envelope]:
-    """The envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
+    """Yield the envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
     for dashboard in retired:
         yield _without_reply(
@@ -127,7 +127,7 @@ def extract_dashboards(
     left_out: Container[str] = (),
     named: Container[str] = (),
 ) -> Generator[Envelope]:
-    """The envelopes of the dashboards in order: of each its summary, then one per tab the summary lists.
+    """Yield the envelopes of the dashboards in order: of each its summary, then one per tab that it lists.
 
     ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
@@ -218,7 +218,7 @@ def _fetch(
     *,
     conditional: bool = True,
 ) -> tuple[Envelope, dict[str, Any] | None]:
-    """One envelope, and for a readable summary its document."""
+    """Return one envelope, and for a readable summary its document."""
     etag = previous.etag if previous and conditional else None
     try:
         reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag, share)

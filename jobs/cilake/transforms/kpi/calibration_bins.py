@@ -44,7 +44,7 @@ def transform(outcomes: DataFrame) -> DataFrame:
 
 
 def _edge(probability: Column, edges: tuple[float, ...]) -> Column:
-    """The edge in the place of the bin that holds the probability; the last bin holds 1 too."""
+    """Return the edge in the place of the bin that holds the probability; the last bin holds 1 too."""
     chosen = F.lit(edges[0])
     for lower, edge in zip(BIN_EDGES[1:-1], edges[1:], strict=True):
         chosen = F.when(probability >= lower, F.lit(edge)).otherwise(chosen)

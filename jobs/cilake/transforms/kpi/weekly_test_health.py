@@ -99,7 +99,7 @@ _PAGES = {
 
 
 def _stretches(sequences: DataFrame) -> DataFrame:
-    """Each result with its part in a failing stretch, and when the stretch before it began."""
+    """Return each result with its part in a failing stretch, and when the stretch before it began."""
     of_test = Window.partitionBy("job_key", "test_key").orderBy("started_at", "run_key")
     lookback = F.expr(f"INTERVAL {LOOKBACK_DAYS} DAYS")
 
