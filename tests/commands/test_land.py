@@ -62,12 +62,23 @@ def test_a_service_that_is_no_testgrid(run_landing, service, reply, message):
 
 def test_what_was_not_obtained_is_counted_with_its_reason(run_landing, service):
     url, replies = service
-    replies["/a/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/a/summary"] = (200, orjson.dumps({"tab": {}, "other": {}}))
     replies["/a/table"] = (503, b"")
     assert run_landing(url, "a") == (
         1,
-        f"cilake: 1 of 2 payloads are missing, more than 10%: TestGrid at {url} (CILAKE_TESTGRID_URL) "
+        f"cilake: 2 of 3 payloads are missing, more than 10%: TestGrid at {url} (CILAKE_TESTGRID_URL) "
         "answers HTTP 503; see ops.receipts",
+    )
+
+
+def test_a_single_payload_that_is_missing_stops_no_night_however_few_there_are(run_landing, service):
+    url, replies = service
+    replies["/few/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/few/table"] = (503, b"")
+    code, line = run_landing(url, "few")
+    assert (code, line.partition("] ")[2]) == (
+        0,
+        "the landing is incomplete: 1 of 2 payloads are missing; see ops.receipts",
     )
 
 

@@ -119,7 +119,9 @@ class _Losses:
             raise UnknownScopeError(f"{self.service} has no {scope} {', '.join(unknown)}: correct {setting}")
         # A name that stands for nothing is no loss of the others.
         lost = Counter(counts) - Counter(missing=len(self.unknown))
-        is_lossy: dict[str, bool] = {state: lost[state] > settings.rejected_ratio * seen for state in STATES}
+        # A single payload stops no night, however few there are, unless it is all.
+        limit = min(max(1.0, settings.rejected_ratio * seen), seen - 1)
+        is_lossy: dict[str, bool] = {state: lost[state] > limit for state in STATES}
         if self.gone > seen / 2:
             raise LandingError(
                 f"{self.gone} of {seen} payloads of the week before are no longer listed: "
