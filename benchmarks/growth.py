@@ -37,8 +37,8 @@ RELEASES_PER_SCALE = 15
 PUBLISHED_RUNS = 3_000_000
 STEPS = {
     "landing": "land testgrid",
-    "core_build": "build core",
-    "kpi_build": "build kpi",
+    "core_build": "build core_ci",
+    "kpi_build": "build kpi_ci_health",
     "training": "train test_failure",
     "scoring": "score test_failure",
     "measuring": "measure test_failure",
