@@ -139,8 +139,8 @@ def test_a_run_by_hand_takes_its_day_and_shows_the_links(operator, stack):
     operator.task("build_kpi_ci_health", run_id, "success")
     returned = operator.returned("build_kpi_ci_health", run_id)
     assert returned == {"day": "2026-03-01", "words": ["build", "kpi_ci_health"]}
-    path = f"/dags/build_kpi_ci_health/dagRuns/{run_id.replace('+', '%2B')}/taskInstances/build_kpi_ci_health/links"
-    links = operator.call("GET", path)["extra_links"]
+    run = f"/dags/build_kpi_ci_health/dagRuns/{run_id.replace('+', '%2B')}"
+    links = operator.call("GET", f"{run}/taskInstances/build_kpi_ci_health/links")["extra_links"]
     log = links.pop("Run log")
     assert log.startswith(f"{operator.url}/dags/build_kpi_ci_health/runs/")
     assert log.endswith("/tasks/build_kpi_ci_health?try_number=1")
