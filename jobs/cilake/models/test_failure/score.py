@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from .matrix import feature_matrix, read_column
 from .spec import (
     ACTIVE_DAYS,
-    FEATURES,
     MINIMUM_RUNS,
     MODEL,
     SHRINKAGE_RUNS,
@@ -94,9 +94,9 @@ def probabilities(model: TrainedModel, features: pa.Table) -> np.ndarray:
 
 def baseline_probabilities(features: pa.Table, base_rate: float) -> dict[str, np.ndarray]:
     """Return the probability by each baseline of the declaration."""
-    fails = _column(features, "own_fail_count").astype(np.float64)
-    runs = _column(features, "own_run_count").astype(np.float64)
-    last = _column(features, "own_failed_last_1")
+    fails = read_column(features, "own_fail_count").astype(np.float64)
+    runs = read_column(features, "own_run_count").astype(np.float64)
+    last = read_column(features, "own_failed_last_1")
     return {
         "shrunken_history": (fails + SHRINKAGE_RUNS * base_rate) / (runs + SHRINKAGE_RUNS),
         "last_value": np.where(last > 0, 1 - LAST_VALUE_DOUBT, LAST_VALUE_DOUBT),
@@ -106,35 +106,27 @@ def baseline_probabilities(features: pa.Table, base_rate: float) -> dict[str, np
 
 def abstain_reasons(features: pa.Table, not_obtained: Set[int] = frozenset()) -> np.ndarray:
     """Return the reason why the model should not answer, or an empty string."""
-    runs = _column(features, "own_run_count")
-    hours = _column(features, "own_hours_since_result")
-    job_runs = _column(features, "job_run_count")
+    runs = read_column(features, "own_run_count")
+    hours = read_column(features, "own_hours_since_result")
+    job_runs = read_column(features, "job_run_count")
     reason = np.full(len(features), "", dtype="<U12")
     reason[runs < MINIMUM_RUNS] = "too_few_runs"
     reason[job_runs < MINIMUM_RUNS] = "unseen_job"
-    is_unseen = np.isin(_column(features, "job_key"), np.array(sorted(not_obtained), dtype=np.int64))
+    is_unseen = np.isin(read_column(features, "job_key"), np.array(sorted(not_obtained), dtype=np.int64))
     reason[(hours > ACTIVE_DAYS * 24) | _is_silent(features) | is_unseen] = "stale_input"
     return reason
 
 
 def _is_silent(features: pa.Table) -> np.ndarray:
     """Return whether the job of each decision has no known run for much longer than is usual for it."""
-    runs = _column(features, "job_run_count").astype(np.float64)
-    since_newest = np.nan_to_num(_column(features, "job_hours_since_run").astype(np.float64))
-    between = _column(features, "job_age_days").astype(np.float64) * 24 - since_newest
+    runs = read_column(features, "job_run_count").astype(np.float64)
+    since_newest = np.nan_to_num(read_column(features, "job_hours_since_run").astype(np.float64))
+    between = read_column(features, "job_age_days").astype(np.float64) * 24 - since_newest
     usual = between / np.maximum(runs - 1, 1)
     silent: np.ndarray = (
         (runs >= MINIMUM_RUNS) & (since_newest > SILENT_HOURS) & (since_newest > SILENT_INTERVALS * usual)
     )
     return silent
-
-
-def feature_matrix(features: pa.Table, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
-    """Return the features as rows in the order of the declaration."""
-    matrix = np.empty((len(features), len(FEATURES)), dtype=dtype)
-    for i, name in enumerate(FEATURES):
-        matrix[:, i] = _column(features, name)
-    return matrix
 
 
 def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray) -> list[list[str]]:
@@ -185,16 +177,11 @@ def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
     return changed
 
 
-def _column(features: pa.Table, name: str) -> np.ndarray:
-    values: np.ndarray = features.column(name).to_numpy()
-    return values
-
-
 def reason_texts(features: pa.Table) -> dict[str, list[str]]:
     """Return per group of features which failures its values tell of, one text per decision; empty: none."""
 
     def whole(name: str) -> list[int]:
-        values: list[int] = np.nan_to_num(_column(features, name)).astype(np.int64).tolist()
+        values: list[int] = np.nan_to_num(read_column(features, name)).astype(np.int64).tolist()
         return values
 
     runs, fails = whole("own_run_count"), whole("own_fail_count")
@@ -228,7 +215,9 @@ def reason_texts(features: pa.Table) -> dict[str, list[str]]:
         )
     ]
     percent = (
-        np.nan_to_num(_column(features, "job_fail_ratio_last_1").astype(np.float64) * 100).round(1).tolist()
+        np.nan_to_num(read_column(features, "job_fail_ratio_last_1").astype(np.float64) * 100)
+        .round(1)
+        .tolist()
     )
     job = [
         f"{share} % of the job's tests failed in its previous run, {mass} of its last 10 runs broke widely"

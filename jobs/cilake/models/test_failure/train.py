@@ -14,8 +14,8 @@ import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from .matrix import feature_matrix
 from .sample import WEIGHT
-from .score import feature_matrix
 from .spec import FEATURES
 
 #: Version of the layout of the stored model and of what its features mean; another one is refused.
