@@ -9,6 +9,7 @@ import pytest
 
 PATIENCE = 60
 PROGRAM = '''
+import os
 import sys
 from threading import Event
 from types import SimpleNamespace
@@ -23,8 +24,7 @@ from cilake.lake import session
 
 
 def say(text):
-    sys.stdout.write(text + chr(10))
-    sys.stdout.flush()
+    os.write(1, (text + chr(10)).encode())  # whole, whichever thread says it
 
 
 class Spark:
