@@ -13,14 +13,14 @@ Tab = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class Requests:
     """The tabs that the landing of a day asked for: those that it obtained, and those that it did not."""
 
     obtained: frozenset[Tab]
     lost: frozenset[Tab]
 
 
-def judge_requests(requests: Iterable[tuple[Tab, str, bool]]) -> Landing:
+def judge_requests(requests: Iterable[tuple[Tab, str, bool]]) -> Requests:
     """Sort the tabs by what became of their requests, each a tab, a state and whether the reply was stale.
 
     One request that obtained a tab is enough, so a landing that is repeated mends the one before.
@@ -30,10 +30,10 @@ def judge_requests(requests: Iterable[tuple[Tab, str, bool]]) -> Landing:
         asked.add(tab)
         if status in OBTAINED and not is_stale:
             obtained.add(tab)
-    return Landing(frozenset(obtained), frozenset(asked - obtained))
+    return Requests(frozenset(obtained), frozenset(asked - obtained))
 
 
-def jobs_not_obtained(landing: Landing, shown: Iterable[tuple[int, Tab]]) -> frozenset[int]:
+def jobs_not_obtained(landing: Requests, shown: Iterable[tuple[int, Tab]]) -> frozenset[int]:
     """Return the jobs, of pairs of a job and a tab that shows it, with a lost tab and none that was obtained.
 
     Tabs that nobody asked for, as they are left out or gone, count on neither side.
