@@ -126,6 +126,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
     from cilake.commands.land import land
     from cilake.lake.catalog import create_tables, open_catalog
     from cilake.lake.session import spark_session
+    from cilake.models.registry import model
     from cilake.settings import read_settings
     from cilake.sources.registry import source
     from cilake.windows import Window
@@ -183,14 +184,14 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
             again, counts = timed(partial(play, span))
             target = {"target_seconds": 43} if name == "nothing_new" else {}
             report(name, again, "s", baseline=landing + core + kpi, counts=counts, **target)
-    training, outcome = timed(lambda: train.train_test_failure(settings, window))
+    training, outcome = timed(lambda: train.train(settings, window, model=model("test_failure")))
     if outcome["model_version"] is None:
         raise RuntimeError(f"nothing was trained on {folder}: {outcome['reason']}")
     report("training", training, "s", rows=outcome["trained_rows"], promoted=outcome["is_promoted"])
-    scoring, counts = timed(lambda: score.score_test_failure(settings, window))
+    scoring, counts = timed(lambda: score.score(settings, window, model=model("test_failure")))
     entities = counts["predictions.test_failure"]
     report("nightly_scoring", scoring - session_seconds, "s", entities=entities)
-    measuring, _ = timed(lambda: measure.measure_test_failure(settings, window))
+    measuring, _ = timed(lambda: measure.measure(settings, window, model=model("test_failure")))
     report("measuring", measuring - session_seconds, "s")
     for name, query in KPI_QUERIES.items():
         report_query(settings.trino_url, name, query, target_seconds=KPI_TARGET_SECONDS)

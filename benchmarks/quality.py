@@ -29,8 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cilake.contracts.columns import FAILING, PASSING, VERDICT_NAME
-from cilake.models.test_failure import evaluate, gate, labels, sample, score, train
+from cilake.contracts.model_spec import MODEL_SCORER
+from cilake.models import gate
+from cilake.models.test_failure import labels, sample, score, train
 from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions
+from cilake.models.test_failure.spec import MODEL
+from cilake.transforms import measures
 
 SUMMARY_FILE = "summary.json.gz"
 TABLE_SUFFIX = ".json.gz"
@@ -222,11 +226,13 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     watch.lap("train")
     predictions = score.predict(model, later, with_reasons=False)
     outcome = later.column("has_failed").to_numpy()
-    forecasts = {scorer: predictions.column(column).to_numpy() for scorer, column in evaluate.SCORERS.items()}
-    table = evaluate.evaluate(forecasts, outcome)
+    forecasts = {scorer: predictions.column(column).to_numpy() for scorer, column in MODEL.scorers.items()}
+    table = measures.evaluate(forecasts, outcome)
     watch.lap("evaluate")
     block = gate.blocks_of(later.column("started_at"), later.column("job_key"))
-    verdict = gate.judge_challenger(gate.Evidence(forecasts, outcome, block, np.ones(len(outcome))))
+    verdict = gate.judge_challenger(
+        gate.Evidence(forecasts, outcome, block, np.ones(len(outcome))), MODEL.gate
+    )
     watch.lap("gate")
     latest = pc.max(results.column("started_at")).as_py()
     pending = pending_decisions(results, latest).slice(0, SCORED_ENTITIES)
@@ -248,7 +254,7 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
         gate_passed=verdict.passed,
         gate_verdict=verdict.text,
         first_listed={name: count_listed(later, forecast) for name, forecast in forecasts.items()},
-        reliability=evaluate.reliability(forecasts[evaluate.MODEL_SCORER], outcome),
+        reliability=measures.reliability(forecasts[MODEL_SCORER], outcome),
         seconds=watch.seconds,
         peak_mib=_peak_mib(),
     )

@@ -18,7 +18,7 @@ COUNTED = (
     ("build_core_ci", "core.test_results"),
     ("build_kpi_ci_health", "kpi.daily_job_health"),
     ("score_test_failure", "predictions.test_failure"),
-    ("measure_test_failure", "predictions.outcomes"),
+    ("measure_test_failure", "predictions.test_failure_outcomes"),
     ("measure_test_failure", "predictions.accuracy"),
 )
 """The counts of the closing table, as the work returns them: payloads landed, then rows written."""

@@ -10,8 +10,9 @@ from cilake.commands import maintain, measure, rebuild, score, train
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
-from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES
+from cilake.contracts.registry import made_by
 from cilake.lake import model_store
 from cilake.lake.changes import note_restated
 from cilake.models import champion, serving
@@ -19,6 +20,7 @@ from cilake.models.test_failure.spec import MODEL
 
 pytestmark = pytest.mark.spark
 
+MADE = made_by("measure_test_failure")
 HISTORY = 50
 WORLD = World()
 OTHER = "time_to_merge"
@@ -33,12 +35,12 @@ def played(spark, tmp_path_factory):
         WORLD.land(lake, range(HISTORY - 9))
         for number in range(HISTORY - 9, HISTORY):  # many small files, as nights leave them
             WORLD.land(lake, range(number, number + 1))
-        said = {"train": train.train_test_failure(lake.settings, WORLD.night(HISTORY - 1))}
+        said = {"train": train.train(lake.settings, WORLD.night(HISTORY - 1), model=MODEL)}
         for number in range(HISTORY - 1, HISTORY + 2):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
-            said["score", number] = score.score_test_failure(lake.settings, WORLD.night(number))
-            said["measure", number] = measure.measure_test_failure(lake.settings, WORLD.night(number))
+            said["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
+            said["measure", number] = measure.measure(lake.settings, WORLD.night(number), model=MODEL)
         yield lake, said
 
 
@@ -49,7 +51,7 @@ def test_the_model_that_passed_its_gate_makes_the_predictions(played):
     assert versions == {said["train"]["model_version"]}
     entities = WORLD.jobs * WORLD.tests
     assert said["score", HISTORY]["predictions.test_failure"] == entities
-    assert said["measure", HISTORY]["predictions.outcomes"] == entities, "of the night before"
+    assert said["measure", HISTORY]["predictions.test_failure_outcomes"] == entities, "of the night before"
     measured = dict(
         select(
             lake,
@@ -91,12 +93,10 @@ def test_accuracy_states_its_age(played):
 
 def test_repeated_it_changes_nothing(played):
     lake, _ = played
-    before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE}
-    counts = measure.measure_test_failure(lake.settings, WORLD.night(HISTORY + 1))
+    before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in MADE}
+    counts = measure.measure(lake.settings, WORLD.night(HISTORY + 1), model=MODEL)
     assert set(counts.values()) == {0}
-    assert before == {
-        table: lake.catalog.load_table(table.address).current_snapshot() for table in measure.MADE
-    }
+    assert before == {table: lake.catalog.load_table(table.address).current_snapshot() for table in MADE}
 
 
 def test_what_was_read_is_pinned_recorded_and_kept(played):
@@ -167,7 +167,7 @@ def put(lake, number, failed, **changes):
 
 
 def failures(lake):
-    found = select(lake, OUTCOMES.address, "test_key", where=f"has_failed and model_name = '{MODEL.name}'")
+    found = select(lake, OUTCOMES.address, "test_key", where="has_failed")
     return {row[0] for row in found}
 
 
@@ -175,13 +175,13 @@ def test_rows_of_another_model_survive(lake):
     day = WORLD.day(0)
     common = {"model_name": OTHER, "prediction_date": day}
     shared = ("kpi.calibration_bins", "kpi.daily_predictions", "kpi.likely_failures")
-    for address in (OUTCOMES.address, ACCURACY.address, *shared):
+    for address in (ACCURACY.address, *shared):
         lake.insert(address, [make_row(address, **common)])
     foretell(lake, 0)
     put(lake, 1, {3})
-    counts = measure.measure_test_failure(lake.settings, WORLD.night(1))
+    counts = measure.measure(lake.settings, WORLD.night(1), model=MODEL)
     assert counts[OUTCOMES.address] == WORLD.tests
-    for address in (OUTCOMES.address, ACCURACY.address, *shared):
+    for address in (ACCURACY.address, *shared):
         names = {row[0] for row in select(lake, address, "model_name")}
         assert names >= {OTHER}, address
         assert MODEL.name in names or address == "kpi.likely_failures"
@@ -191,14 +191,14 @@ def test_a_correction_is_followed_however_late(lake):
     foretell(lake, 0)
     put(lake, 1, {3})
     for number in (1, 40):
-        measure.measure_test_failure(lake.settings, WORLD.night(number))
+        measure.measure(lake.settings, WORLD.night(number), model=MODEL)
     assert failures(lake) == {3}
     results = lake.catalog.load_table(TEST_RESULTS.address)
     runs = lake.catalog.load_table(CI_RUNS.address)
     for table in (results, runs):
         table.delete(f"run_date = '{WORLD.day(1)}'")
     put(lake, 1, {3, 5}, landed_date=WORLD.day(41))
-    counts = measure.measure_test_failure(lake.settings, WORLD.night(41))
+    counts = measure.measure(lake.settings, WORLD.night(41), model=MODEL)
     assert failures(lake) == {3, 5}
     assert counts[ACCURACY.address] == 4
 
@@ -206,9 +206,9 @@ def test_a_correction_is_followed_however_late(lake):
 def test_a_late_payload_reaches_what_people_read_of_the_newest_decision(lake):
     foretell(lake, 5, failure_probability=0.5)
     put(lake, 1, {3})
-    measure.measure_test_failure(lake.settings, WORLD.night(5))
+    measure.measure(lake.settings, WORLD.night(5), model=MODEL)
     put(lake, 4, {3})
-    measure.measure_test_failure(lake.settings, WORLD.night(5))
+    measure.measure(lake.settings, WORLD.night(5), model=MODEL)
     (failed_at,) = select(lake, "kpi.likely_failures", "to_date(last_failed_at)", where="test_key = 3")
     assert failed_at == (WORLD.day(4),)
 
@@ -225,21 +225,21 @@ def test_what_a_rebuild_reads_otherwise_is_followed(lake):
     """The content that the source showed is the same, and so are its hash and when it was known."""
     foretell(lake, 0)
     put(lake, 1, {3}, decoder_version=1)
-    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
     replace_results(lake, 1, {4}, decoder_version=2)
-    measure.measure_test_failure(lake.settings, WORLD.night(2))
+    measure.measure(lake.settings, WORLD.night(2), model=MODEL)
     assert failures(lake) == {4}, "read by another version of the decoder"
     before = lake.catalog.load_table(CI_RUNS.address).current_snapshot().snapshot_id
     note_restated(lake.catalog, CI_RUNS, before, [WORLD.day(1)])
     replace_results(lake, 1, {5}, decoder_version=2)
-    measure.measure_test_failure(lake.settings, WORLD.night(3))
+    measure.measure(lake.settings, WORLD.night(3), model=MODEL)
     assert failures(lake) == {5}, "read by the same version, which the run's row does not show"
 
 
 def test_a_rebuild_makes_the_tables_about_predictions_again_and_only_those_named(lake):
     foretell(lake, 0)
     put(lake, 1, {3})
-    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
     right = {table: sorted(select(lake, table, "*")) for table in (OUTCOMES.address, ACCURACY.address)}
     for address in right:
         lake.spark.sql(f"UPDATE lake.{address} SET model_version = 'wrong'")
@@ -257,19 +257,19 @@ def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):
     foretell(lake, 0)
     foretell(lake, 20)
     put(lake, 21, {3})
-    measure.measure_test_failure(lake.settings, WORLD.night(21))
+    measure.measure(lake.settings, WORLD.night(21), model=MODEL)
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(20)}
     for table in (TEST_RESULTS, CI_RUNS):
         lake.catalog.load_table(table.address).delete()
     put(lake, 2, {3})
-    measure.measure_test_failure(lake.settings, WORLD.night(60))
+    measure.measure(lake.settings, WORLD.night(60), model=MODEL)
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(0)}
 
 
 def test_a_night_without_failures_has_no_average_precision(lake):
     foretell(lake, 0)
     put(lake, 1, set())
-    measure.measure_test_failure(lake.settings, WORLD.night(1))
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
     assert {row[0] for row in select(lake, ACCURACY.address, "average_precision")} == {None}
 
 
@@ -281,7 +281,7 @@ def registered(lake, number, **changes):
 
 
 def serves(lake, number):
-    found = serving.serving(lake.catalog, WORLD.day(number))
+    found = serving.serving(lake.catalog, MODEL, WORLD.day(number))
     return found and found["model_version"]
 
 
@@ -309,7 +309,7 @@ def nights_of(lake, said, nights):
     WORLD.append(lake, PREDICTIONS, predictions)
     WORLD.append(lake, TEST_RESULTS, results)
     WORLD.append(lake, CI_RUNS, runs)
-    measure.measure_test_failure(lake.settings, WORLD.night(nights))
+    measure.measure(lake.settings, WORLD.night(nights), model=MODEL)
     return version
 
 
@@ -322,15 +322,15 @@ def test_a_champion_that_is_worse_than_its_baseline_is_demoted_and_the_baseline_
     assert "worse than shrunken_history on what it predicted; gain over shrunken_history -" in demoted[3]
     assert serves(lake, 21) == version, "of that night it made the predictions"
     assert serves(lake, 22) is None
-    champion.judge(lake.spark, lake.catalog)
-    measure.measure_test_failure(lake.settings, WORLD.night(22))
+    champion.judge(lake.spark, lake.catalog, MODEL)
+    measure.measure(lake.settings, WORLD.night(22), model=MODEL)
     assert len(select(lake, "ops.model_versions", "status")) == 2, "demoted once"
 
 
 def test_a_champion_that_is_better_goes_on(lake):
     version = nights_of(lake, 0.6, 22)
     assert serves(lake, 22) == version
-    assert champion.judge(lake.spark, lake.catalog).passed
+    assert champion.judge(lake.spark, lake.catalog, MODEL).passed
 
 
 def test_a_champion_serves_until_it_is_too_old(lake):
@@ -342,7 +342,7 @@ def test_a_champion_serves_until_it_is_too_old(lake):
 def test_the_version_before_a_demoted_one_does_not_come_back(lake):
     registered(lake, 0, model_version="older")
     registered(lake, 1, model_version="newer")
-    found = serving.serving(lake.catalog, WORLD.day(5))
+    found = serving.serving(lake.catalog, MODEL, WORLD.day(5))
     model_store.demote(lake.catalog, found, WORLD.day(5), "no longer better")
     assert serves(lake, 6) is None
     registered(lake, 7, model_version="newest")
@@ -350,7 +350,7 @@ def test_the_version_before_a_demoted_one_does_not_come_back(lake):
 
 
 def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
-    said = train.train_test_failure(lake.settings, WORLD.night(5))
+    said = train.train(lake.settings, WORLD.night(5), model=MODEL)
     reason = f"no test has two results by the end of {WORLD.day(5)}"
     assert said == {"model_version": None, "is_promoted": False, "reason": reason}
     assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
@@ -365,5 +365,5 @@ def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lak
         (refused, f"nothing can serve: {version} cannot be used"),
     ):
         monkeypatch.setattr(train, "load_model", load_model)
-        train.train_test_failure(lake.settings, WORLD.night(5))
+        train.train(lake.settings, WORLD.night(5), model=MODEL)
         assert f"not trained: {reason}; {serves}" in capsys.readouterr().err

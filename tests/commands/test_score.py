@@ -12,6 +12,7 @@ from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.errors import CilakeError
+from cilake.models.test_failure.spec import MODEL
 from cilake.windows import DayError, Window
 
 pytestmark = pytest.mark.spark
@@ -31,7 +32,7 @@ def test_a_job_whose_runs_stopped_coming_makes_scoring_abstain(lake):
     WORLD.land(lake, range(20), only_jobs=range(2))
     WORLD.land(lake, range(20, 23), only_jobs=range(1, 2))
     WORLD.land(lake, range(22, 23), only_jobs=range(2, 3))
-    score.score_test_failure(lake.settings, WORLD.night(22))
+    score.score(lake.settings, WORLD.night(22), model=MODEL)
     reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
     assert reasons == {(0, "stale_input"), (1, None), (2, "unseen_job")}
 
@@ -70,22 +71,22 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
     ]
     WORLD.append(lake, OBSERVATIONS, shown)
     WORLD.append(lake, FETCHES, fetches)
-    score.score_test_failure(lake.settings, WORLD.night(22))
+    score.score(lake.settings, WORLD.night(22), model=MODEL)
     reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
     abstained = {0, 3, 5, 6}
     assert reasons == {(job, "stale_input" if job in abstained else None) for job in range(WORLD.jobs)}
 
 
 def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
-    assert set(score.score_test_failure(lake.settings, WORLD.night(2)).values()) == {0}, "nothing has run yet"
+    assert set(score.score(lake.settings, WORLD.night(2), model=MODEL).values()) == {0}, "nothing has run yet"
     WORLD.land(lake, range(2))
     said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
     for window in (WORLD.night(2), Window(WORLD.day(1), WORLD.day(3))):
         with pytest.raises(DayError, match=said):
-            score.score_test_failure(lake.settings, window)
+            score.score(lake.settings, window, model=MODEL)
     assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
     WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
-    counts = score.score_test_failure(lake.settings, WORLD.night(2))
+    counts = score.score(lake.settings, WORLD.night(2), model=MODEL)
     assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
 
 
@@ -95,5 +96,5 @@ def test_inputs_of_two_builds_are_not_scored(lake):
     with runs.transaction() as transaction:
         transaction.set_properties(mark_build("audit_core_that_was_killed", None))
     with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
-        score.score_test_failure(lake.settings, WORLD.night(1))
+        score.score(lake.settings, WORLD.night(1), model=MODEL)
     assert select(lake, PREDICTIONS.address, "test_key") == []

@@ -12,6 +12,9 @@ RULES = [
     by_day("run_date", lookback_days=3),
     by_week("week_date"),
     by_week("week_date", lookback_days=14),
+    by_day("run_date", lookahead_days=3),
+    by_day("run_date", lookback_days=2, lookahead_days=1),
+    by_day("run_date", lookback_days=2, lookahead_days=1, about=("a.b",)),
 ]
 
 
@@ -35,10 +38,17 @@ def test_a_day_affects_itself_and_the_days_that_look_back_on_it():
     assert by_day("run_date").affected_by([]) == []
 
 
+@pytest.mark.parametrize("source", ["", "a.b"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_periods_are_affected_by_exactly_the_days_that_they_reach(rule):
+def test_periods_are_affected_by_exactly_the_days_that_they_reach(rule, source):
     days = [WEDNESDAY + timedelta(days=n) for n in range(-40, 40)]
-    for period in rule.affected_by([WEDNESDAY]):
-        assert WEDNESDAY in rule.reach_of([period])
+    for period in rule.affected_by([WEDNESDAY], source):
+        assert WEDNESDAY in rule.reach_of([period], source)
         for day in days:
-            assert (period in rule.affected_by([day])) is (day in rule.reach_of([period]))
+            assert (period in rule.affected_by([day], source)) is (day in rule.reach_of([period], source))
+
+
+def test_of_what_the_rows_are_about_only_their_own_day_counts():
+    rule = by_day("run_date", lookback_days=2, about=("a.b",))
+    assert rule.affected_by([WEDNESDAY], "a.b") == [WEDNESDAY]
+    assert rule.reach_of([WEDNESDAY], "a.b") == {WEDNESDAY}

@@ -164,7 +164,7 @@ def test_the_closing_report(world, monkeypatch, capsys):
     nights_report.report(None, world.settings, [night])
     said = capsys.readouterr().out
     assert "is incomplete: 2 missing; see ops.fetches" in said
-    assert "predictions.outcomes" in said
+    assert "predictions.test_failure_outcomes" in said
     assert said.rstrip().endswith("the urls")
 
 

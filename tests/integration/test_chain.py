@@ -51,8 +51,8 @@ def test_every_result_is_there_once(played):
 def test_predictions_are_measured_by_the_next_night(played):
     lake, nights = played
     assert nights[0]["predictions.test_failure"] == 2 * TESTS
-    assert nights[0]["predictions.outcomes"] == 0
-    assert nights[1]["predictions.outcomes"] == 2 * TESTS
+    assert nights[0]["predictions.test_failure_outcomes"] == 0
+    assert nights[1]["predictions.test_failure_outcomes"] == 2 * TESTS
     broken = lake.sql(
         "select failure_probability, shrunken_probability, test_name from predictions.test_failure p "
         "join core.tests using (test_key) where prediction_date = date '2021-06-07' order by 1 desc limit 2"

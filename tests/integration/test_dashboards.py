@@ -76,7 +76,7 @@ DAY = date(2021, 6, 5)
 FAILING = "('failed', 'timed_out', 'categorized_fail', 'build_failed', 'tool_failed')"
 RUNS = "core.ci_runs r join core.ci_jobs j using (job_key)"
 RESULTS = "core.test_results r join core.tests t using (test_key) join core.ci_jobs j using (job_key)"
-OUTCOMES = "predictions.outcomes o join core.ci_jobs j using (job_key)"
+OUTCOMES = "predictions.test_failure_outcomes o join core.ci_jobs j using (job_key)"
 WEEK = "date_trunc('week', run_date)"
 
 CHOICES = {

@@ -8,8 +8,10 @@ from tests.grids import DAY_MS, make_table
 from tests.lake_session import local_lake
 
 from cilake.build import core
+from cilake.contracts.registry import table as contract
 from cilake.lake.snapshots import pin
-from cilake.models.as_of import INPUTS, read_history
+from cilake.models.as_of import read_history
+from cilake.models.test_failure.spec import MODEL
 from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
@@ -28,7 +30,7 @@ def lake(spark, tmp_path, monkeypatch):
 
 def seen(lake, day):
     """Return the results and the runs that a decision of that day sees."""
-    results, runs = read_history(lake.spark, pin(lake.catalog, *INPUTS), day)
+    results, runs = read_history(lake.spark, pin(lake.catalog, *map(contract, MODEL.inputs)), day)
     return tuple(sorted(tuple(row) for row in rows.collect()) for rows in (results, runs))
 
 

@@ -8,7 +8,7 @@ Sample = list[dict[str, Any]]
 
 GOOD: dict[str, dict[str, Any]] = {
     "core.ci_jobs": {"is_upgrade": True},
-    "predictions.outcomes": {"known_at": "2021-06-23T00:00:00Z"},
+    "predictions.test_failure_outcomes": {"known_at": "2021-06-23T00:00:00Z"},
     "predictions.accuracy": {"failure_count": 1},
 }
 
@@ -115,7 +115,7 @@ BAD: dict[str, dict[str, Sample]] = {
         "likely_failures_have_reasons": [{"failure_probability": 0.4, "top_reasons": None}],
         "model_version_not_blank": [{"model_version": ""}],
     },
-    "predictions.outcomes": {
+    "predictions.test_failure_outcomes": {
         "outcome_after_decision_day": [
             {"prediction_date": "2021-06-21", "outcome_at": "2021-06-21T23:59:59Z"}
         ],

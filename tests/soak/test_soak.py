@@ -22,6 +22,7 @@ from cilake.build.tables import build_tables
 from cilake.commands import measure, score, train
 from cilake.contracts.predictions.test_failure import TABLE as LEDGER
 from cilake.contracts.registry import made_by
+from cilake.models.test_failure.spec import MODEL
 from cilake.publish.stop_points import STEPS
 from cilake.windows import Window
 
@@ -30,6 +31,7 @@ SEED = os.environ.get("CILAKE_SOAK_SEED") or str(time.time_ns())
 ORDERS = max(2, STOPS // 10)
 STOPS_OF_MODEL = max(2, STOPS // 4)
 TRAINED = 50
+MEASURED = made_by("measure_test_failure")
 
 pytestmark = [
     pytest.mark.spark,
@@ -173,7 +175,7 @@ def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
 def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, told):
     stops = stop_points(monkeypatch)
     began = time.monotonic()
-    verbs = {score.score_test_failure: (LEDGER,), measure.measure_test_failure: measure.MADE}
+    verbs = {score.score: (LEDGER,), measure.measure: MEASURED}
     nights, found, stopped = 0, [], Counter()
     for is_disturbed in (True, False):
         dice = random.Random(SEED)
@@ -182,7 +184,7 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
         world.name(lake)
         world.land(lake, range(TRAINED))
         stops.clear()
-        assert train.train_test_failure(lake.settings, world.night(TRAINED - 1))["is_promoted"]
+        assert train.train(lake.settings, world.night(TRAINED - 1), model=MODEL)["is_promoted"]
         for night in range(TRAINED - 1, TRAINED + 20 * STOPS_OF_MODEL):
             if night >= TRAINED:
                 world.land(lake, range(night, night + 1))
@@ -190,17 +192,17 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
                 if is_disturbed:
                     stops[:] = [next(point[verb])]
                     try:
-                        verb(lake.settings, world.night(night))
+                        verb(lake.settings, world.night(night), model=MODEL)
                     except KilledError:
                         stopped[stops[0]] += 1
                     stops.clear()
-                verb(lake.settings, world.night(night))
+                verb(lake.settings, world.night(night), model=MODEL)
             if is_disturbed and stopped.total() >= STOPS_OF_MODEL:
                 nights = night
             if nights and night >= nights:
                 break
         found.append(
-            {table.address: lake.rows(table.address, *told_of(table)) for table in (LEDGER, *measure.MADE)}
+            {table.address: lake.rows(table.address, *told_of(table)) for table in (LEDGER, *MEASURED)}
         )
     assert found[0] == found[1]
     assert found[0][LEDGER.address] and stopped.total() >= STOPS_OF_MODEL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from importlib import import_module
@@ -9,10 +10,8 @@ from importlib import import_module
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 
+from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
-from cilake.contracts.rebuild import Rebuild
-from cilake.contracts.registry import made_by
-from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.session import spark_session
@@ -25,8 +24,13 @@ from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
 from cilake.windows import Window
 
+Told = Mapping[str, object]
+"""What transforms are told beside their inputs, by argument; each is told what it asks for."""
 
-def build_tables(settings: Settings, window: Window, *, step: str) -> dict[str, int]:
+
+def build_tables(
+    settings: Settings, window: Window, *, step: str, told: Told | None = None
+) -> dict[str, int]:
     """Make the periods of a step's tables again whose inputs changed since they were made last.
 
     A row that moved counts with the day that it left, too. The window only names the day that the run is for.
@@ -34,14 +38,14 @@ def build_tables(settings: Settings, window: Window, *, step: str) -> dict[str, 
     """
     catalog = open_catalog(settings)
     say_if_incomplete(catalog, window)
-    built = made_by(step)
-    pins = pin(catalog, *_inputs(built))
-    affected = _find_affected(catalog, pins, built)
-    counts = dict.fromkeys((table.address for table in built), 0)
-    for table in [table for table, periods in affected.items() if not periods]:
-        set_properties(catalog, table, _marks(pins, table))
-        del affected[table]
-    if not affected:
+    targets = targets_of(step)
+    pins = pin(catalog, *_inputs(targets))
+    affected = _find_affected(catalog, pins, targets)
+    counts = dict.fromkeys((target.table.address for target in targets), 0)
+    marks = {target.table: _marks(pins, target, targets) for target in targets}
+    if not any(affected.values()):
+        for target in targets:
+            set_properties(catalog, target.table, marks[target.table])
         say("no input has changed")
         return counts
     with spark_session(settings, app_name=f"{step} {window.start}") as spark:
@@ -50,7 +54,8 @@ def build_tables(settings: Settings, window: Window, *, step: str) -> dict[str, 
         def replace(replacements: list[Replacement]) -> dict[str, int]:
             return replace_days(spark, catalog, replacements, audit=audit, run_id=f"{step}_{window.start}")
 
-        return counts | _build(spark, pins, affected, replace, mark=_marks)
+        work = [(target, affected[target.table]) for target in targets]
+        return counts | _build(spark, catalog, pins, work, replace, marks=marks, told=told or {})
 
 
 def rebuild_tables(
@@ -60,49 +65,93 @@ def rebuild_tables(
     window: Window,
     restatement: Restatement,
     *,
+    step: str,
     tables: list[Table],
+    told: Told | None = None,
 ) -> None:
-    """Make the periods of tables again that follow from rows of the window's days."""
-    pins = pin(catalog, *_inputs(tables))
+    """Make the periods of a step's tables again that follow from rows of the window's days.
+
+    Of tables that tell of other rows, such as predictions, these are the days of those rows.
+    """
+    targets = targets_of(step, tables)
+    pins = pin(catalog, *_inputs(targets))
     audit = auditor(settings, catalog, day=window.start)
-    affected = {table: _rule(table).affected_by(window.days) for table in tables}
+    run_id = f"rebuild_{step}_{window.start}"
 
     def replace(replacements: list[Replacement]) -> dict[str, int]:
-        run_id = f"rebuild_{window.start}"
         return replace_days(spark, catalog, replacements, audit=audit, run_id=run_id, note=restatement.note)
 
-    _build(spark, pins, affected, replace, mark=lambda *_: {})
+    work = []
+    for target in targets:
+        source = target.about[0].address if target.about else ""
+        work.append((target, target.rule.affected_by(window.days, source)))
+    _build(spark, catalog, pins, work, replace, marks={}, told=told or {})
 
 
 def _build(
     spark: SparkSession,
+    catalog: Catalog,
     pins: Pins,
-    affected: Mapping[Table, list[date]],
+    work: list[tuple[Target, list[date]]],
     replace: Callable[[list[Replacement]], dict[str, int]],
     *,
-    mark: Callable[[Pins, Table], Mapping[str, str]],
+    marks: Mapping[Table, Mapping[str, str]],
+    told: Told,
 ) -> dict[str, int]:
-    """Replace the periods of each table, in rounds: what is made from others of them comes after these."""
+    """Replace the periods of each target, in rounds: what is made from others of them comes after these."""
     counts: dict[str, int] = {}
-    left = dict(affected)
+    left = list(work)
     while left:
-        waiting = {table.address for table in left}
-        ready = [table for table in left if not waiting & set(table.inputs)]
-        counts |= replace([_make(spark, pins, table, left.pop(table), mark(pins, table)) for table in ready])
+        waiting = {target.table for target, _ in left}
+        ready = [one for one in left if not waiting & set(one[0].inputs.values())]
+        left = [one for one in left if one not in ready]
+        replacements = []
+        for target, periods in ready:
+            properties = marks.get(target.table, {})
+            told_of = _keep_told(spark, pins, target, periods)
+            if told_of:
+                replacements.append(_make(spark, pins, target, told_of, properties, told))
+            else:
+                set_properties(catalog, target.table, properties)
+        if replacements:
+            counts |= replace(replacements)
     return counts
 
 
+def _keep_told(spark: SparkSession, pins: Pins, target: Target, periods: list[date]) -> list[date]:
+    """Return those of the periods that the target has something to tell of, or has told of."""
+    if not target.about or not periods:
+        return periods
+    days = target.rule.days_of(periods)
+    own = spark.table(target.table.identifier).where(target.where)
+    found: set[date] = set()
+    for rows, column in (
+        *((_read(spark, pins, one, days), str(one.day_column)) for one in target.about),
+        (own.where(spans_condition(target.rule.column, days)), target.rule.column),
+    ):
+        found.update(row[0] for row in rows.select(column).distinct().collect())
+    return [period for period in periods if found & target.rule.days_of([period])]
+
+
 def _make(
-    spark: SparkSession, pins: Pins, table: Table, periods: list[date], marks: Mapping[str, str]
+    spark: SparkSession,
+    pins: Pins,
+    target: Target,
+    periods: list[date],
+    marks: Mapping[str, str],
+    told: Told,
 ) -> Replacement:
     """Return what the table should hold for the periods, by the transform at its address."""
-    reach = _rule(table).reach_of(periods)
-    transform = import_module(f"cilake.transforms.{table.address}").transform
-    inputs = {contract(one).name: _read(spark, pins, contract(one), reach) for one in table.inputs}
-    column = _rule(table).column
+    transform = import_module(f"cilake.transforms.{target.table.address}").transform
+    inputs = {
+        argument: _read(spark, pins, one, target.rule.reach_of(periods, one.address))
+        for argument, one in target.inputs.items()
+    }
+    asked = {name: told[name] for name in inspect.signature(transform).parameters if name in told}
+    column = target.rule.column
     # A transform may tell more than is asked, such as of the days that only show what was before.
-    rows = transform(**inputs).where(days_condition(column, periods))
-    return Replacement(table, rows, column, periods, properties=marks)
+    rows = transform(**inputs, **asked).where(days_condition(column, periods))
+    return Replacement(target.table, rows, column, periods, where=target.where, properties=marks)
 
 
 def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date]) -> DataFrame:
@@ -111,14 +160,14 @@ def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date]) -
     return rows.where(spans_condition(table.day_column, days)) if table.day_column else rows
 
 
-def _find_affected(catalog: Catalog, pins: Pins, built: list[Table]) -> dict[Table, list[date]]:
+def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[Table, list[date]]:
     """Return the periods of each table of which an input has changed since the table was made last."""
     changed: dict[tuple[str, int | None], list[date]] = {}
     affected = {}
-    for table in built:
-        days: set[date] = set()
-        for source in _watched(pins, table):
-            since, until = built_from(catalog, table, source), pins.of(source)
+    for target in targets:
+        periods: set[date] = set()
+        for source in watched_by(target, targets):
+            since, until = built_from(catalog, target.table, source, part=target.part), pins.of(source)
             if until is None or since == until:
                 continue
             if (source.address, since) not in changed:
@@ -127,34 +176,21 @@ def _find_affected(catalog: Catalog, pins: Pins, built: list[Table]) -> dict[Tab
                     catalog, source, column, identity=source.change_columns, since=since, until=until
                 )
                 say(f"{source.address}: {len(changed[source.address, since]):,} days have changed")
-            days.update(changed[source.address, since])
-        affected[table] = _rule(table).affected_by(days)
+            periods.update(affected_periods(target, source, changed[source.address, since], targets))
+        affected[target.table] = sorted(periods)
     return affected
 
 
-def _marks(pins: Pins, table: Table) -> dict[str, str]:
+def _marks(pins: Pins, target: Target, targets: list[Target]) -> dict[str, str]:
     """Return the properties of a table that say up to which snapshots of its inputs it is made."""
     marks: dict[str, str] = {}
-    for source in _watched(pins, table):
-        marks |= mark_built(source, pins.of(source))
+    for source in watched_by(target, targets):
+        marks |= mark_built(source, pins.of(source), part=target.part)
     return marks
 
 
-def _watched(pins: Pins, table: Table) -> list[Table]:
-    sources = (contract(one) for one in table.inputs if one in pins.snapshots)
-    return [source for source in sources if source.change_columns]
-
-
-def _inputs(built: list[Table]) -> list[Table]:
-    """Return what the tables are made from, each once, without those that are among them."""
-    own = {table.address for table in built}
-    return [
-        contract(one)
-        for one in dict.fromkeys(one for table in built for one in table.inputs if one not in own)
-    ]
-
-
-def _rule(table: Table) -> Rebuild:
-    if table.rebuild is None:
-        raise TypeError(f"{table.address} does not say what is made again when its inputs change")
-    return table.rebuild
+def _inputs(targets: list[Target]) -> list[Table]:
+    """Return what the targets are made from, each once, without those that are among them."""
+    own = {target.table for target in targets}
+    inputs = dict.fromkeys(one for target in targets for one in target.inputs.values())
+    return [one for one in inputs if one not in own]

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from pyiceberg.catalog import Catalog
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from cilake.build.core import CORE, finish_rebuild, rebuild_core
 from cilake.build.tables import rebuild_tables
-from cilake.commands.measure import MADE, rebuild_measurements
+from cilake.commands.measure import told_of
 from cilake.contracts.model import Table
 from cilake.contracts.registry import table as contract
 from cilake.contracts.registry import tables
@@ -20,13 +21,14 @@ from cilake.lake.catalog import open_catalog
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import say
+from cilake.models.registry import model, model_names
 from cilake.publish.restatements import Restatement, read_restatements, record_restatements
 from cilake.settings import Settings
 from cilake.windows import Window
 
 FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
 """The tables that follow from others as their contracts say."""
-REBUILT = (*CORE, *FOLLOWING, *MADE)
+REBUILT = (*CORE, *FOLLOWING)
 """What can be made again: not what came from outside, nor what was said of a day that has passed."""
 
 
@@ -65,7 +67,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
         record_restatements(spark, catalog)
         finish_rebuild(spark, settings, catalog)
         try:
-            for work in _works(chosen):
+            for work in _works(catalog, chosen):
                 work(spark, settings, catalog, window, restatement)
         except Exception:  # what was published before a failure is restated, too
             record_restatements(spark, catalog)
@@ -100,12 +102,17 @@ def _choose(names: Sequence[str]) -> list[Table]:
     return [table for table in REBUILT if {table.address, table.namespace} & set(names)]
 
 
-def _works(chosen: list[Table]) -> list[Callable[..., None]]:
-    """Return what makes the tables again, in order."""
+def _works(catalog: Catalog, chosen: list[Table]) -> list[Callable[..., None]]:
+    """Return what makes the tables again, in order: each step its tables, or its rows of those."""
     works: list[Callable[..., None]] = [rebuild_core] if set(chosen) & set(CORE) else []
-    for group, work in ((FOLLOWING, rebuild_tables), (MADE, rebuild_measurements)):
-        if some := [table for table in chosen if table in group]:
-            works.append(partial(work, tables=some))
+    steps = dict.fromkeys(table.made_by for table in chosen if table in FOLLOWING)
+    of_models = {f"measure_{name}": model(name) for name in model_names()}
+    if "measure" in steps:
+        steps |= dict.fromkeys(of_models)
+        del steps["measure"]
+    for step in steps:
+        told = told_of(catalog, of_models[step]) if step in of_models else {}
+        works.append(partial(rebuild_tables, step=step, tables=chosen, told=told))
     return works
 
 

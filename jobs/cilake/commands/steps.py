@@ -12,20 +12,19 @@ from functools import partial
 from typing import Any
 
 from cilake.contracts.registry import tables
+from cilake.models.registry import model, model_names
 from cilake.sources.registry import source_names
 
 STEPS = {
     "build_core_ci": "cilake.build.core:build_core",
-    "train_test_failure": "cilake.commands.train:train_test_failure",
-    "score_test_failure": "cilake.commands.score:score_test_failure",
-    "measure_test_failure": "cilake.commands.measure:measure_test_failure",
     "maintain_lake": "cilake.commands.maintain:maintain_lake",
 }
 """The function that does a step, imported only when asked for, since Spark is slow to import.
 
-Sources are landed by ``commands.land``; any other ``build_…`` that a contract names is done by
-``build.tables``.
+Any other ``build_…`` that a contract names is done by ``build.tables``.
 """
+OF_MODELS = ("train", "score", "measure")
+"""What is done for each model, by the module of ``commands`` of that name."""
 NIGHTLY = ("land", "build", "score", "measure")
 
 
@@ -36,6 +35,11 @@ def find_work(verb: str, of: str) -> Callable[..., dict[str, Any]]:
         from cilake.sources.registry import source
 
         return partial(land, source=source(of))
+    if verb in OF_MODELS:
+        done: Callable[..., dict[str, Any]] = getattr(
+            importlib.import_module(f"cilake.commands.{verb}"), verb
+        )
+        return partial(done, model=model(of))
     if f"{verb}_{of}" not in STEPS:
         from cilake.build.tables import build_tables
 
@@ -49,12 +53,14 @@ def objects_of(verb: str) -> list[str]:
     """Return what the verb can be asked to do."""
     if verb == "land":
         return source_names()
+    if verb in OF_MODELS:
+        return model_names()
     steps = dict.fromkeys([*STEPS, *(table.made_by for table in tables().values() if table.rebuild)])
     return [step.removeprefix(f"{verb}_") for step in steps if step.startswith(f"{verb}_")]
 
 
 def steps_of_night() -> list[tuple[str, str]]:
     """Return verb and object of every step of a night, those first whose tables others are made from."""
-    made = dict.fromkeys(table.made_by for table in tables().values())
+    made = dict.fromkeys(table.made_by for table in tables().values() if "_" in table.made_by)
     parted = (step.partition("_") for step in made)
     return [(verb, of) for verb, _, of in parted if verb in NIGHTLY]

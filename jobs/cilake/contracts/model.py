@@ -81,7 +81,9 @@ class Table:
     """One table of the lake: its meaning, shape and rules.
 
     ``partition_by`` holds Iceberg transforms such as ``months(run_date)``; ``inputs`` are addresses of
-    the tables it is made from, beside those that say that they feed it (``feeds``); ``freshness_hours`` is how old the newest row may be (``None``: no SLO).
+    the tables it is made from, beside those that say that they feed it (``feeds``). ``made_by`` is the step
+    that makes it, or a verb alone: then each of its steps makes the rows of its model.
+    ``freshness_hours`` is how old the newest row may be (``None``: no SLO).
     ``rebuild`` says which rows are made again when rows of the inputs change. A change of a row shows in its
     ``change_columns``, and those that make tables from it follow it; without any they follow other inputs.
     A batch that ``may_be_empty`` is no sign of a broken input. The key of a table too large to be checked

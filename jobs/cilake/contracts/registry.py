@@ -49,5 +49,9 @@ def table(address: str) -> Table:
 
 
 def made_by(step: str) -> list[Table]:
-    """Return the tables that a step makes, inputs before what is made from them."""
-    return [table for table in tables().values() if table.made_by == step]
+    """Return the tables that a step makes, inputs before what is made from them.
+
+    Each step of a verb makes its rows of the tables that are made by the verb alone.
+    """
+    verb = step.partition("_")[0]
+    return [table for table in tables().values() if table.made_by in (step, verb)]

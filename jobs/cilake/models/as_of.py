@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
+from cilake.contracts.registry import table as contract
 from cilake.errors import CilakeError
 from cilake.lake.snapshots import Pins, pin
 from cilake.sources.registry import precedence
@@ -28,8 +30,6 @@ RESULT_COLUMNS = ("run_key", "job_key", "test_key", "started_at", "test_status")
 RUN_COLUMNS = (
     "run_key", "job_key", "started_at", "test_count", "passed_count", "failed_count", "flaky_count"
 )  # fmt: skip
-INPUTS = (CI_RUNS, TEST_RESULTS, OBSERVATIONS)
-"""What is pinned, in this order: a build publishes observations, then results, then runs."""
 LOOKS = 3
 """How often is looked whether the inputs stand still."""
 RESULTS_PER_BUCKET = 1_500_000
@@ -45,16 +45,17 @@ def known_by(day: date) -> Column:
     return (F.col("landed_date") <= F.lit(day)) & (F.col("seen_at") <= F.lit(known_until(day)))
 
 
-def pin_history(catalog: Catalog) -> Pins:
-    """Look up snapshots of the inputs that one build has left; return them.
+def pin_history(catalog: Catalog, inputs: Iterable[str]) -> Pins:
+    """Look up snapshots of the tables at some addresses that one build has left; return them.
 
     Raises:
         CilakeError: while a build publishes, or after one was killed in between.
 
     """
+    pinned = [contract(address) for address in inputs]
     for _ in range(LOOKS):
-        pins = pin(catalog, *INPUTS)
-        if not is_half_published(catalog) and pin(catalog, *INPUTS) == pins:
+        pins = pin(catalog, *pinned)
+        if not is_half_published(catalog) and pin(catalog, *pinned) == pins:
             return pins
     raise CilakeError(
         "core.test_results and core.ci_runs are of different builds: one publishes just now, or was killed; "

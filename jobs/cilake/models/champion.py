@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,54 +11,63 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
-from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.contracts.model_spec import MODEL_SCORER, Model
+from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import newest_date
 from cilake.lake.model_store import demote
 from cilake.log import say
+from cilake.models import gate
 from cilake.models.serving import serving
-from cilake.models.test_failure import evaluate, gate
-from cilake.models.test_failure.spec import MODEL
 from cilake.transforms.sums import exact_sum, log_loss
 
 _LOSSES = {"log_loss": log_loss}
 """The loss of a column of probabilities by the measure that the gate is about."""
 
 
-def judge(spark: SparkSession, catalog: Catalog) -> gate.Verdict | None:
+def find_judged(catalog: Catalog, model: Model) -> tuple[dict[str, Any], date] | None:
+    """Return the champion with the day of its newest predictions; ``None`` when the baseline serves."""
+    day = newest_date(catalog, contract(model.ledger))
+    champion = serving(catalog, model, day) if day else None
+    return (champion, day) if champion and day else None
+
+
+def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict | None:
     """Demote the champion if its predictions of the latest days were no better than its baseline.
 
     Return the verdict; ``None`` when the baseline serves, which nobody has to beat.
     """
-    day = newest_date(catalog, PREDICTIONS)
-    champion = serving(catalog, day) if day else None
-    if day is None or champion is None:
+    judged = find_judged(catalog, model)
+    if judged is None:
         return None
-    since = day - timedelta(days=MODEL.gate.pooled_days)
-    known = spark.table(OUTCOMES.identifier).where(
-        (F.col("model_name") == MODEL.name)
-        & (F.col("model_version") == champion["model_version"])
+    champion, day = judged
+    since = day - timedelta(days=model.gate.pooled_days)
+    known = spark.table(contract(model.outcomes).identifier).where(
+        (F.col("model_version") == champion["model_version"])
         & (F.col("prediction_date") > F.lit(since))
         & ~F.col("has_abstained")
     )
-    verdict = gate.judge_champion(served(known))
+    verdict = gate.judge_champion(served(known, model), model.gate)
     if not verdict.passed:
         demote(catalog, champion, day, verdict.text)
         say(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
     return verdict
 
 
-def served(known: DataFrame) -> gate.Served:
-    """Return what the predictions with the given outcomes came to, summed by day and job in Spark."""
-    loss = _LOSSES[MODEL.gate.metric]
-    columns = {"model": evaluate.MODEL_SCORER, "baseline": MODEL.gate.baseline}
+def served(known: DataFrame, model: Model) -> gate.Served:
+    """Return what the predictions with the given outcomes came to, summed by block in Spark."""
+    loss = _LOSSES[model.gate.metric]
+    columns = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
+    block = ("prediction_date", model.gate.block_by)
     blocks: pa.Table = (
-        known.groupBy("prediction_date", "job_key")
+        known.groupBy(*block)
         .agg(
-            F.count_if("has_failed").alias("failures"),
-            *[exact_sum(loss(evaluate.SCORERS[scorer])).alias(name) for name, scorer in columns.items()],
+            F.count_if(model.label).alias("failures"),
+            *[
+                exact_sum(loss(model.scorers[scorer], model.label)).alias(name)
+                for name, scorer in columns.items()
+            ],
         )
-        .orderBy("prediction_date", "job_key")
+        .orderBy(*block)
         .toArrow()
     )
     return gate.Served(

@@ -14,8 +14,7 @@ from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.snapshots import Pins
 from cilake.models.as_of import known_by
-from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
-from cilake.models.test_failure.spec import ACTIVE_DAYS
+from cilake.models.obtained import jobs_not_obtained, judge_requests
 from cilake.windows import DayError, Window
 
 
@@ -41,8 +40,12 @@ def require_landed(spark: SparkSession, window: Window) -> None:
         )
 
 
-def read_jobs_not_obtained(spark: SparkSession, catalog: Catalog, pins: Pins, day: date) -> frozenset[int]:
+def read_jobs_not_obtained(
+    spark: SparkSession, catalog: Catalog, pins: Pins, day: date, *, shown_days: int
+) -> frozenset[int]:
     """Return the jobs that are seen only through tabs that the landing of the day did not obtain.
+
+    What a tab showed within ``shown_days`` counts; one that showed a job long ago need not show it now.
 
     What a later backfill of the day met is not looked at: it was not known to the day's decisions.
     """
@@ -55,8 +58,7 @@ def read_jobs_not_obtained(spark: SparkSession, catalog: Catalog, pins: Pins, da
     )
     if not landing.lost:
         return frozenset()
-    # Whoever is scored has a result of these days; a tab that showed a job long ago need not show it now.
-    since = day - timedelta(days=ACTIVE_DAYS)
+    since = day - timedelta(days=shown_days)
     lately = pins.read(spark, OBSERVATIONS).where(known_by(day) & (F.col("run_date") >= F.lit(since)))
     shown = lately.select("job_key", "source", "natural_id").distinct().collect()
     return jobs_not_obtained(landing, ((row["job_key"], (row["source"], row["natural_id"])) for row in shown))

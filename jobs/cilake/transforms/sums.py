@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from cilake.contracts.predictions.outcomes import CLIP
+from cilake.contracts.predictions.accuracy import CLIP
 
 _EXACT = "decimal(28,12)"
 
@@ -19,7 +19,7 @@ def exact_sum(values: Column) -> Column:
     return F.sum(values.cast(_EXACT)).cast("double")
 
 
-def log_loss(probability: str) -> Column:
-    """Return the loss of a probability of failure, given ``has_failed``, in nats."""
+def log_loss(probability: str, label: str) -> Column:
+    """Return the loss of the probability that what the boolean column ``label`` says is true, in nats."""
     kept = F.greatest(F.least(F.col(probability), F.lit(1 - CLIP)), F.lit(CLIP))
-    return -F.log(F.when(F.col("has_failed"), kept).otherwise(1 - kept))
+    return -F.log(F.when(F.col(label), kept).otherwise(1 - kept))

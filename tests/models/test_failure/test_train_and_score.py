@@ -15,9 +15,11 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from cilake.commands.train import collect_evidence
-from cilake.models.test_failure import gate, sample, score, train
+from cilake.models import gate
+from cilake.models.base import EarlierLayoutError
+from cilake.models.test_failure import forecaster, sample, score, train
 from cilake.models.test_failure.features import FEATURES_SCHEMA
-from cilake.models.test_failure.spec import FEATURES
+from cilake.models.test_failure.spec import FEATURES, MODEL
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -67,10 +69,12 @@ def model(past):
 
 def test_the_model_passes_its_gate_on_later_decisions(model):
     later = decisions(20_000, seed=1)
-    evidence = collect_evidence(model, sampled(later), None)
-    verdict = gate.judge_challenger(evidence)
+    evidence = collect_evidence(MODEL, forecaster, model, sampled(later), None)
+    verdict = gate.judge_challenger(evidence, MODEL.gate)
     assert verdict.passed, verdict.reasons
-    against_itself = gate.judge_challenger(collect_evidence(model, sampled(later), model))
+    against_itself = gate.judge_challenger(
+        collect_evidence(MODEL, forecaster, model, sampled(later), model), MODEL.gate
+    )
     assert "log_loss is 0.0% below that of champion, not 5% or more" in against_itself.reasons
 
 
@@ -144,9 +148,9 @@ def test_foreign_bytes_are_refused(model):
         train.from_bytes(altered(model, feature_names=["a"]))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(altered(model, format=99))
-    with pytest.raises(train.EarlierLayoutError, match="layout 1, this version reads 3"):
+    with pytest.raises(EarlierLayoutError, match="layout 1, this version reads 3"):
         train.from_bytes(altered(model, format=1, slope=1.0))
-    with pytest.raises(train.EarlierLayoutError, match="layout 2, this version reads 3"):
+    with pytest.raises(EarlierLayoutError, match="layout 2, this version reads 3"):
         train.from_bytes(altered(model, format=2))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(skops.io.dumps([1, 2]))

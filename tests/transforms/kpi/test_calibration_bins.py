@@ -4,7 +4,8 @@ import pytest
 from tests.builders import make_frame, make_row
 from tests.decoded import rows_of
 
-from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
+from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES
+from cilake.models.test_failure.spec import MODEL
 from cilake.transforms.kpi import calibration_bins
 
 pytestmark = pytest.mark.spark
@@ -16,7 +17,7 @@ def outcome(model, shrunken, has_failed=False, **overrides):
 
 
 def build(spark, outcomes):
-    return calibration_bins.transform(make_frame(spark, OUTCOMES, outcomes))
+    return calibration_bins.transform(outcomes=make_frame(spark, OUTCOMES, outcomes), model=MODEL)
 
 
 def test_edges_belong_to_the_bin_above_and_one_to_the_last(spark):
@@ -41,11 +42,3 @@ def test_same_input_same_rows_and_none_from_none(spark):
     assert rows_of(build(spark, outcomes)) == rows_of(build(spark, outcomes))
     assert build(spark, []).count() == 0
     assert build(spark, outcomes).columns == calibration_bins.TABLE.column_names
-
-
-def test_models_have_bins_of_their_own(spark):
-    made = build(spark, [outcome(0.2, 0.2), outcome(0.2, 0.2, model_name="time_to_merge")]).collect()
-    assert {(row.model_name, row.decision_count) for row in made} == {
-        ("test_failure", 1),
-        ("time_to_merge", 1),
-    }

@@ -7,8 +7,8 @@ from tests.builders import make_frame, make_row
 from tests.decoded import rows_of
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
-from cilake.contracts.predictions.outcomes import TABLE as OUTCOMES
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES
 from cilake.transforms.kpi import daily_predictions
 
 pytestmark = pytest.mark.spark
@@ -16,10 +16,9 @@ pytestmark = pytest.mark.spark
 
 def build(spark, predictions, outcomes=()):
     return daily_predictions.transform(
-        make_frame(spark, PREDICTIONS, predictions),
-        make_frame(spark, OUTCOMES, list(outcomes)),
-        make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
-        model_name="test_failure",
+        test_failure=make_frame(spark, PREDICTIONS, predictions),
+        test_failure_outcomes=make_frame(spark, OUTCOMES, list(outcomes)),
+        ci_jobs=make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
     )
 
 
@@ -55,12 +54,6 @@ def test_same_input_same_rows(spark):
     inputs = [make_row(PREDICTIONS)], [outcome(31, 0.2, False)]
     assert rows_of(build(spark, *inputs)) == rows_of(build(spark, *inputs))
     assert build(spark, *inputs).columns == daily_predictions.TABLE.column_names
-
-
-def test_outcomes_of_another_model_are_not_counted(spark):
-    other = outcome(31, 0.9, True) | {"model_name": "time_to_merge"}
-    (row,) = build(spark, [make_row(PREDICTIONS)], [outcome(31, 0.2, False), other]).collect()
-    assert (row.model_name, row.measured_count, row.failure_count) == ("test_failure", 1, 0)
 
 
 def test_rows_in_any_order_have_the_same_sums(spark):

@@ -32,12 +32,11 @@ def build(spark, predictions, failures=()):
         for row in failures
     ]
     return likely_failures.transform(
-        make_frame(spark, PREDICTIONS, predictions),
-        make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
-        make_frame(spark, TESTS, [make_row(TESTS)]),
-        make_frame(spark, TEST_RESULTS, list(failures)),
-        make_frame(spark, CI_RUNS, runs),
-        model_name="test_failure",
+        test_failure=make_frame(spark, PREDICTIONS, predictions),
+        ci_jobs=make_frame(spark, CI_JOBS, [make_row(CI_JOBS)]),
+        tests=make_frame(spark, TESTS, [make_row(TESTS)]),
+        ci_runs=make_frame(spark, CI_RUNS, runs),
+        test_results=make_frame(spark, TEST_RESULTS, list(failures)),
     )
 
 

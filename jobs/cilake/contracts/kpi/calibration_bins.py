@@ -2,6 +2,7 @@
 
 from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
 
 BIN_EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 """Edges of the bins: failures are rare, so most bins lie below 0.1."""
@@ -15,7 +16,7 @@ TABLE = Table(
         MODEL_NAME,
         PREDICTION_DATE,
         MODEL_VERSION,
-        Column("scorer", "string", "Who predicted.", allowed=("model", "shrunken_history"), example="model"),
+        Column("scorer", "string", "Who predicted: `model`, or the baseline that its gate compares it with.", example="model"),
         Column("from_probability", "double", "Lower edge of the bin, in it.", unit="probability", example=0.1),
         Column("to_probability", "double", "Upper edge of the bin; in it for the last one only.", unit="probability", example=0.3),
         Column("decision_count", "bigint", "Measured predictions in the bin.", unit="decisions", example=10),
@@ -26,8 +27,8 @@ TABLE = Table(
     write_mode="replace_partition",
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "scorer", "from_probability"),
-    inputs=("predictions.outcomes",),
-    made_by="measure_test_failure",
+    made_by="measure",
+    rebuild=by_day("prediction_date"),
     freshness_hours=60,
     may_be_empty=True,
     shown_on="predictions",

@@ -10,6 +10,7 @@ from cilake.contracts.columns import (
     RELEASE,
 )
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
 
 TABLE = Table(
     address="kpi.daily_predictions",
@@ -39,8 +40,9 @@ TABLE = Table(
     write_mode="replace_partition",
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "job_key"),
-    inputs=("predictions.test_failure", "predictions.outcomes", "core.ci_jobs"),
+    inputs=("predictions.test_failure", "predictions.test_failure_outcomes", "core.ci_jobs"),
     made_by="measure_test_failure",
+    rebuild=by_day("prediction_date", about=("predictions.test_failure", "predictions.test_failure_outcomes")),
     freshness_hours=36,
     shown_on="predictions",
     example_query="select release, sum(measured_count) as decision_count, sum(model_loss) / sum(measured_count) as log_loss "

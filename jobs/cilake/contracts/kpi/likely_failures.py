@@ -13,6 +13,10 @@ from cilake.contracts.columns import (
     TEST_NAME,
 )
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
+
+LOOKBACK_DAYS = 28
+"""How far back the last failing run is looked for."""
 
 TABLE = Table(
     address="kpi.likely_failures",
@@ -42,6 +46,7 @@ TABLE = Table(
     sort_by=("prediction_date", "failure_probability"),
     inputs=("predictions.test_failure", "core.ci_jobs", "core.tests", "core.ci_runs", "core.test_results"),
     made_by="measure_test_failure",
+    rebuild=by_day("prediction_date", lookback_days=LOOKBACK_DAYS, about=("predictions.test_failure",)),
     freshness_hours=36,
     may_be_empty=True,
     shown_on="flaky-and-failing-tests",

@@ -25,12 +25,11 @@ TABLE = Table(
     ),
     primary_key=("model_name", "model_version", "status"),
     write_mode="append",
-    inputs=("core.test_results", "core.ci_runs"),
     caveats=(
-        "The snapshots that a version was trained on are kept for 400 days by the tag `train_test_failure_<trained_through_date>` on "
-        "core.test_results and core.ci_runs.",
+        "The snapshots that a version was trained on are kept for 400 days by the tag `train_<model_name>_<trained_through_date>` on "
+        "the tables that the manifest names.",
     ),
-    made_by="train_test_failure",
+    made_by="train",
     shown_on="predictions",
     example_query="select model_version, status, decided_date, gate_reasons from ops.model_versions order by trained_at desc",
 )  # fmt: skip

@@ -3,6 +3,12 @@
 from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
+
+CLIP = 1e-6
+"""Probabilities are kept this far from 0 and 1 where a loss is taken: one surprise costs much, not everything."""
+FINAL_AGE_DAYS = 14
+"""The age from which on a day is compared with others."""
 
 TABLE = Table(
     address="predictions.accuracy",
@@ -15,7 +21,7 @@ TABLE = Table(
         MODEL_NAME,
         MODEL_VERSION,
         PREDICTION_DATE,
-        Column("scorer", "string", "Who predicted.", allowed=("model", "shrunken_history", "base_rate", "last_value"), example="model"),
+        Column("scorer", "string", "Who predicted: `model`, or one of the baselines that the card of the model names.", example="model"),
         Column("decision_count", "bigint", "Decisions with an outcome.", unit="decisions", example=1),
         Column("failure_count", "bigint", "Decisions whose outcome was a failure.", unit="decisions", example=0),
         Column("outcome_age_days", "bigint", "Days after the decision day whose results were there to be outcomes, at most 14: then all outcomes are in.", unit="days", example=14),
@@ -29,8 +35,8 @@ TABLE = Table(
     primary_key=("model_name", "model_version", "prediction_date", "scorer"),
     write_mode="replace_partition",
     partition_by=("model_name",),
-    inputs=("predictions.outcomes", "predictions.test_failure", "core.ci_runs"),
-    made_by="measure_test_failure",
+    made_by="measure",
+    rebuild=by_day("prediction_date"),
     freshness_hours=60,
     may_be_empty=True,
     shown_on="predictions",

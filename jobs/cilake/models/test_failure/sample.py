@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from cilake.models.base import WEIGHT
+
 from .features import FEATURES_SCHEMA
 
-#: For how many decisions a sampled one stands.
-WEIGHT = pa.field("weight", pa.float32())
 SAMPLE_SCHEMA = FEATURES_SCHEMA.append(WEIGHT)
 
 #: Shares of the decisions without a failure that are taken, by what happened before: failures in the entity's

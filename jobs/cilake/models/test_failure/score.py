@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from .matrix import feature_matrix, read_column
 from .spec import (
     ACTIVE_DAYS,
+    FEATURE_LIST,
     MINIMUM_RUNS,
-    MODEL,
     SHRINKAGE_RUNS,
     SILENT_HOURS,
     SILENT_INTERVALS,
@@ -171,7 +171,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
     changed = matrix.copy()
-    for i, feature in enumerate(MODEL.features):
+    for i, feature in enumerate(FEATURE_LIST):
         if feature.group == group:
             changed[:, i] = model.uneventful[i]
     return changed

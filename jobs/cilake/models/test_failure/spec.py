@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cilake.contracts.model_spec import Gate, Model
+
 #: Entities without a result for this long are not scored: the job or the test is gone.
 ACTIVE_DAYS = 14
 #: Below this many earlier results the history says too little for a probability of its own.
@@ -31,57 +33,11 @@ class Feature:
     group: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What a challenger must reach before it serves, and the champion to go on serving.
-
-    Both are judged on the decisions of the latest ``pooled_days``: one week is noise. The gain in ``metric``
-    over the baseline, and over the champion if one serves, is to be at least ``minimum_improvement``, and
-    above 0 with a chance of all but ``tail`` by ``resamples`` of a bootstrap by decision day and job.
-    """
-
-    metric: str
-    baseline: str
-    pooled_days: int
-    minimum_improvement: float
-    tail: float
-    resamples: int
-    #: A count of failures is known to a tenth of itself only from about a hundred on.
-    minimum_failures: int
-    #: Days of a job with a failure: of fewer blocks than this a bootstrap says nothing about its tail.
-    minimum_failing_blocks: int
-    must_not_worsen: tuple[str, ...]
-    #: Forecast and real failures of a bin may differ by this factor, beyond ``calibration_deviations``.
-    calibration_factor: float
-    calibration_deviations: float
-    #: A champion is only demoted for doubt after this many measured nights; for certain loss at once.
-    probation_nights: int
-    #: A champion that no training has replaced for this long knows a product that is gone.
-    champion_days: int
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The whole declaration of one model."""
-
-    name: str
-    question: str
-    entity: tuple[str, ...]
-    decision_point: str
-    label: str
-    label_delay: str
-    inputs: tuple[str, ...]
-    features: tuple[Feature, ...]
-    gate: Gate
-    baselines: dict[str, str]
-    abstention: dict[str, str]
-
-
 def _group(group: str, **descriptions: str) -> tuple[Feature, ...]:
     return tuple(Feature(name, text, group) for name, text in descriptions.items())
 
 
-_FEATURES = (
+FEATURE_LIST = (
     *_group(
         "recent",
         own_failed_last_1="1 if the test's previous result in the job was a failure",
@@ -141,15 +97,19 @@ _FEATURES = (
 MODEL = Model(
     name="test_failure",
     question="Will this test fail (status `failed`) in the next run of this job that reports it?",
-    entity=("job_key", "test_key"),
-    decision_point="the moment a run of the job starts; in nightly scoring the end of the day",
-    label="has_failed: the next result of the test in the job is `failed`; running cells are no result",
-    label_delay="until the next run of the job reports the test: hours, for weekly jobs days",
-    inputs=("core.test_results", "core.ci_runs"),
-    features=_FEATURES,
+    # A build publishes observations, then results, then runs.
+    inputs=("core.ci_runs", "core.test_results", "core.ci_run_observations"),
+    label="has_failed",
+    scorers={
+        "model": "failure_probability",
+        "shrunken_history": "shrunken_probability",
+        "base_rate": "base_rate_probability",
+        "last_value": "last_value_probability",
+    },
     gate=Gate(
         metric="log_loss",
         baseline="shrunken_history",
+        block_by="job_key",
         pooled_days=28,
         minimum_improvement=0.05,
         tail=0.05,
@@ -162,19 +122,7 @@ MODEL = Model(
         probation_nights=14,
         champion_days=56,
     ),
-    baselines={
-        "shrunken_history": "(failures + 2 * base rate) / (results + 2) of the test in the job",
-        "last_value": "the test's previous result in the job, kept 0.1 % off certainty",
-        "base_rate": "the share of failures in the training window, the same for everyone",
-    },
-    abstention={
-        "too_few_runs": f"fewer than {MINIMUM_RUNS} earlier results of the test in the job",
-        "stale_input": f"the job's newest known run is {SILENT_HOURS} hours old and {SILENT_INTERVALS} "
-        f"times its usual interval, or no tab that shows it was obtained by the day's landing, or the test "
-        f"has had no result in the job for {ACTIVE_DAYS} days",
-        "unseen_job": f"fewer than {MINIMUM_RUNS} earlier runs of the job are known",
-    },
 )
 
 #: Feature columns in the order the estimator is given them.
-FEATURES: tuple[str, ...] = tuple(feature.name for feature in MODEL.features)
+FEATURES: tuple[str, ...] = tuple(feature.name for feature in FEATURE_LIST)

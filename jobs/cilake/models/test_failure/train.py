@@ -14,8 +14,9 @@ import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from cilake.models.base import WEIGHT, EarlierLayoutError
+
 from .matrix import feature_matrix
-from .sample import WEIGHT
 from .spec import FEATURES
 
 #: Version of the layout of the stored model and of what its features mean; another one is refused.
@@ -36,10 +37,6 @@ SETTINGS: dict[str, Any] = {
 }
 TREES = 75
 """As many trees whatever the data: tuned on the last week, an outage in it would decide (ADR 0009)."""
-
-
-class EarlierLayoutError(ValueError):
-    """A model that was stored by an earlier version of this code, and cannot serve any more."""
 
 
 @dataclass(frozen=True, slots=True)

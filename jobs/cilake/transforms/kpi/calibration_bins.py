@@ -6,23 +6,23 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES, TABLE
+from cilake.contracts.model_spec import MODEL_SCORER, Model
 from cilake.transforms.sums import exact_sum
 
-_PROBABILITIES = {"model": "failure_probability", "shrunken_history": "shrunken_probability"}
 
-
-def transform(outcomes: DataFrame) -> DataFrame:
-    """Return rows of ``kpi.calibration_bins`` for the models and days of the given outcomes."""
+def transform(*, outcomes: DataFrame, model: Model) -> DataFrame:
+    """Return rows of ``kpi.calibration_bins`` for the days of a model's outcomes."""
+    compared = {scorer: model.scorers[scorer] for scorer in (MODEL_SCORER, model.gate.baseline)}
     forecasts = F.explode(
         F.array(
             *[
                 F.struct(F.lit(scorer).alias("scorer"), F.col(column).alias("probability"))
-                for scorer, column in _PROBABILITIES.items()
+                for scorer, column in compared.items()
             ]
         )
     ).alias("forecast")
     scored = outcomes.where(~F.col("has_abstained")).select(
-        "model_name", "prediction_date", "model_version", "has_failed", forecasts
+        F.lit(model.name).alias("model_name"), "prediction_date", "model_version", model.label, forecasts
     )
     probability = F.col("forecast.probability")
     return (
@@ -36,7 +36,7 @@ def transform(outcomes: DataFrame) -> DataFrame:
         )
         .agg(
             F.count("*").alias("decision_count"),
-            F.count_if("has_failed").alias("failure_count"),
+            F.count_if(model.label).alias("failure_count"),
             exact_sum(probability).alias("expected_failures"),
         )
         .select(TABLE.column_names)

@@ -12,9 +12,9 @@ from cilake.transforms.sums import exact_sum, log_loss
 _KEY = ["job_key", "prediction_date", "model_version"]
 
 
-def transform(predictions: DataFrame, outcomes: DataFrame, jobs: DataFrame, *, model_name: str) -> DataFrame:
-    """Return rows of ``kpi.daily_predictions`` for the days of the model's predictions and their outcomes."""
-    made = predictions.groupBy(*_KEY).agg(
+def transform(*, test_failure: DataFrame, test_failure_outcomes: DataFrame, ci_jobs: DataFrame) -> DataFrame:
+    """Return rows of ``kpi.daily_predictions`` for the days of predictions and their outcomes."""
+    made = test_failure.groupBy(*_KEY).agg(
         F.count("*").alias("prediction_count"),
         *[
             F.count_if(F.col("abstain_reason") == reason).alias(f"{reason}_count")
@@ -22,20 +22,20 @@ def transform(predictions: DataFrame, outcomes: DataFrame, jobs: DataFrame, *, m
         ],
     )
     measured = (
-        outcomes.where((F.col("model_name") == model_name) & ~F.col("has_abstained"))
+        test_failure_outcomes.where(~F.col("has_abstained"))
         .groupBy(*_KEY)
         .agg(
             F.count("*").alias("measured_count"),
             F.count_if("has_failed").alias("failure_count"),
             exact_sum(F.col("failure_probability")).alias("expected_failures"),
-            exact_sum(log_loss("failure_probability")).alias("model_loss"),
-            exact_sum(log_loss("shrunken_probability")).alias("shrunken_loss"),
+            exact_sum(log_loss("failure_probability", "has_failed")).alias("model_loss"),
+            exact_sum(log_loss("shrunken_probability", "has_failed")).alias("shrunken_loss"),
         )
     )
     return (
         made.join(measured, _KEY, "left")
         .fillna(0)
-        .join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
-        .withColumn("model_name", F.lit(model_name))
+        .join(ci_jobs.select("job_key", "job_name", "release", "platform"), "job_key")
+        .withColumn("model_name", F.lit("test_failure"))
         .select(TABLE.column_names)
     )

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, timedelta
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.columns import FAILING
-from cilake.contracts.kpi.likely_failures import TABLE
+from cilake.contracts.kpi.likely_failures import LOOKBACK_DAYS, TABLE
 
 LEAST_PROBABILITY = 0.01
-LOOKBACK_DAYS = 28
-"""How far back the last failing run is looked for."""
-
-
-def affected_days(run_dates: Iterable[date]) -> set[date]:
-    """Return the decision days of which a run on one of the dates may be the last failing one."""
-    return {day + timedelta(days=ahead) for day in run_dates for ahead in range(LOOKBACK_DAYS + 1)}
 
 
 def transform(
-    predictions: DataFrame,
-    jobs: DataFrame,
-    tests: DataFrame,
-    results: DataFrame,
-    runs: DataFrame,
     *,
-    model_name: str,
+    test_failure: DataFrame,
+    ci_jobs: DataFrame,
+    tests: DataFrame,
+    ci_runs: DataFrame,
+    test_results: DataFrame,
 ) -> DataFrame:
-    """Return rows of ``kpi.likely_failures`` for the given predictions of the model.
+    """Return rows of ``kpi.likely_failures`` for the given predictions.
 
-    ``results`` and ``runs`` reach from ``LOOKBACK_DAYS`` before each decision day to that day.
+    ``test_results`` and ``ci_runs`` reach from ``LOOKBACK_DAYS`` before each decision day to that day.
     """
-    likely = predictions.where(
+    likely = test_failure.where(
         F.col("abstain_reason").isNull() & (F.col("failure_probability") >= LEAST_PROBABILITY)
     )
     entity = ["job_key", "test_key"]
     failures = (
-        results.where(F.col("test_status").isin(*FAILING))
+        test_results.where(F.col("test_status").isin(*FAILING))
         .join(F.broadcast(likely.select(*entity, "prediction_date")), entity)
         .where(
             F.col("run_date").between(F.date_sub("prediction_date", LOOKBACK_DAYS), F.col("prediction_date"))
@@ -47,7 +36,7 @@ def transform(
         .groupBy(*entity, "prediction_date")
         .agg(F.max(F.struct("started_at", "run_key")).alias("last"))
         .join(
-            runs.select("run_key", F.col("run_url").alias("last_failed_run_url")),
+            ci_runs.select("run_key", F.col("run_url").alias("last_failed_run_url")),
             F.col("last.run_key") == F.col("run_key"),
         )
         .select(
@@ -58,9 +47,9 @@ def transform(
         )
     )
     return (
-        likely.join(jobs.select("job_key", "job_name", "release", "platform"), "job_key")
+        likely.join(ci_jobs.select("job_key", "job_name", "release", "platform"), "job_key")
         .join(tests.where("not is_verdict").select("test_key", "test_name"), "test_key")
         .join(failures, [*entity, "prediction_date"], "left")
-        .withColumn("model_name", F.lit(model_name))
+        .withColumn("model_name", F.lit("test_failure"))
         .select(TABLE.column_names)
     )

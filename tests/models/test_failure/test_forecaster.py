@@ -1,13 +1,14 @@
 """Training says what it lacks, and learns as soon as it can; a whole lake trains in test_predictions.py."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.models.test_failure.worlds import random_world, results, runs_of
 
-from cilake.commands.train import EVALUATED, ShortHistory, bucket_sampler, evaluated_from, fit, split_by_time
+from cilake.models.split import ShortHistory
+from cilake.models.test_failure.forecaster import bucket_sampler, evaluated_from, fit, split
 from cilake.models.test_failure.spec import MODEL
 
 DAY = date(2021, 3, 1)
@@ -18,7 +19,7 @@ def split_of(*rows):
     table = results(*rows)
     runs = runs_of(table)
     at = evaluated_from(runs, DAY)
-    return split_by_time(bucket_sampler(runs, at)(table), at, DAY)
+    return split(bucket_sampler(runs, at)(table), at, DAY)
 
 
 def daily_world(letters, *, tests=20, step=0.25, runs=48):
@@ -77,12 +78,13 @@ def test_enough_failures_make_a_model():
 
 @pytest.mark.parametrize(("step", "is_whole"), [(0.25, False), (60.0, True)], ids=["15 hours", "150 days"])
 def test_what_is_later_is_never_trained_on(step, is_whole):
-    split = daily_world("ppppf", step=step, runs=60)
-    assert max(split.earlier["started_at"].to_pylist()) < split.evaluated_from
-    assert min(split.later["started_at"].to_pylist()) >= split.evaluated_from
-    assert split.earlier.num_rows + split.later.num_rows == 59 * 20
-    evaluated = split.evaluated_until - split.evaluated_from
-    assert evaluated.days == MODEL.gate.pooled_days if is_whole else evaluated < EVALUATED
+    daily = daily_world("ppppf", step=step, runs=60)
+    assert max(daily.earlier["started_at"].to_pylist()) < daily.evaluated_from
+    assert min(daily.later["started_at"].to_pylist()) >= daily.evaluated_from
+    assert daily.earlier.num_rows + daily.later.num_rows == 59 * 20
+    evaluated = daily.evaluated_until - daily.evaluated_from
+    pooled = timedelta(days=MODEL.gate.pooled_days)
+    assert evaluated == pooled if is_whole else evaluated < pooled
 
 
 @pytest.mark.parametrize("buckets", [2, 3])
@@ -92,8 +94,8 @@ def test_buckets_of_tests_give_the_sample_of_all(buckets):
     sampler = bucket_sampler(runs, at)
     bucket = np.mod(table["test_key"].to_numpy(), buckets)
     parts = pa.concat_tables([sampler(table.filter(pa.array(bucket == i))) for i in range(buckets)])
-    whole, split = split_by_time(sampler(table), at, DAY), split_by_time(parts, at, DAY)
-    for mine, all_of_it in ((split.earlier, whole.earlier), (split.later, whole.later)):
+    whole, pieced = split(sampler(table), at, DAY), split(parts, at, DAY)
+    for mine, all_of_it in ((pieced.earlier, whole.earlier), (pieced.later, whole.later)):
         for name in all_of_it.column_names:
             left, right = mine[name].to_numpy(), all_of_it[name].to_numpy()
             assert np.array_equal(left, right, equal_nan=left.dtype.kind == "f"), name

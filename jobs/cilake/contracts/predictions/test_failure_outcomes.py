@@ -1,27 +1,26 @@
-"""What happened after each prediction."""
+"""What happened after each prediction of a test failure."""
 
 from cilake.contracts.columns import (
     JOB_KEY,
     KNOWN_AT,
-    MODEL_NAME,
     MODEL_VERSION,
     PREDICTION_DATE,
     RUN_KEY,
     TEST_KEY,
 )
 from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
 
-CLIP = 1e-6
-"""Probabilities are kept this far from 0 and 1 where a loss is taken: one surprise costs much, not everything."""
+HORIZON_DAYS = 14
+"""How long after the decision day the next result is an outcome."""
 
 TABLE = Table(
-    address="predictions.outcomes",
-    title="Outcomes of predictions",
+    address="predictions.test_failure_outcomes",
+    title="Outcomes of test failure predictions",
     grain="One row per prediction whose next result is known.",
     description="Joins each prediction with the first final result of the test in the job after the decision day. "
     "A result that is corrected later, however late, is followed.",
     columns=(
-        MODEL_NAME,
         JOB_KEY,
         TEST_KEY,
         PREDICTION_DATE,
@@ -36,16 +35,18 @@ TABLE = Table(
         Column("has_abstained", "boolean", "The model abstained.", example=False),
         KNOWN_AT,
     ),
-    primary_key=("model_name", "job_key", "test_key", "prediction_date"),
+    primary_key=("job_key", "test_key", "prediction_date"),
     write_mode="replace_partition",
-    partition_by=("model_name", "prediction_date"),
+    partition_by=("prediction_date",),
     sort_by=("job_key",),
-    inputs=("predictions.test_failure", "core.ci_runs", "core.test_results"),
+    inputs=("predictions.test_failure", "core.ci_runs", "core.tests", "core.test_results"),
+    feeds=("predictions.accuracy", "kpi.calibration_bins"),
     made_by="measure_test_failure",
+    rebuild=by_day("prediction_date", lookahead_days=HORIZON_DAYS, about=("predictions.test_failure",)),
     freshness_hours=60,
     may_be_empty=True,
     shown_on="predictions",
     caveats=("A prediction whose test has not run again within 14 days has no outcome.",),
     example_query="select prediction_date, count(*) as outcome_count, count_if(has_failed) as failed_count "
-    "from predictions.outcomes group by 1 order by 1",
+    "from predictions.test_failure_outcomes group by 1 order by 1",
 )  # fmt: skip

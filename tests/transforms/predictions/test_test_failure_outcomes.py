@@ -4,9 +4,11 @@ import pytest
 from tests.builders import make_frame, make_row
 from tests.decoded import rows_of
 
+from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.transforms.predictions import outcomes
+from cilake.transforms.predictions import test_failure_outcomes as outcomes
 
 pytestmark = pytest.mark.spark
 
@@ -21,8 +23,12 @@ def result(run_key, started_at, test_status="passed", **overrides):
 def build(spark, results, predictions=None):
     prediction = make_row(PREDICTIONS, prediction_date="2021-06-21", abstain_reason="too_few_runs")
     made = [prediction] if predictions is None else predictions
-    frames = make_frame(spark, PREDICTIONS, made), make_frame(spark, TEST_RESULTS, results)
-    return outcomes.transform(*frames, model_name="test_failure")
+    return outcomes.transform(
+        test_failure=make_frame(spark, PREDICTIONS, made),
+        ci_runs=make_frame(spark, CI_RUNS, []),
+        tests=make_frame(spark, TESTS, []),
+        test_results=make_frame(spark, TEST_RESULTS, results),
+    )
 
 
 def test_the_next_final_result_is_the_outcome(spark):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
+from cilake.contracts.kpi.calibration_bins import BIN_EDGES
 from cilake.contracts.registry import table as contract
-from cilake.models.test_failure.evaluate import ACCURACY_SCHEMA, BIN_EDGES, evaluate, reliability
+from cilake.transforms.measures import ACCURACY_SCHEMA, evaluate, reliability
 
 
 @pytest.fixture

@@ -9,19 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES
+from cilake.contracts.model_spec import CHAMPION_SCORER, MODEL_SCORER, Gate
 from cilake.models.comparison import Gain, block_sums, relative_gain
-
-from .evaluate import (
-    CHAMPION_SCORER,
-    MODEL_SCORER,
-    bin_of,
-    brier_losses,
-    clipped,
-    evaluate,
-    log_losses,
-)
-from .history import factorize
-from .spec import MODEL, Gate
+from cilake.transforms.measures import bin_of, brier_losses, clipped, evaluate, log_losses
 
 LOSSES = {"log_loss": log_losses, "brier": brier_losses}
 """The measures that are means of a loss of each decision, so that a gate can be about them."""
@@ -32,7 +22,7 @@ MORE_IS_BETTER = frozenset({"average_precision"})
 class Evidence:
     """Decided forecasts: what each scorer said and what happened.
 
-    ``block`` numbers the day x job of each decision from 0; ``weight`` says for how many decisions it stands.
+    ``block`` numbers the block of each decision from 0; ``weight`` says for how many decisions it stands.
     """
 
     forecasts: Mapping[str, np.ndarray]
@@ -58,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the champion's predictions came to: its loss, its baseline's and the failures per day x job."""
+    """What the champion's predictions came to: its loss, its baseline's and the failures per block."""
 
     model_loss: np.ndarray
     baseline_loss: np.ndarray
@@ -66,15 +56,15 @@ class Served:
     night_count: int
 
 
-def blocks_of(started_at: pa.ChunkedArray, job_key: pa.ChunkedArray) -> np.ndarray:
-    """Return the number of the block, a decision day of a job, that each decision lies in."""
+def blocks_of(started_at: pa.ChunkedArray, key: pa.ChunkedArray) -> np.ndarray:
+    """Return the number of the block, a decision day of a key, that each decision lies in."""
     day = started_at.to_numpy().astype("datetime64[D]").astype(np.int64)
-    jobs, job = factorize(job_key.to_numpy())
-    _, block = factorize(day * len(jobs) + job)
+    number = pa.chunked_array([key.combine_chunks().dictionary_encode().indices]).to_numpy()
+    _, block = np.unique(day * (int(number.max(initial=0)) + 1) + number, return_inverse=True)
     return block
 
 
-def judge_challenger(evidence: Evidence, rule: Gate = MODEL.gate) -> Verdict:
+def judge_challenger(evidence: Evidence, rule: Gate) -> Verdict:
     """Return whether the scorer ``model`` may serve in place of the baseline and of the champion, if any."""
     missing = [name for name in (MODEL_SCORER, rule.baseline) if name not in evidence.forecasts]
     if missing:
@@ -113,7 +103,7 @@ def judge_challenger(evidence: Evidence, rule: Gate = MODEL.gate) -> Verdict:
     return Verdict(not reasons, reasons, gains)
 
 
-def judge_champion(served: Served, rule: Gate = MODEL.gate) -> Verdict:
+def judge_champion(served: Served, rule: Gate) -> Verdict:
     """Return whether the champion may go on, by its predictions next to the baseline's on the same decisions.
 
     It may while there are too few failures to tell. For certain loss it is demoted at once, because it is
@@ -145,8 +135,8 @@ def _too_little(failures: np.ndarray, rule: Gate) -> list[str]:
         )
     if blocks < rule.minimum_failing_blocks:
         reasons.append(
-            f"failures on {blocks:,} days of a job, fewer than the {rule.minimum_failing_blocks:,}"
-            " that show something"
+            f"failures on {blocks:,} days of a {rule.block_by.removesuffix('_key')}, fewer than the"
+            f" {rule.minimum_failing_blocks:,} that show something"
         )
     return reasons
 

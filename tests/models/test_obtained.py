@@ -2,7 +2,7 @@
 
 import pytest
 
-from cilake.models.test_failure.obtained import jobs_not_obtained, judge_requests
+from cilake.models.obtained import jobs_not_obtained, judge_requests
 
 ONE, OTHER = ("testgrid", "d/one"), ("testgrid", "d/other")
 

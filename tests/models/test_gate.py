@@ -5,15 +5,16 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from cilake.contracts.model_spec import Gate
 from cilake.models.comparison import relative_gain
-from cilake.models.test_failure.gate import (
+from cilake.models.gate import (
     Evidence,
     Served,
     blocks_of,
     judge_challenger,
     judge_champion,
 )
-from cilake.models.test_failure.spec import MODEL, Gate
+from cilake.models.test_failure.spec import MODEL
 
 SIZE, BLOCKS = 60_000, 300
 RULE = MODEL.gate
@@ -45,7 +46,7 @@ def reasons(evidence, rule=RULE):
 
 
 def test_a_better_model_passes_and_the_verdict_says_how_much_better():
-    verdict = judge_challenger(world())
+    verdict = judge_challenger(world(), RULE)
     assert verdict.passed, verdict.reasons
     gain = verdict.gains["shrunken_history"]
     assert gain.lower > 0.05 and gain.lower < gain.point < gain.upper
@@ -97,7 +98,7 @@ def test_a_gain_that_one_lucky_block_brought_does_not_pass():
     failed[lucky] = True
     model[lucky] = 0.9
     lucky_evidence = replace(evidence, forecasts={**evidence.forecasts, "model": model}, has_failed=failed)
-    verdict = judge_challenger(lucky_evidence)
+    verdict = judge_challenger(lucky_evidence, RULE)
     assert verdict.gains["shrunken_history"].point >= RULE.minimum_improvement
     assert "it may be chance that log_loss is below that of shrunken_history" in verdict.reasons
 
@@ -134,7 +135,7 @@ STRICT = {
     "calibration_factor": (1.0, "calibration:"),
     "calibration_deviations": (0.0, None),
 }
-ELSEWHERE = {"pooled_days", "probation_nights", "champion_days"}
+ELSEWHERE = {"block_by", "pooled_days", "probation_nights", "champion_days"}
 
 
 def test_every_threshold_is_tried():
@@ -194,11 +195,11 @@ def served(gain, *, nights=28, blocks=200, failures=2.0, spread=0.05):
 
 
 def test_a_champion_goes_on_while_it_is_surely_better():
-    assert judge_champion(served(0.1)).passed
+    assert judge_champion(served(0.1), RULE).passed
 
 
 def test_a_champion_that_is_worse_is_demoted_at_once():
-    verdict = judge_champion(served(-0.1, nights=3))
+    verdict = judge_champion(served(-0.1, nights=3), RULE)
     assert not verdict.passed
     assert verdict.text.startswith("worse than shrunken_history on what it predicted; gain over shrunken")
 
@@ -207,12 +208,12 @@ def test_a_champion_that_is_worse_is_demoted_at_once():
     ("nights", "passed"), [(RULE.probation_nights - 1, True), (RULE.probation_nights, False)]
 )
 def test_doubt_demotes_after_the_probation(nights, passed):
-    assert judge_champion(served(0.0, nights=nights, spread=0.3)).passed is passed
+    assert judge_champion(served(0.0, nights=nights, spread=0.3), RULE).passed is passed
 
 
 def test_too_few_failures_demote_nobody():
-    assert judge_champion(served(-0.5, failures=0.1)).passed
-    assert judge_champion(served(-0.5, blocks=RULE.minimum_failing_blocks - 1, failures=50.0)).passed
+    assert judge_champion(served(-0.5, failures=0.1), RULE).passed
+    assert judge_champion(served(-0.5, blocks=RULE.minimum_failing_blocks - 1, failures=50.0), RULE).passed
 
 
 def test_a_block_is_a_day_of_a_job():

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, timedelta
-
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from cilake.contracts.columns import UNDECIDED
-from cilake.contracts.predictions.outcomes import TABLE
-
-HORIZON_DAYS = 14
-
-
-def affected_days(run_dates: Iterable[date]) -> set[date]:
-    """Return the prediction days whose outcomes results of the given dates may decide."""
-    return {day - timedelta(days=back) for day in run_dates for back in range(1, HORIZON_DAYS + 1)}
+from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS, TABLE
+from cilake.transforms.core.tests import leave_out_verdicts
 
 
-def outcome_dates(days: Iterable[date]) -> set[date]:
-    """Return the dates of the results that may decide predictions of the given days."""
-    return {day + timedelta(days=ahead) for day in days for ahead in range(1, HORIZON_DAYS + 1)}
-
-
-def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) -> DataFrame:
-    """Return rows of ``predictions.outcomes`` for the predictions that have a next result within the horizon.
+def transform(
+    *, test_failure: DataFrame, ci_runs: DataFrame, tests: DataFrame, test_results: DataFrame
+) -> DataFrame:
+    """Return rows of ``predictions.test_failure_outcomes``: predictions with a next result in the horizon.
 
     The decision is made when ``prediction_date`` ends; the outcome is the first result of a run started
-    after it (ties by run key) in which the test ran, failed or not. ``results`` hold all
-    ``outcome_dates`` of the predictions.
+    after it (ties by run key) in which the test ran, failed or not. ``test_results`` reach over the horizon.
+    A correction shows in ``ci_runs``, of which nothing else is needed.
     """
+    results = leave_out_verdicts(test_results, tests)
     final = results.where(~F.col("test_status").isin(*UNDECIDED))
     order = F.struct("started_at", "run_key")
     first_of_day = final.groupBy("job_key", "test_key", "run_date").agg(
@@ -43,10 +32,9 @@ def transform(predictions: DataFrame, results: DataFrame, *, model_name: str) ->
     following = (
         first_of_day.withColumn("earliest", earliest)
         .select("job_key", "test_key", "next", F.explode(decided).alias("prediction_date"))
-        .join(predictions, ["job_key", "test_key", "prediction_date"])
+        .join(test_failure, ["job_key", "test_key", "prediction_date"])
     )
     return following.select(
-        F.lit(model_name).alias("model_name"),
         "job_key",
         "test_key",
         "prediction_date",

@@ -8,19 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES
-from cilake.contracts.predictions.outcomes import CLIP
-
-#: The scorer that is the model; every other one is a baseline.
-MODEL_SCORER = "model"
-#: The model that serves while a challenger is judged.
-CHAMPION_SCORER = "champion"
-#: The scorers by the column of a prediction that holds what they say.
-SCORERS = {
-    MODEL_SCORER: "failure_probability",
-    "shrunken_history": "shrunken_probability",
-    "base_rate": "base_rate_probability",
-    "last_value": "last_value_probability",
-}
+from cilake.contracts.predictions.accuracy import CLIP
 
 ACCURACY_SCHEMA = pa.schema(
     [
