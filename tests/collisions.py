@@ -6,7 +6,7 @@ import struct
 from itertools import product
 from string import ascii_letters, digits
 
-from cilake.sources.testgrid.keys import HASH_SEED
+from cilake.sources.keys import HASH_SEED
 
 _P1, _P2 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F
 _MASK = (1 << 64) - 1

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from tests.grids import dump
 
-from cilake.sources.testgrid.decode import DECODED, payload_decoder
+from cilake.sources.decoder import DECODED
+from cilake.sources.testgrid.decode import payload_decoder
 
 
 def decode(spark: Any, *tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06-25") -> Any:

@@ -36,6 +36,7 @@ from cilake.publish.restatements import Restatement, record_restatements
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.base import Source
+from cilake.sources.decoder import DECODED
 from cilake.sources.registry import precedence, sources
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.windows import Window
@@ -158,7 +159,7 @@ def _decode(raw: _RawTable, payloads: DataFrame) -> DataFrame:
         "payload", "served_at", "partition_date", origin.alias("origin"), "natural_id"
     ).mapInArrow(
         raw.source.decoders[raw.table.address](),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
-        from_arrow_schema(raw.source.decoded),
+        from_arrow_schema(DECODED),
     )
     return decoded.withColumns({"source": F.lit(raw.source.name), "endpoint": F.lit(raw.endpoint)})
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
-
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Envelope, Known
-
-Decode = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+from cilake.sources.decoder import Decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Source:
 
     ``endpoints`` are its raw tables by endpoint. ``settings`` is a dataclass that is read from
     ``CILAKE_<NAME>_…``. A ``scope`` is what one receipt is about, in a word; ``scope_setting`` says which.
-    ``decoders`` make functions from payloads to runs, by raw table, of which the columns are ``decoded``.
+    ``decoders`` make functions from payloads to runs, by raw table.
     ``describe`` says in a few words how a payload would be read.
     Where sources disagree about a run, the one with the higher ``precedence`` is believed.
     """
@@ -69,7 +66,6 @@ class Source:
     endpoints: Mapping[str, str]
     collect: Callable[[Landing], AbstractContextManager[Collected]]
     decoders: Mapping[str, Callable[[], Decode]]
-    decoded: pa.Schema
     describe: Callable[[bytes], Mapping[str, object]]
     is_natural_id: Callable[[str], bool]
     natural_id_form: str

@@ -19,11 +19,11 @@ from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
 from cilake.settings import read_into
+from cilake.sources.errors import UnreadableError
 from cilake.sources.http import Client
 from cilake.sources.testgrid import collect as collecting
 from cilake.sources.testgrid import dashboards as listing
 from cilake.sources.testgrid import parse
-from cilake.sources.testgrid.errors import UnreadableError
 from cilake.sources.testgrid.settings import TestGridSettings as OwnSettings
 from cilake.transforms.core import ci_jobs
 

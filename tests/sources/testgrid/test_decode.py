@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 from tests.grids import dump, make_table
 
-from cilake.sources.testgrid.decode import DECODED, payload_decoder
+from cilake.sources.decoder import DECODED
+from cilake.sources.testgrid.decode import payload_decoder
 from cilake.sources.testgrid.parse import DECODER_VERSION
 
 SERVED = datetime(2021, 6, 25, tzinfo=UTC)

@@ -7,7 +7,7 @@ from tests.decoded import decode, rows_of
 from tests.grids import make_table
 
 from cilake.contracts.core.tests import TABLE
-from cilake.sources.testgrid.keys import hash_name
+from cilake.sources.keys import hash_name
 from cilake.transforms.core import tests
 
 pytestmark = pytest.mark.spark

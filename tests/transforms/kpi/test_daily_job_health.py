@@ -8,7 +8,7 @@ from tests.grids import make_table
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
-from cilake.sources.testgrid.keys import hash_name
+from cilake.sources.keys import hash_name
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
 from cilake.transforms.core.ci_run_observations import select_standing
 from cilake.transforms.kpi import daily_job_health

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cilake.contracts.columns import TEST_STATUSES
-from cilake.sources.testgrid.errors import UnreadableError
+from cilake.sources.errors import UnreadableError
 
 MAX_COLUMNS = 0xFFFF
 """Columns of a table. The widest recorded has 1,409; a column's number fits into 16 bits, which sort fast."""

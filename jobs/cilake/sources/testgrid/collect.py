@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Container, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -18,13 +17,14 @@ from cilake.landing.envelope import Envelope, Known, State
 from cilake.log import say
 from cilake.settings import SettingsError, require_address
 from cilake.sources.base import Collected, Landing
+from cilake.sources.fetch import Content, Subject, fetch, without_reply
 from cilake.sources.http import Client, FailingError, FetchError, Reply
+from cilake.sources.payload import content_digest, parse_object
+from cilake.sources.runs import Decoded
 from cilake.sources.testgrid import limits
 from cilake.sources.testgrid.dashboards import find_dashboards, find_retired, name_service
-from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.parse import Decoded, content_digest, parse_object, read_table, read_tabs
+from cilake.sources.testgrid.parse import VOLATILE, read_table, read_tabs
 from cilake.sources.testgrid.promises import (
-    Kept,
     Promise,
     compare_table,
     compare_unmodified,
@@ -37,7 +37,6 @@ NOT_FOUND = 404
 STALE_ROWS = "show-stale-tests"
 WITHOUT_STALE_ROWS = "without stale rows"
 """What the reason of an envelope says when its table came only by a request without its stale rows."""
-ALL_KEPT = Kept()
 _READING = Lock()
 """One reply is read at a time: the interpreter does no two at once, and a large one takes much memory."""
 
@@ -107,12 +106,11 @@ def extract_retired(
     """Yield the envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
     for dashboard in retired:
-        yield _without_reply(
-            "summary", dashboard, dashboard, "unlisted", "no longer in the list of all dashboards"
-        )
+        gone = "no longer in the list of all dashboards"
+        yield without_reply(_subject("summary", dashboard, dashboard), "unlisted", gone)
         for natural_id in find_unlisted((), known["table"], f"{dashboard}/", day):
             if natural_id not in left_out:
-                yield _without_reply("table", dashboard, natural_id, "unlisted", reason)
+                yield without_reply(_subject("table", dashboard, natural_id), "unlisted", reason)
 
 
 def extract_dashboards(
@@ -139,9 +137,8 @@ def extract_dashboards(
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
     def fetch_table(dashboard: str, tab: str, promise: Promise, share: Share) -> Envelope:
-        natural_id = f"{dashboard}/{tab}"
-        previous = known["table"].get(natural_id)
-        return _fetch(client, "table", dashboard, natural_id, {"tab": tab}, previous, promise, share)[0]
+        previous = known["table"].get(f"{dashboard}/{tab}")
+        return _fetch_table(client, dashboard, tab, promise, previous, share)
 
     def wait_for(envelope: Envelope) -> None:
         waiting.append((_done(envelope), budget.share()))
@@ -155,13 +152,9 @@ def extract_dashboards(
 
     try:
         for dashboard in dashboards:
-            # The summary is asked for whole every time: it lists the tabs, and it is small.
-            previous = known["summary"].get(dashboard)
-            summary, document = _fetch(
-                client, "summary", dashboard, dashboard, {}, previous, conditional=False
-            )
+            summary, document = _fetch_summary(client, dashboard, known["summary"].get(dashboard))
             wait_for(replace(summary, is_unknown=dashboard in named and summary.http_status == NOT_FOUND))
-            listed = read_tabs(document) if document else {}
+            listed = document or {}
             for tab, entry in listed.items():
                 if f"{dashboard}/{tab}" in left_out:
                     continue
@@ -174,7 +167,7 @@ def extract_dashboards(
             absent = _find_absence(summary, document)
             for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
                 if natural_id not in left_out:
-                    wait_for(_without_reply("table", dashboard, natural_id, *absent))
+                    wait_for(without_reply(_subject("table", dashboard, natural_id), *absent))
         while waiting:
             yield from take_next()
     finally:
@@ -200,84 +193,64 @@ def _find_absence(summary: Envelope, document: dict[str, Any] | None) -> tuple[S
     return "missing", summary.reason
 
 
-def _without_reply(endpoint: str, dashboard: str, natural_id: str, state: State, reason: str) -> Envelope:
-    """Return the envelope of what nobody was asked for, or did not answer: only our clock tells its time."""
-    now = datetime.now(UTC)
-    return Envelope(limits.NAME, endpoint, dashboard, natural_id, state, now, now, reason=reason)
+def _subject(endpoint: str, dashboard: str, natural_id: str) -> Subject:
+    return Subject(limits.NAME, endpoint, dashboard, natural_id)
 
 
-def _fetch(
-    client: Client,
-    endpoint: str,
-    dashboard: str,
-    natural_id: str,
-    params: dict[str, str],
-    previous: Known | None,
-    promise: Promise | None = None,
-    share: Share | None = None,
-    *,
-    conditional: bool = True,
+def _path(dashboard: str, endpoint: str) -> str:
+    return f"/{quote(dashboard, safe='')}/{endpoint}"
+
+
+def _fetch_summary(
+    client: Client, dashboard: str, previous: Known | None
 ) -> tuple[Envelope, dict[str, Any] | None]:
-    """Return one envelope, and for a readable summary its document."""
-    etag = previous.etag if previous and conditional else None
-    try:
-        reply, note = _get(client, f"/{quote(dashboard, safe='')}/{endpoint}", params, etag, share)
-    except FetchError as error:
-        if error.last:
-            return _envelope(endpoint, dashboard, natural_id, "missing", error.last, reason=str(error)), None
-        return _without_reply(endpoint, dashboard, natural_id, "missing", str(error)), None
-    if reply.status == 304 and etag:
-        content = previous.etag_content if previous else ""
-        if previous and not previous.has(content, reply.served_at):
-            # Another reply came in between: this content begins anew, and has to be stored again.
-            return _fetch(
-                client, endpoint, dashboard, natural_id, params, previous, promise, share, conditional=False
-            )
-        kept = compare_unmodified(promise or Promise(), reply.served_at, previous, content)
-        return _envelope(
-            endpoint, dashboard, natural_id, "unchanged", reply, kept, reason=_join(note, kept.note),
-            content_sha256=content,
-        ), None  # fmt: skip
-    if reply.status != 200:
-        return _envelope(
-            endpoint, dashboard, natural_id, "missing", reply, reason=f"answers HTTP {reply.status}"
-        ), None  # fmt: skip
-    kept = ALL_KEPT
-    try:
+    """Return the envelope of a summary and, if it can be read, the tabs that it lists.
+
+    It is asked for whole every time: it lists the tabs, and it is small.
+    """
+    listed: list[dict[str, Any]] = []
+
+    def get(etag: str | None) -> tuple[Reply, str]:
+        return client.get(_path(dashboard, "summary"), {}, etag), ""
+
+    def read(reply: Reply) -> Content:
         with _READING:
             document = parse_object(reply.body)
-            digest = content_digest(document)
-            if endpoint == "table":
-                table = read_table(document, served_at=reply.served_at)
-                kept = compare_table(promise or Promise(), table, reply.served_at, previous)
-                note = _join(note, _sum_up(table), kept.note)
-                document = {}
-            else:
-                read_tabs(document)
-    except UnreadableError as error:
-        return _envelope(
-            endpoint, dashboard, natural_id, "rejected", reply, reason=str(error), payload=reply.body
-        ), None  # fmt: skip
-    state: State = "unchanged" if previous and previous.has(digest, reply.served_at) else "landed"
-    envelope = _envelope(
-        endpoint,
-        dashboard,
-        natural_id,
-        state,
-        reply,
-        kept,
-        reason=note,
-        payload=reply.body,
-        payload_sha256=hashlib.sha256(reply.body).hexdigest(),
-        content_sha256=digest,
+            digest = content_digest(document, volatile=VOLATILE)
+            listed.append(read_tabs(document))
+        return Content(digest)
+
+    subject = _subject("summary", dashboard, dashboard)
+    envelope = fetch(subject, get, read, previous, conditional=False)
+    return envelope, listed[-1] if listed else None
+
+
+def _fetch_table(
+    client: Client, dashboard: str, tab: str, promise: Promise, previous: Known | None, share: Share
+) -> Envelope:
+    def get(etag: str | None) -> tuple[Reply, str]:
+        return _get_table(client, _path(dashboard, "table"), tab, etag, share)
+
+    def read(reply: Reply) -> Content:
+        with _READING:
+            document = parse_object(reply.body)
+            digest = content_digest(document, volatile=VOLATILE)
+            table = read_table(document, served_at=reply.served_at)
+            return Content(digest, compare_table(promise, table, reply.served_at, previous), _sum_up(table))
+
+    return fetch(
+        _subject("table", dashboard, f"{dashboard}/{tab}"),
+        get,
+        read,
+        previous,
+        compare_unmodified=lambda served_at, digest: compare_unmodified(promise, served_at, previous, digest),
     )
-    return envelope, document
 
 
-def _get(
-    client: Client, path: str, params: dict[str, str], etag: str | None, share: Share | None
+def _get_table(
+    client: Client, path: str, tab: str, etag: str | None, share: Share | None
 ) -> tuple[Reply, str]:
-    """Return the reply of an endpoint, and a note where it is less than was asked for.
+    """Return the reply to a request for a table, and a note where it is less than was asked for.
 
     A table is asked for with its stale rows. For a tab with very many of them the service fails every time:
     it is then asked once more without.
@@ -286,8 +259,7 @@ def _get(
         FetchError: when no complete reply came.
 
     """
-    if "tab" not in params:
-        return client.get(path, params, etag, share), ""
+    params = {"tab": tab}
     try:
         return client.get(path, {STALE_ROWS: "", **params}, etag, share), ""
     except FailingError as error:
@@ -307,32 +279,3 @@ def _sum_up(decoded: Decoded) -> str:
     if not decoded.rejects:
         return ""
     return f"{len(decoded.rejects)} columns or rows refused: {decoded.rejects[0].reason}"
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
-
-
-def _envelope(
-    endpoint: str,
-    dashboard: str,
-    natural_id: str,
-    state: State,
-    reply: Reply,
-    kept: Kept = ALL_KEPT,
-    **rest: Any,
-) -> Envelope:
-    return Envelope(
-        source=limits.NAME,
-        endpoint=endpoint,
-        scope=dashboard,
-        natural_id=natural_id,
-        state=state,
-        fetched_at=reply.fetched_at,
-        served_at=reply.served_at,
-        http_status=reply.status,
-        etag=reply.etag,
-        is_stale=kept.is_stale,
-        gap_hours=kept.gap_hours,
-        **rest,
-    )

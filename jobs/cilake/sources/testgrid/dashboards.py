@@ -8,10 +8,10 @@ from datetime import date
 
 from cilake.errors import PermanentError, SourceError
 from cilake.landing.envelope import Known
+from cilake.sources.errors import UnreadableError
 from cilake.sources.http import Client, FetchError
+from cilake.sources.payload import parse_object
 from cilake.sources.testgrid import limits
-from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.parse import parse_object
 from cilake.sources.testgrid.promises import find_unlisted
 
 WILDCARDS = frozenset("*?[")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 
-from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.parse import parse_object, read_table, read_tabs
+from cilake.sources.errors import UnreadableError
+from cilake.sources.payload import parse_object
+from cilake.sources.testgrid.parse import read_table, read_tabs
 
 
 def describe(payload: bytes) -> Mapping[str, object]:

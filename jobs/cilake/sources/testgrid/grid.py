@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -17,14 +17,11 @@ import pyarrow.compute as pc
 
 from cilake.contracts.ci_instances import find_instance
 from cilake.contracts.columns import TEST_STATUSES
+from cilake.sources.errors import UnreadableError
+from cilake.sources.keys import hash_names, hash_run
+from cilake.sources.runs import CLOCK_SKEW, FIRST_START, Reject, shorten
 from cilake.sources.testgrid.cells import MAX_COLUMNS, Cells, read_cells
-from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.keys import hash_name, hash_names
 
-FIRST_START = datetime(2014, 1, 1, tzinfo=UTC)
-"""The earliest plausible start of a run, as ``core.ci_runs`` requires: TestGrid shows no older system."""
-CLOCK_SKEW = timedelta(days=1)
-"""How far a start may lie after the reply: clocks differ, and so do zones taken for UTC."""
 MAX_QUERY = 1_000
 """Characters of the place of a job's logs; the longest one recorded has 131."""
 MAX_URL = 2_000
@@ -34,15 +31,6 @@ CUT_TO_SIZE = re.compile(r"\d+ byte grid exceeds maximum size of \d+ bytes")
 """What TestGrid writes into all cells of the oldest column that it keeps when it cuts a grid (code 6)."""
 
 _UNKNOWN = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A column or a row of a table that is not read, and why: the first word of the reason is its kind."""
-
-    reason: str
-    build_id: str | None = None
-    test_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +118,6 @@ def _text(value: Any) -> str | None:
     return value if type(value) is str else None
 
 
-def shorten(value: Any) -> str:
-    """Return the value as a reason shows it: 200 characters at most, of a container the type alone."""
-    text = type(value).__name__ if isinstance(value, list | dict) else repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
 def _job_of(query: str) -> str:
     """Return the job whose logs are at the place that ``query`` names."""
     if "," in query:
@@ -169,10 +151,7 @@ def _run_urls(template: Any, query: str, builds: list[Any]) -> list[str | None]:
 
 def hash_builds(ci_instance: str, job_name: str, builds: list[Any]) -> list[int | None]:
     """Return the key of the run of each build of a job, ``None`` where a build is no text."""
-    return [
-        hash_name(f"{ci_instance}\x1f{job_name}\x1f{build}") if type(build) is str else None
-        for build in builds
-    ]
+    return [hash_run(ci_instance, job_name, build) if type(build) is str else None for build in builds]
 
 
 def _check_names(names: list[Any]) -> tuple[np.ndarray, dict[int, str]]:

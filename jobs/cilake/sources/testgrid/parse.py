@@ -9,20 +9,17 @@ table raises ``UnreadableError``; one odd column or row is refused with its reas
 
 from __future__ import annotations
 
-import hashlib
-import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES, VERDICT_NAME
-from cilake.sources.testgrid.errors import UnreadableError
-from cilake.sources.testgrid.grid import Grid, Reject, hash_builds, read_grid, shorten
-from cilake.sources.testgrid.keys import hash_name, hash_names, mix
+from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES
+from cilake.sources.errors import UnreadableError
+from cilake.sources.keys import hash_job, hash_names, mix
+from cilake.sources.runs import RUNS, Decoded, is_verdict, shorten
+from cilake.sources.testgrid.grid import Grid, hash_builds, read_grid
 
 DECODER_VERSION = 4
 """Raised whenever this module reads the same payload differently; part of the identity of what it reads."""
@@ -30,86 +27,9 @@ DECODER_VERSION = 4
 # They differ in every reply, whatever the grid does.
 VOLATILE = ("status", "phase-timer", "cached")
 
-MAX_VALUES = 8_000_000
-"""Values in a payload, ten times those of the largest recorded: as Python objects 1 GB at most."""
-_VERDICT = re.compile(VERDICT_NAME)
-_VERDICT_ENDS = ("Overall", "Pod")
 _PASSING = np.array([TEST_STATUSES.get(code) in PASSING for code in range(16)])
 _FAILING = np.array([TEST_STATUSES.get(code) in FAILING for code in range(16)])
 _FLAKY, _RUNNING = 13, 4
-
-RUNS = pa.schema(
-    [
-        ("ci_instance", pa.string()),
-        ("job_key", pa.int64()),
-        ("job_name", pa.string()),
-        ("run_key", pa.int64()),
-        ("build_id", pa.string()),
-        ("started_at", pa.timestamp("us", tz="UTC")),
-        ("result_code", pa.int32()),
-        ("run_url", pa.string()),
-        ("result_count", pa.int64()),
-        ("test_count", pa.int64()),
-        ("passed_count", pa.int64()),
-        ("failed_count", pa.int64()),
-        ("flaky_count", pa.int64()),
-        ("running_count", pa.int64()),
-        ("content_hash", pa.string()),
-        ("test_keys", pa.list_(pa.int64())),
-        ("codes", pa.list_(pa.int32())),
-        ("messages", pa.list_(pa.string())),
-        ("test_names", pa.list_(pa.string())),
-    ]
-)
-"""One row per run. ``test_names`` is null but on the first row of a table, which carries the names of all
-tests and verdicts that have a result in any of its runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What a table holds: its runs (schema ``RUNS``), and what of it was refused."""
-
-    runs: pa.RecordBatch
-    rejects: list[Reject]
-
-
-def parse_object(payload: bytes | memoryview) -> dict[str, Any]:
-    """Return the JSON object in a payload.
-
-    Raises:
-        UnreadableError: when there is none, or more values than can be held in memory.
-
-    """
-    # A value takes at least a byte: nearly all payloads are too short to hold too many.
-    if len(payload) > MAX_VALUES and (count := _count_values(bytes(payload))) > MAX_VALUES:
-        raise UnreadableError(f"too_large: up to {count:,} values, more than {MAX_VALUES:,}")
-    try:
-        document = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise UnreadableError(f"malformed_json: {error}") from None
-    if not isinstance(document, dict):
-        raise UnreadableError(f"not_an_object: {type(document).__name__}")
-    return document
-
-
-def _count_values(payload: bytes) -> int:
-    """Return the most values that the payload can hold: each but one follows a comma or opens a container."""
-    return 1 + sum(map(payload.count, (b",", b"[", b"{")))
-
-
-def content_digest(document: dict[str, Any]) -> str:
-    """Return the SHA-256 of a table without what changes on every request, hex.
-
-    Raises:
-        UnreadableError: when the document is nested deeper than can be written again (254 levels; a table
-            has 6).
-
-    """
-    kept = {key: value for key, value in document.items() if key not in VOLATILE}
-    try:
-        return hashlib.sha256(orjson.dumps(kept)).hexdigest()
-    except (TypeError, RecursionError) as error:
-        raise UnreadableError(f"too_deep: {error}") from None
 
 
 def read_tabs(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -165,7 +85,7 @@ def _read_runs(grid: Grid) -> Decoded:
     verdicts = _read_verdicts(grid)
     values = {
         "ci_instance": pa.array([grid.ci_instance] * columns, pa.string()),
-        "job_key": pa.array([hash_name(f"{grid.ci_instance}\x1f{grid.job_name}")] * columns, pa.int64()),
+        "job_key": pa.array([hash_job(grid.ci_instance, grid.job_name)] * columns, pa.int64()),
         "job_name": pa.array([grid.job_name] * columns, pa.string()),
         "run_key": pa.array(hash_builds(grid.ci_instance, grid.job_name, grid.builds), pa.int64()),
         "build_id": pa.array(grid.builds, pa.string()),
@@ -185,11 +105,6 @@ def _read_runs(grid: Grid) -> Decoded:
         "test_names": _names_of(grid),
     }
     return Decoded(pa.RecordBatch.from_pydict(values, schema=RUNS), grid.rejects)
-
-
-def is_verdict(name: str) -> bool:
-    """Return whether a row is a verdict of a run or of its pod, by its name alone (``VERDICT_NAME``)."""
-    return name.endswith(_VERDICT_ENDS) and _VERDICT.search(name) is not None
 
 
 def _read_verdicts(grid: Grid) -> np.ndarray:

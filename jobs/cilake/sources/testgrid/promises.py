@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from cilake.landing.envelope import Known
-from cilake.sources.testgrid.parse import Decoded
+from cilake.sources.fetch import Flaws
+from cilake.sources.runs import Decoded
 
 LISTED_DAYS = 7
 """How long a tab that was obtained is still looked for in the listing of its dashboard."""
@@ -39,15 +40,6 @@ class Promise:
     is_marked_stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """How far a reply keeps its promise: nothing stale and no gap, unless ``note`` says why."""
-
-    is_stale: bool = False
-    gap_hours: float | None = None
-    note: str = ""
-
-
 def read_promise(entry: Mapping[str, Any]) -> Promise:
     """Return what the entry of a tab in a summary promises; what cannot be read promises nothing."""
     counted = _COLUMNS.match(str(entry.get("status") or ""))
@@ -59,8 +51,8 @@ def read_promise(entry: Mapping[str, Any]) -> Promise:
     )
 
 
-def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: Known | None) -> Kept:
-    """Return how far a table that was served then keeps the promise, after the replies known before it."""
+def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: Known | None) -> Flaws:
+    """Return how far a table that was served then breaks the promise, after the replies known before it."""
     first, last = _span(table)
     faults = _faults(promise, served_at)
     if promise.column_count and last is None:
@@ -72,16 +64,16 @@ def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: 
     notes = [f"stale: {fault}" for fault in faults]
     if gap:
         notes.append(f"gap: its oldest run began {first:{MINUTE}}, the last reply was {before[-1]:{MINUTE}}")
-    return Kept(bool(faults), gap / timedelta(hours=1) if gap else None, "; ".join(notes))
+    return Flaws(bool(faults), gap / timedelta(hours=1) if gap else None, "; ".join(notes))
 
 
-def compare_unmodified(promise: Promise, served_at: datetime, known: Known | None, content: str) -> Kept:
-    """Return how far a reply keeps the promise that only says that its content is still the one known."""
+def compare_unmodified(promise: Promise, served_at: datetime, known: Known | None, content: str) -> Flaws:
+    """Return how far a reply breaks the promise that only says that its content is still the one known."""
     faults = _faults(promise, served_at)
     shown = [fetch.served_at for fetch in known.fetches if fetch.content_sha256 == content] if known else []
     if shown and promise.last_run_at and shown[0] + GRACE < promise.last_run_at:
         faults.append(f"unchanged since {shown[0]:{MINUTE}}, by the summary a run began {_minute(promise)}")
-    return Kept(bool(faults), None, "; ".join(f"stale: {fault}" for fault in faults))
+    return Flaws(bool(faults), None, "; ".join(f"stale: {fault}" for fault in faults))
 
 
 def find_unlisted(listed: Iterable[str], known: Mapping[str, Known], prefix: str, day: date) -> list[str]:

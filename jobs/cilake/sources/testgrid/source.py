@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cilake.sources.base import Source
 from cilake.sources.testgrid.collect import collect, is_tab
-from cilake.sources.testgrid.decode import DECODED, payload_decoder
+from cilake.sources.testgrid.decode import payload_decoder
 from cilake.sources.testgrid.describe import describe
 from cilake.sources.testgrid.limits import TITLE
 from cilake.sources.testgrid.settings import TestGridSettings
@@ -19,7 +19,6 @@ SOURCE = Source(
     endpoints={"summary": "raw.testgrid__summaries", "table": "raw.testgrid__tables"},
     collect=collect,
     decoders={"raw.testgrid__tables": payload_decoder},
-    decoded=DECODED,
     describe=describe,
     is_natural_id=is_tab,
     natural_id_form="DASHBOARD/TAB",

@@ -28,3 +28,13 @@ def mix(values: np.ndarray) -> np.ndarray:
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = values ^ (values >> np.uint64(31))
     return mixed
+
+
+def hash_job(ci_instance: str, job_name: str) -> int:
+    """Return the key of a job of a CI instance."""
+    return hash_name(f"{ci_instance}\x1f{job_name}")
+
+
+def hash_run(ci_instance: str, job_name: str, build_id: str) -> int:
+    """Return the key of a run: that of its build of a job of a CI instance."""
+    return hash_name(f"{ci_instance}\x1f{job_name}\x1f{build_id}")
