@@ -14,7 +14,7 @@ import pytest
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A local Spark session for the whole run, in UTC, with nothing listening on other interfaces."""
     from pyspark.sql import SparkSession
-    from tests.lake_session import iceberg_conf
+    from tests.support.lake_session import iceberg_conf
 
     folder = tmp_path_factory.mktemp("spark")
     # Workers start the system's python without this, which lacks our packages; an inherited remote would

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import StackError
-from .layout import Layout
+from .layout import REPO, Layout
 
 PORTS = {
     "CILAKE_PORT_POSTGRES": 18432,
@@ -144,6 +144,7 @@ def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[st
         settings[name] = str(_port(name, os.environ.get(name) or kept.get(name) or str(port)))
     for name, default in DEFAULTS.items():
         settings[name] = os.environ.get(name) or kept.get(name) or default
+    settings |= of_sources(kept) | of_sources(os.environ)
     for name in _SECRETS:
         settings[name] = kept.get(name) or secrets.token_hex(20)
     settings["CILAKE_AIRFLOW_FERNET_KEY"] = (
@@ -164,6 +165,13 @@ def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[st
     passwords = {user: settings[name] for user, name in AIRFLOW_USERS.items()}
     write_private(layout.airflow_passwords, json.dumps(passwords))
     return settings
+
+
+def of_sources(given: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the settings that are a source's own, which its name begins: ``CILAKE_<NAME>_…``."""
+    folders = (REPO / "jobs" / "cilake" / "sources").glob("*/settings.py")
+    prefixes = tuple(f"CILAKE_{folder.parent.name.upper()}_" for folder in folders)
+    return {name: value for name, value in given.items() if name.startswith(prefixes) and value}
 
 
 def reader_text(settings: Mapping[str, str]) -> str:

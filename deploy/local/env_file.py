@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .configuration import CATALOG_READER, write_private
+from .configuration import CATALOG_READER, of_sources, write_private
 from .errors import StackError
 from .layout import REPO, say
 
@@ -53,6 +53,9 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
     if not (private / "trino-groups").exists():
         write_private(private / "trino-groups", group_file())
         written.append(private / "trino-groups")
+    if not (private / "sources.env").exists():
+        write_private(private / "sources.env", sources_text(given))
+        written.append(private / "sources.env")
     if not (private / "reader.env").exists():
         write_private(private / "reader.env", reader_text(settings))
         written.append(private / "reader.env")
@@ -159,6 +162,13 @@ def reader_text(settings: Mapping[str, str]) -> str:
     }
     text = "# Written by `make env` to be handed out with trino.crt: these logins read and write nothing.\n"
     return text + "".join(f"{name}={value}\n" for name, value in told.items())
+
+
+def sources_text(given: Mapping[str, str]) -> str:
+    """Return the text of `sources.env`: that of the example, and what was given for sources in its place."""
+    settings = read((REPO / "deploy" / "sources.env.example").read_text(encoding="utf-8")) | of_sources(given)
+    text = "# Written by `make env`: the settings of sources, explained in deploy/sources.env.example.\n"
+    return text + "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def _secret(name: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Asset, AssetAny, CronPartitionTimetable, Param, PartitionedAssetTimetable
 
 from cilake.contracts.model import Table
-from cilake.contracts.registry import made_by
+from cilake.contracts.registry import made_by, tables
 from cilake.contracts.registry import table as contract
 from cilake_airflow.operators.job_operator import CilakeJobOperator
 
@@ -52,9 +52,15 @@ def each_week() -> CronPartitionTimetable:
     )
 
 
-def after(address: str) -> PartitionedAssetTimetable:
-    """Return the schedule of everything else: when a table is new for a day, for that day."""
-    return PartitionedAssetTimetable(assets=asset_of(contract(address)))
+def after(*addresses: str) -> PartitionedAssetTimetable:
+    """Return the schedule of everything else: when any of the tables is new for a day, for that day."""
+    return PartitionedAssetTimetable(assets=AssetAny(*(asset_of(contract(one)) for one in addresses)))
+
+
+def after_feeding(step: str) -> PartitionedAssetTimetable:
+    """Return the schedule of a step that follows all tables that say that they feed those that it makes."""
+    made = {table.address for table in made_by(step)}
+    return after(*(one.address for one in tables().values() if made & set(one.feeds)))
 
 
 def day_param() -> Param:

@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from tests.builders import make_row
-from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
-from tests.collisions import colliding_names
-from tests.grids import make_table
-from tests.lake_session import local_lake
+from tests.support.builders import make_row
+from tests.support.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.support.collisions import colliding_names
+from tests.support.grids import make_table
+from tests.support.lake_session import local_lake
 
 from cilake.build import core, set_aside
 from cilake.build.tables import build_tables

@@ -4,8 +4,8 @@ from datetime import date, timedelta
 
 import orjson
 import pytest
-from tests.lake_session import local_lake
-from tests.testgrid_cases import CASES, load, serve
+from tests.support.lake_session import local_lake
+from tests.support.testgrid_cases import CASES, load, serve
 
 from cilake.build import core
 from cilake.build.tables import build_tables

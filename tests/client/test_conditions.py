@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from tests.builders import make_row
+from tests.support.builders import make_row
 
 import cilake
 from cilake.client import lake as module

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from tests.builders import make_row
+from tests.support.builders import make_row
 
 import cilake
 from cilake import cli

@@ -6,8 +6,8 @@ from threading import Thread
 from urllib.parse import unquote_plus
 
 import pytest
-from tests.lake_session import make_catalog
-from tests.landing_service import DATE
+from tests.support.lake_session import make_catalog
+from tests.support.landing_service import DATE
 
 from cilake import cli
 from cilake.commands import land, leave_out, recorded

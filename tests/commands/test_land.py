@@ -5,8 +5,8 @@ from email.utils import parsedate_to_datetime
 
 import orjson
 import pytest
-from tests.grids import dump, make_table
-from tests.landing_service import DATE, receipt_of, rows, serve
+from tests.support.grids import dump, make_table
+from tests.support.landing_service import DATE, receipt_of, rows, serve
 
 from cilake import cli
 from cilake.commands import land

@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from tests.grids import dump, make_table
+from tests.support.grids import dump, make_table
 
 from cilake import cli
 

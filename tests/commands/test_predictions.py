@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from tests.builders import make_row
-from tests.predicted_world import World, lake_of, select
+from tests.support.builders import make_row
+from tests.support.predicted_world import World, lake_of, select
 
 from cilake.commands import maintain, measure, rebuild, score, train
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS

@@ -1,8 +1,8 @@
 """Receipts say what of a day was not obtained, and why; the rest of it is landed."""
 
 import orjson
-from tests.grids import DAY_MS, FIRST_MS, dump, make_table
-from tests.landing_service import NEXT_DATE, receipt_of, rows, serve
+from tests.support.grids import DAY_MS, FIRST_MS, dump, make_table
+from tests.support.landing_service import NEXT_DATE, receipt_of, rows, serve
 
 from cilake import cli
 from cilake.landing.incomplete import say_if_incomplete

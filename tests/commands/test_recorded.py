@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from tests.builders import make_row
+from tests.support.builders import make_row
 
 from cilake.commands import recorded
 from cilake.commands.recorded import run_recorded

@@ -1,8 +1,8 @@
 """A night that is scored: when it abstains, and when it is refused."""
 
 import pytest
-from tests.builders import make_row
-from tests.predicted_world import World, lake_of, select
+from tests.support.builders import make_row
+from tests.support.predicted_world import World, lake_of, select
 
 from cilake.build.half_published import mark_build
 from cilake.commands import score

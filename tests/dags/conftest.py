@@ -3,7 +3,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from tests.airflow_session import DAGS, migrated
+from tests.support.airflow_session import DAGS, migrated
 
 if importlib.util.find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -29,9 +29,9 @@ def settings_in(folder):
 def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
     written = env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org"})
     private = tmp_path / "deploy" / "private"
-    names = ["trino-passwords", "trino-groups", "reader.env", "trino.pem", "trino.crt"]
+    names = ["trino-passwords", "trino-groups", "sources.env", "reader.env", "trino.pem", "trino.crt"]
     assert written == [tmp_path / ".env", *(private / name for name in names)]
-    assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:4])} == {0o600}
+    assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:-1])} == {0o600}
     assert mode(private) == 0o700
     assert sorted(path.name for path in private.iterdir()) == sorted(names)
     found = settings_in(tmp_path)
@@ -46,6 +46,14 @@ def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
     certificate = ssl._ssl._test_decode_cert(str(private / "trino.crt"))
     assert ("DNS", "lake.example.org") in certificate["subjectAltName"]
     assert ("DNS", "trino") in certificate["subjectAltName"]
+
+
+def test_settings_of_sources_are_those_given_else_those_of_the_example():
+    given = {"CILAKE_EXAMPLE_CI_URL": "https://ci.example", "CILAKE_HOST": "x", "CILAKE_TESTGRID_URL": ""}
+    found = env_file.read(env_file.sources_text(given))
+    assert found["CILAKE_EXAMPLE_CI_URL"] == "https://ci.example"
+    assert found["CILAKE_TESTGRID_URL"] == "https://testgrid.k8s.io", "an empty variable says nothing"
+    assert "CILAKE_HOST" not in found
 
 
 @needs_openssl

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deploy.superset.guide_queries import read_queries
-from tests.builders import make_frame, make_row
+from tests.support.builders import make_frame, make_row
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 import orjson
 from deploy.local.trino_client import ask
-from tests.grids import make_row, make_table
+from tests.support.grids import make_row, make_table
 
 from cilake import cli
 from cilake.contracts.columns import TEST_STATUSES

@@ -3,8 +3,8 @@
 from datetime import date, timedelta
 
 import pytest
-from tests.builders import make_row
-from tests.lake_session import make_catalog
+from tests.support.builders import make_row
+from tests.support.lake_session import make_catalog
 
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.contracts.kpi.daily_job_health import TABLE as CONSUMER

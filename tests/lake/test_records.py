@@ -1,8 +1,8 @@
 """Rows of payloads and of the platform's own records keep their contract, or none of them is stored."""
 
 import pytest
-from tests.builders import make_row
-from tests.lake_session import make_catalog
+from tests.support.builders import make_row
+from tests.support.lake_session import make_catalog
 
 from cilake.contracts.ops.fetches import TABLE
 from cilake.lake.records import RecordError, append_rows

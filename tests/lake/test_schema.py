@@ -1,7 +1,7 @@
 """Rows of two frames are compared by everything in them."""
 
 import pytest
-from tests.builders import make_frame, make_row
+from tests.support.builders import make_frame, make_row
 
 from cilake.contracts.core.test_results import TABLE
 from cilake.lake.schema import differing_keys

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from tests.builders import make_row
+from tests.support.builders import make_row
 
 from cilake.contracts.core.tests import TABLE
 from cilake.lake.catalog import arrow_schema, create_tables

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from tests.lake_session import make_catalog
+from tests.support.lake_session import make_catalog
 
 from cilake.contracts.ops.quarantine import TABLE
 from cilake.landing.quarantine import append_quarantine

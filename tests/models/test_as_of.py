@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from tests.built_lake import DAY, land
-from tests.grids import DAY_MS, make_table
-from tests.lake_session import local_lake
+from tests.support.built_lake import DAY, land
+from tests.support.grids import DAY_MS, make_table
+from tests.support.lake_session import local_lake
 
 from cilake.build import core
 from cilake.contracts.registry import table as contract

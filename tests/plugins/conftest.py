@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tests.airflow_session  # noqa: F401  (before Airflow is imported)
+import tests.support.airflow_session  # noqa: F401  (before Airflow is imported)
 
 if importlib.util.find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.airflow
 @pytest.fixture(scope="module")
 def dags():
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    from tests.airflow_session import DAGS, migrated
+    from tests.support.airflow_session import DAGS, migrated
 
     migrated()
     bag = DagBag(str(DAGS))
@@ -31,7 +31,7 @@ def test_every_dag_runs_for_the_day_of_its_configuration(dags, work):
 
 def test_a_run_without_a_day_fails_at_once(dags, work):
     from airflow.dag_processing.dagbag import DagBag
-    from tests.airflow_session import DAGS
+    from tests.support.airflow_session import DAGS
 
     # Read anew: a run in this process leaves its parameters in the DAG object.
     run = DagBag(str(DAGS)).dags["build_core_ci"].test(logical_date=None, run_conf={})

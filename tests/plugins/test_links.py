@@ -6,7 +6,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from tests.airflow_session import DAGS, REPO
+from tests.support.airflow_session import DAGS, REPO
 
 pytestmark = pytest.mark.airflow
 
@@ -18,7 +18,7 @@ NAMES = {"Data docs", "Run log", "Superset dashboard", "Table page"}
 def tasks():
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
-    from tests.airflow_session import migrated
+    from tests.support.airflow_session import migrated
 
     migrated()
     dags = DagBag(str(DAGS)).dags

@@ -28,7 +28,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def app(folders):
-    from tests.airflow_session import migrated
+    from tests.support.airflow_session import migrated
 
     migrated()
     from airflow.api_fastapi.app import create_auth_manager

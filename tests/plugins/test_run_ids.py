@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 25, 13, 30, 5, 256403, tzinfo=UTC)
 def loaded():
     import airflow.models.dagrun  # noqa: F401  (the scheduler and the API server have it before their plugins)
     from airflow import plugins_manager
-    from tests.airflow_session import migrated
+    from tests.support.airflow_session import migrated
 
     migrated()
     plugins_manager._get_plugins.cache_clear()

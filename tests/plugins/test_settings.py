@@ -53,7 +53,7 @@ def test_a_job_is_given_its_own_secrets_and_all_other_settings(stack_settings, v
 
 
 def test_every_verb_of_the_dags_has_its_list():
-    from tests.airflow_session import DAGS
+    from tests.support.airflow_session import DAGS
 
     verbs = {path.stem.partition("_")[0] for path in DAGS.glob("*.py")}
     assert verbs == set(OTHER_SECRETS)

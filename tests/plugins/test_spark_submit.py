@@ -83,7 +83,7 @@ def test_success_and_failure_of_the_submission(monkeypatch, tmp_path):
 
 
 def test_the_script_is_short_and_calls_the_command_line():
-    from tests.airflow_session import REPO
+    from tests.support.airflow_session import REPO
 
     text = (REPO / "jobs" / "cilake_job.py").read_text()
     assert len(text.splitlines()) <= 30

@@ -4,8 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.lake_session import local_lake
+from tests.support.builders import make_frame, make_row
+from tests.support.lake_session import local_lake
 
 from cilake.contracts.core.tests import TABLE
 from cilake.publish.branch import PublishError, open_branch, opened_at, write_audit_publish

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from tests.builders import make_frame, make_row
+from tests.support.builders import make_frame, make_row
 from tests.quality.samples import ALIKE, BAD, GOOD
 
 from cilake.contracts import registry

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import pyarrow as pa
 import pytest
-from tests.builders import make_frame, make_row
+from tests.support.builders import make_frame, make_row
 
 from cilake.contracts import registry
 from cilake.lake.catalog import arrow_schema

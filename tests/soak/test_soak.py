@@ -12,10 +12,10 @@ from datetime import timedelta
 from itertools import count, islice
 
 import pytest
-from tests.built_lake import DAY, KilledError, core_tables, land, stop_points
-from tests.grids import DAY_MS, make_row, make_table
-from tests.lake_session import local_lake
-from tests.predicted_world import World
+from tests.support.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.support.grids import DAY_MS, make_row, make_table
+from tests.support.lake_session import local_lake
+from tests.support.predicted_world import World
 
 from cilake.build import core
 from cilake.build.tables import build_tables

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from tests.grids import dump
+from tests.support.grids import dump
 
 from cilake.sources import payload
 from cilake.sources.errors import UnreadableError

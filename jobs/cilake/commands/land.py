@@ -173,7 +173,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
         collected = stack.enter_context(source.collect(landing))
         losses.service = collected.service
         for natural_id, reason in left_out.items():
-            if natural_id.startswith(tuple(f"{scope}/" for scope in collected.scopes)):
+            if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
                 say(f"leaves out {natural_id}: {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 PROW = "prow"
 """OpenShift's Prow, and every one whose bucket is not listed here."""
 KUBERNETES = "prow:kubernetes"
-INSTANCES = (PROW, KUBERNETES)
 
 _BUCKETS = {"kubernetes-jenkins": KUBERNETES, "kubernetes-ci-logs": KUBERNETES}
 """The instance by bucket: two buckets of one instance hold the same jobs, before and after a move."""

@@ -59,7 +59,6 @@ class Source:
 
     name: str
     title: str
-    homepage: str
     settings: type[Any]
     scope: str
     scope_setting: str

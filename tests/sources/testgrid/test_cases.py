@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from datetime import date, datetime
 
 import pytest
-from tests.builders import make_frame
-from tests.decoded import decode
-from tests.grids import make_table
-from tests.testgrid_cases import CASES, load, serve
+from tests.support.builders import make_frame
+from tests.support.decoded import decode
+from tests.support.grids import make_table
+from tests.support.testgrid_cases import CASES, load, serve
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.errors import SourceError

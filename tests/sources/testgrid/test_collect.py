@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 import orjson
 import pytest
-from tests.grids import dump, make_table
+from tests.support.grids import dump, make_table
 
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
-from tests.grids import dump, make_table
+from tests.support.grids import dump, make_table
 
 from cilake.sources.decoder import DECODED
 from cilake.sources.testgrid.decode import payload_decoder

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.grids import dump, make_table
+from tests.support.grids import dump, make_table
 
 from cilake.sources.errors import UnreadableError
 from cilake.sources.payload import content_digest, parse_object

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.collisions import colliding_names
-from tests.grids import DAY_MS, FIRST_MS, make_table
+from tests.support.collisions import colliding_names
+from tests.support.grids import DAY_MS, FIRST_MS, make_table
 
 from cilake.sources import keys
 from cilake.sources.errors import UnreadableError

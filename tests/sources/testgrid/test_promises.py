@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from tests.grids import make_table
+from tests.support.grids import make_table
 
 from cilake.landing.envelope import Fetch, Known
 from cilake.sources.testgrid.parse import read_table

@@ -2,9 +2,9 @@
 
 import pytest
 from pyspark.sql import functions as F
-from tests.builders import make_frame, make_row
-from tests.decoded import decode
-from tests.grids import make_table
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import decode
+from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_jobs import TABLE
 from cilake.transforms.core import ci_jobs

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
-from tests.builders import make_frame, make_row
-from tests.decoded import decode, observe
-from tests.grids import make_table
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import decode, observe
+from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_run_observations import TABLE
 from cilake.transforms.core import ci_run_observations

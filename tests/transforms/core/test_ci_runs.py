@@ -1,9 +1,9 @@
 """Runs: rows of what stands, and which of them are unlike what is published."""
 
 import pytest
-from tests.builders import make_frame
-from tests.decoded import observe
-from tests.grids import make_table
+from tests.support.builders import make_frame
+from tests.support.decoded import observe
+from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.transforms.core import ci_runs

@@ -2,8 +2,8 @@
 
 import pytest
 from pyspark.sql import functions as F
-from tests.decoded import observe
-from tests.grids import make_table
+from tests.support.decoded import observe
+from tests.support.grids import make_table
 
 from cilake.transforms.core import test_results
 from cilake.transforms.core.ci_run_observations import select_standing

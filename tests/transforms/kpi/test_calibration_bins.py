@@ -1,8 +1,8 @@
 """Calibration bins: every measured forecast is in one bin per scorer."""
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES
 from cilake.models.test_failure.spec import MODEL

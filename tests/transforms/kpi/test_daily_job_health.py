@@ -1,9 +1,9 @@
 """Daily job health: counts over results that ran, per job and day."""
 
 import pytest
-from tests.builders import make_frame
-from tests.decoded import decode, observe, rows_of
-from tests.grids import make_table
+from tests.support.builders import make_frame
+from tests.support.decoded import decode, observe, rows_of
+from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS

@@ -3,8 +3,8 @@
 from math import log
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS

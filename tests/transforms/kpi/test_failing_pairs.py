@@ -4,8 +4,8 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS

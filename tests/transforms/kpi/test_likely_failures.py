@@ -1,8 +1,8 @@
 """Likely failures: answered predictions of 1 % or more, with the last failing run known at the decision."""
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS

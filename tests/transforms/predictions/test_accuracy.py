@@ -4,8 +4,8 @@ from datetime import date
 from math import log
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES

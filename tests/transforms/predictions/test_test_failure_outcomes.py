@@ -1,8 +1,8 @@
 """Outcomes: the first final result after the decision day, within the horizon."""
 
 import pytest
-from tests.builders import make_frame, make_row
-from tests.decoded import rows_of
+from tests.support.builders import make_frame, make_row
+from tests.support.decoded import rows_of
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS

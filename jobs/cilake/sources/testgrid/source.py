@@ -12,7 +12,6 @@ from cilake.sources.testgrid.settings import TestGridSettings
 SOURCE = Source(
     name="testgrid",
     title=TITLE,
-    homepage="https://github.com/GoogleCloudPlatform/testgrid",
     settings=TestGridSettings,
     scope="dashboard",
     scope_setting="CILAKE_TESTGRID_DASHBOARDS",

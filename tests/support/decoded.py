@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from tests.grids import dump
+from tests.support.grids import dump
 
 from cilake.sources.decoder import DECODED
 from cilake.sources.testgrid.decode import payload_decoder

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.builders import make_row
-from tests.grids import dump
-from tests.lake_session import LocalLake
+from tests.support.builders import make_row
+from tests.support.grids import dump
+from tests.support.lake_session import LocalLake
 
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.publish import branch

@@ -14,7 +14,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[1]
+REPO = Path(__file__).resolve().parents[2]
 DAGS = REPO / "dags"
 POOLS = REPO / "deploy" / "airflow" / "pools.json"
 HOME = Path(os.environ.get("CILAKE_TEST_AIRFLOW_HOME") or tempfile.mkdtemp(prefix="cilake-airflow-"))

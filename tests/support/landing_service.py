@@ -1,7 +1,7 @@
 """What a service of the tests shows a landing, and what the lake says of it."""
 
 import orjson
-from tests.grids import DAY_MS, FIRST_MS, dump, make_table
+from tests.support.grids import DAY_MS, FIRST_MS, dump, make_table
 
 DATE = "Mon, 21 Jun 2021 13:00:00 GMT"
 NEXT_DATE = "Tue, 22 Jun 2021 13:00:00 GMT"

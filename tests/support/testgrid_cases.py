@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
-from tests.grids import make_table
+from tests.support.grids import make_table
 
-CASES = Path(__file__).parents[2] / "shared/data/testgrid-cases"
+CASES = Path(__file__).parents[3] / "shared/data/testgrid-cases"
 ORDINARY = make_table({"Overall": [1], "a": [1]})
 
 

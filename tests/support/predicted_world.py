@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.builders import make_row
-from tests.lake_session import LocalLake, local_lake
+from tests.support.builders import make_row
+from tests.support.lake_session import LocalLake, local_lake
 
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS

@@ -1,0 +1,1 @@
+"""Example CI: a JSON listing of builds with their test results."""

@@ -1,0 +1,18 @@
+"""Which service is asked, and for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleCiSettings:
+    """The settings ``CILAKE_EXAMPLE_CI_…``."""
+
+    url: str = ""
+    projects: str = ""
+
+    @property
+    def project_names(self) -> list[str]:
+        """The configured projects, in order."""
+        return [name.strip() for name in self.projects.split(",") if name.strip()]
