@@ -17,6 +17,10 @@ ALIKE: dict[str, Sample] = {
         {"job_key": 1, "job_name": "a", "ci_instance": "prow"},
         {"job_key": 2, "job_name": "a", "ci_instance": "prow:kubernetes"},
     ],
+    # Two runs of a job may start at the same instant.
+    "kpi.weekly_test_health": [
+        {"last_good_at": "2021-06-21T12:00:00Z", "started_failing_at": "2021-06-21T12:00:00Z"}
+    ],
 }
 """Rows that look as if they were one and are not: all rules of their tables hold."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from tests.support.builders import make_frame, make_row
 from tests.quality.samples import ALIKE, BAD, GOOD
+from tests.support.builders import make_frame, make_row
 
 from cilake.contracts import registry
 from cilake.quality import row_rules, run, suite

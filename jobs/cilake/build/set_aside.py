@@ -42,7 +42,7 @@ def set_aside_unreadable(
     """
     runs = decoded.where("reject_reason IS NULL")
     taken_jobs = ci_jobs.collisions(runs, spark.table(CI_JOBS.identifier))
-    taken_tests = tests.support.collisions(runs, spark.table(TESTS.identifier))
+    taken_tests = tests.collisions(runs, spark.table(TESTS.identifier))
     keys = F.broadcast(runs.select("run_key").distinct())
     published = spark.table(OBSERVATIONS.identifier).join(keys, "run_key", "left_semi")
     taken_runs = ci_run_observations.collisions(runs, published)

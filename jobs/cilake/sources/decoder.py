@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cilake.landing.gc_paused import gc_paused
-from cilake.sources.errors import UnreadableError
+from cilake.sources.errors import UnreadableError, odd_payload
 from cilake.sources.runs import RUNS, Decoded, Reject
 
 Decode = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -60,7 +60,11 @@ def _decode(read: Read, payload: pa.BinaryScalar, served_at: datetime) -> Decode
     try:
         return read(memoryview(payload.as_buffer()), served_at)
     except UnreadableError as error:
-        return Decoded(pa.RecordBatch.from_pylist([], schema=RUNS), [Reject(str(error))])
+        reason = str(error)
+    except Exception as error:
+        # Whatever a payload can raise concerns this payload alone; it is kept with the reason.
+        reason = odd_payload(error)
+    return Decoded(pa.RecordBatch.from_pylist([], schema=RUNS), [Reject(reason)])
 
 
 def _rows_of(rejects: list[Reject]) -> pa.RecordBatch:

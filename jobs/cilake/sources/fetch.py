@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cilake.landing.envelope import Envelope, Known, State
-from cilake.sources.errors import UnreadableError
+from cilake.sources.errors import UnreadableError, odd_payload
 from cilake.sources.http import FetchError, Reply
 
 Get = Callable[[str | None], tuple[Reply, str]]
@@ -85,6 +85,9 @@ def fetch(
         content = read(reply)
     except UnreadableError as error:
         return with_reply(subject, "rejected", reply, reason=str(error), payload=reply.body)
+    except Exception as error:
+        # Whatever a payload can raise concerns this payload alone; it is kept with the reason.
+        return with_reply(subject, "rejected", reply, reason=odd_payload(error), payload=reply.body)
     is_known = previous is not None and previous.has(content.digest, reply.served_at)
     return with_reply(
         subject,

@@ -52,7 +52,7 @@ def test_the_name_that_was_there_first_keeps_its_key(spark, collided):
     for known, decoded in ((published, later), (make_frame(spark, TABLE, []), first.unionByName(later))):
         names = {row.test_name for row in tests.transform(decoded, known).unionByName(known).collect()}
         assert names == {"Overall", honest, "b"}
-        (reject,) = tests.support.collisions(decoded, known).collect()
+        (reject,) = tests.collisions(decoded, known).collect()
         assert (reject.test_name, reject.holder_name, reject.test_key) == (hostile, honest, hash_name(honest))
         assert (reject.origin, reject.natural_id) == ("2021-06-25|1|0", "dashboard/tab-0")
         assert reject.reason == f"taken_test_key: {hash_name(honest)} is the key of {honest}"
@@ -61,7 +61,7 @@ def test_the_name_that_was_there_first_keeps_its_key(spark, collided):
 def test_results_of_a_name_whose_key_is_taken_are_left_out(spark, collided):
     _, _, first, later = collided
     both = first.unionByName(later)
-    found = tests.support.collisions(both, make_frame(spark, TABLE, []))
+    found = tests.collisions(both, make_frame(spark, TABLE, []))
     left = {row.job_name: row for row in tests.leave_out_collisions(both, found).collect()}
     before = {row.job_name: row for row in both.collect()}
     assert left["honest"] == before["honest"]
@@ -75,7 +75,7 @@ def test_results_of_a_name_whose_key_is_taken_are_left_out(spark, collided):
 
 def test_without_collisions_nothing_is_left_out(spark, collided):
     _, _, first, _ = collided
-    found = tests.support.collisions(first, make_frame(spark, TABLE, []))
+    found = tests.collisions(first, make_frame(spark, TABLE, []))
     assert found.count() == 0
     assert rows_of(tests.leave_out_collisions(first, found)) == rows_of(first)
 

@@ -141,3 +141,43 @@ def test_same_input_same_rows(spark):
     codes = [1, 12, 13, 1, 12]
     assert rows_of(build(spark, codes)) == rows_of(build(spark, codes))
     assert build(spark, codes).columns == weekly_test_health.TABLE.column_names
+
+
+@pytest.mark.parametrize(
+    ("codes", "at_once", "good_before"),
+    [
+        ([1] * 5 + [1, 12], 2, 6),
+        ([1] * 5 + [12, 1, 12], 3, 1),
+        ([1] * 5 + [1, 1, 12], 3, 7),
+        ([1, 12, 1, 12], 4, 1),
+    ],
+    ids=["passed and failed", "failed, passed and failed", "passed twice and failed", "all at once"],
+)
+def test_runs_of_one_instant_are_ordered_by_their_keys(spark, codes, at_once, good_before):
+    """Runs of a matrix start together: the last ``at_once`` of these have one start."""
+    first = datetime(2021, 6, 21, tzinfo=UTC)
+    starts = [first + timedelta(hours=min(number, len(codes) - at_once)) for number in range(len(codes))]
+    stretches = weekly_test_health._stretches(sequence(spark, codes, starts)).orderBy("run_key").collect()
+    assert stretches[-1].begins and stretches[-1].good_before_count == good_before
+    assert stretches[-1].last_good.run_key == len(codes) - 2
+
+
+def test_a_stretch_that_ends_where_another_begins_has_its_own_length(spark):
+    """It failed at 0 and 1 o'clock; at 2 three runs started together: passed, failed, passed."""
+    starts = [datetime(2021, 6, 21, hour, tzinfo=UTC) for hour in (0, 1, 2, 2, 2)]
+    rows = weekly_test_health._stretches(sequence(spark, [12, 12, 1, 12, 1], starts)).orderBy("run_key")
+    ended = [(row.run_key, row.failing_since.hour) for row in rows.collect() if row.ends]
+    assert ended == [(2, 0), (4, 2)]
+
+
+def sequence(spark, codes, starts):
+    """The results of a test, in the order of their keys."""
+    rows = [
+        (11, 31, MONDAY, number, started, code == 12, code == 13)
+        for number, (code, started) in enumerate(zip(codes, starts, strict=True))
+    ]
+    return spark.createDataFrame(
+        rows,
+        "job_key long, test_key long, week_date date, run_key long, started_at timestamp, "
+        "failed boolean, flaky boolean",
+    )

@@ -64,9 +64,9 @@ def _read(builds: list[Any]) -> Iterator[Run | Reject]:
     for build in builds:
         try:
             yield _read_build(build)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             build_id = build.get("build") if isinstance(build, dict) else None
-            reason = f"malformed_build: {type(error).__name__}: {shorten(str(error))}"
+            reason = f"malformed_build: {type(error).__name__}: {str(error)[:200]}"
             yield Reject(reason, build_id=build_id if isinstance(build_id, str) else None)
 
 

@@ -123,16 +123,15 @@ def _stretches(sequences: DataFrame) -> DataFrame:
         .orderBy("started_micros")
         .rangeBetween(-LOOKBACK_DAYS * 86_400_000_000, Window.currentRow)
     )
-    before = (
-        Window.partitionBy("job_key", "test_key")
-        .orderBy("started_micros")
-        .rangeBetween(-LOOKBACK_DAYS * 86_400_000_000, -1)
-    )
+    # Runs may start at the same instant: what came before one of them is told by the order, not by the time.
+    up_to = of_test.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    before = of_test.rowsBetween(Window.unboundedPreceding, -1)
     # The results right before a failure that were none begin after the failure before it, or in reach.
     last_failure = F.max(F.when(F.col("failed"), F.col("position"))).over(before)
-    before_reach = F.coalesce(F.min("position").over(before), F.col("position")) - 1
+    before_reach = F.min("position").over(until_now) - 1
     # A stretch that began earlier is counted from its first failure in reach.
-    began = F.max(F.when(begins, F.col("started_at"))).over(until_now)
+    last_began = F.max(F.when(begins, F.col("started_at"))).over(up_to)
+    began = F.when(last_began >= F.col("started_at") - lookback, last_began)
     first_failed = F.min(F.when(F.col("failed"), F.col("started_at"))).over(until_now)
     good_before = F.col("position") - 1 - F.greatest(F.coalesce(last_failure, F.lit(0)), before_reach)
     breaks = begins & F.col("failed_1").isNotNull()
