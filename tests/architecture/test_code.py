@@ -110,6 +110,18 @@ def test_no_shared_file_names_a_source() -> None:
     assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_no_shared_file_names_a_model() -> None:
+    """A model is added by its own folder, its tables with their transforms, and its DAGs."""
+    package = ROOT / "jobs" / "cilake"
+    models = [path.parent.name for path in (package / "models").glob("*/spec.py")]
+    assert models
+    named = re.compile(rf"\b({'|'.join(models)})\b")
+    tables = [*(package / "contracts").glob("*/*.py"), *(package / "transforms").glob("*/*.py")]
+    own = [package / "models" / model for model in models]
+    shared = [path for path in JOBS if path not in tables and not any(map(path.is_relative_to, own))]
+    assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []
+
+
 NO_VERBS = {
     "Nothing",
     "How",

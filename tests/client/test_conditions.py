@@ -11,7 +11,7 @@ from tests.support.builders import make_row
 import cilake
 from cilake.client import lake as module
 from cilake.client.condition import parse_condition
-from cilake.client.examples import CONDITIONS
+from cilake.commands.declared import CONDITIONS
 from cilake.contracts import registry
 from cilake.lake.catalog import arrow_schema, create_tables
 from cilake.settings import Settings

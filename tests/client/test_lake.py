@@ -19,6 +19,7 @@ from tests.support.builders import make_row
 import cilake
 from cilake import cli
 from cilake.client import lake as module
+from cilake.commands.declared import COMMANDS
 from cilake.contracts import registry
 from cilake.lake.catalog import arrow_schema, create_tables
 from cilake.settings import Settings, SettingsError, find_settings
@@ -215,7 +216,7 @@ def test_errors_of_the_command_line_name_its_own_options(catalog, monkeypatch, c
     assert not re.search(r"lake\.(read|tables|describe)\(|`start`|`end`|as_of", err)
 
 
-@pytest.mark.parametrize("verb", cli.READING)
+@pytest.mark.parametrize("verb", [command.name for command in COMMANDS if command.reads])
 def test_the_help_of_every_reading_verb_has_an_example(capsys, verb):
     with pytest.raises(SystemExit):
         cli.main([verb, "--help"])

@@ -13,8 +13,10 @@ SUNDAY, MONDAY = "2026-03-01", "2026-03-02"
 
 @pytest.fixture
 def done(monkeypatch):
-    """The steps that were done, with their days."""
+    """The steps that were done, with their days; only TestGrid is configured."""
     done = []
+    monkeypatch.setenv("CILAKE_TESTGRID_DASHBOARDS", "board")
+    monkeypatch.delenv("CILAKE_EXAMPLE_CI_PROJECTS", raising=False)
 
     def run(work, settings, window, *, verb, of):
         done.append((f"{verb}_{of}", window.start))
@@ -33,7 +35,7 @@ def test_a_step_comes_after_those_whose_tables_it_reads():
         "score_test_failure",
         "measure_test_failure",
     ]
-    assert sorted(steps) == sorted(wanted)
+    assert set(steps) > set(wanted)
     for before, after in (wanted[:2], wanted[1:3], (wanted[1], wanted[3]), wanted[3:]):
         assert steps.index(before) < steps.index(after)
 
@@ -52,10 +54,19 @@ def test_steps_are_left_out_by_name_or_verb(done):
     assert [step for step, _ in done] == ["land_testgrid", "build_core_ci", "build_kpi_ci_health"]
 
 
+def test_only_sources_that_are_configured_or_named_are_landed(done, monkeypatch, capsys):
+    words = ["night", "--start", SUNDAY, "--skip", "build,score,measure"]
+    assert cli.main([*words, "--sources", "example_ci"]) == 0
+    assert [step for step, _ in done] == ["land_example_ci"]
+    monkeypatch.delenv("CILAKE_TESTGRID_DASHBOARDS")
+    assert cli.main(words) == 2
+    assert "no source is configured: set one of CILAKE_EXAMPLE_CI_PROJECTS" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--sources", "nosuch"], "no source nosuch: there are testgrid"),
+        (["--sources", "nosuch"], "no source nosuch: there are example_ci, testgrid"),
         (["--skip", "scor"], "no step scor: there are build, build_core_ci, "),
     ],
 )

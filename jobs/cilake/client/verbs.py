@@ -34,8 +34,8 @@ HINTS = {
 """What helps, by the keys of the library's hints, in the words of the command line."""
 
 
-def answer(arguments: argparse.Namespace) -> int:
-    """Print the answer to one reading verb and return the exit code 0.
+def answer(arguments: argparse.Namespace) -> None:
+    """Print the answer to one reading verb.
 
     Raises:
         LakeError: in the words of the command line.
@@ -50,7 +50,6 @@ def answer(arguments: argparse.Namespace) -> int:
         raise type(error)(error.worded(HINTS)) from None
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _print_answer(arguments: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ from cilake.landing.writer import (
     restore_hidden,
 )
 from cilake.log import say
-from cilake.settings import Settings, read_into
+from cilake.settings import Settings
 from cilake.sources.base import Landing, Source
 from cilake.windows import DayError, Window, day_start
 
@@ -76,7 +76,7 @@ def land(settings: Settings, window: Window, *, source: Source, own: object = No
     """
     total: Counter[str] = Counter()
     losses = _Losses(source)
-    own = own or read_into(source.settings, f"CILAKE_{source.name.upper()}_")
+    own = own or source.read_settings()
     with gc_paused():
         for day in window.days:
             total += _land_day(settings, source, own, day, losses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, datetime
 
 from pyiceberg.expressions import And, EqualTo, Reference
 from pyiceberg.expressions.literals import literal
@@ -13,7 +13,8 @@ from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
 from cilake.log import say
 from cilake.settings import Settings
-from cilake.sources.base import Source
+from cilake.sources.registry import source as find_source
+from cilake.windows import parse_day
 
 
 class LeaveOutError(PermanentError):
@@ -21,38 +22,44 @@ class LeaveOutError(PermanentError):
 
 
 def leave_out_payload(
-    settings: Settings, source: Source, natural_id: str, *, reason: str, start: date, end: date | None
+    settings: Settings, source: str, natural_id: str, reason: str, start: str | None, end: str | None
 ) -> dict[str, str | None]:
     """Leave out a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
-    The newest decision about it holds, so one whose ``end`` has passed takes it in again.
+    Without ``start`` it holds from today on, or of an ``end`` that has passed from then. The newest decision
+    about a payload holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
-        LeaveOutError: when the source has no payload of such a name, or the days are none.
+        LeaveOutError: when the source has no payload of such a name, or the days are in the wrong order.
+        DayError: when a day is none.
         PermanentError: when the reason is none.
 
     """
-    if not source.is_natural_id(natural_id):
+    asked = find_source(source)
+    if not asked.is_natural_id(natural_id):
         raise LeaveOutError(
-            f"{natural_id!r} names no payload of {source.title}: expected {source.natural_id_form}"
+            f"{natural_id!r} names no payload of {asked.title}: expected {asked.natural_id_form}"
         )
     require_reason(reason)
-    if end is not None and end < start:
-        raise LeaveOutError(f"--end {end} lies before --start {start}")
+    last = parse_day(end) if end else None
+    today = datetime.now(UTC).date()
+    first = parse_day(start) if start else min(today, last or today)
+    if last is not None and last < first:
+        raise LeaveOutError(f"--end {last} lies before --start {first}")
     catalog = open_catalog(settings)
-    leave_out(catalog, source.name, natural_id, reason=reason, start=start, end=end)
+    leave_out(catalog, source, natural_id, reason=reason, start=first, end=last)
     asked_for = catalog.load_table(FETCHES.address).scan(
-        row_filter=And(_equals("natural_id", natural_id), _equals("source", source.name)),
+        row_filter=And(_equals("natural_id", natural_id), _equals("source", source)),
         selected_fields=("natural_id",), limit=1,
     )  # fmt: skip
     if not len(asked_for.to_arrow()):
         say(f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches")
     return {
-        "source": source.name,
+        "source": source,
         "natural_id": natural_id,
         "reason": reason,
-        "from": str(start),
-        "until": str(end) if end else None,
+        "from": str(first),
+        "until": str(last) if last else None,
     }
 
 

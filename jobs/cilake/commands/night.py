@@ -12,6 +12,7 @@ from cilake.commands.steps import find_work, objects_of, steps_of_night
 from cilake.errors import PermanentError
 from cilake.log import say
 from cilake.settings import Settings
+from cilake.sources.registry import source
 from cilake.windows import Window
 
 MONDAY = 0
@@ -26,23 +27,27 @@ def run_night(
 ) -> dict[str, dict[str, Any]]:
     """Run the steps of each day of the window in order; return what each counted, by day and step.
 
-    Only ``sources`` are landed, by default all. Steps in ``skip`` are left out, named as they are or by their
-    verb. Models are trained on Mondays, at the end. A step that fails ends the night: repeat the command when
-    the cause is mended.
+    Only ``sources`` are landed, by default those that are configured. Steps in ``skip`` are left out, named
+    as they are or by their verb. Models are trained on Mondays, at the end. A step that fails ends the night:
+    repeat the command when the cause is mended.
 
     Raises:
-        StepError: when a source or a step is named that there is not.
+        StepError: when a source or a step is named that there is not, or no source is configured.
 
     """
     steps = [*steps_of_night(), *(("train", model) for model in objects_of("train"))]
     _check(sources, objects_of("land"), "source")
     _check(skip, {name for verb, of in steps for name in (verb, f"{verb}_{of}")}, "step")
+    landed = set(sources) or {of for verb, of in steps if verb == "land" and source(of).is_configured}
+    if not landed and "land" not in skip:
+        wanted = ", ".join(one.scope_setting for one in map(source, objects_of("land")))
+        raise StepError(f"no source is configured: set one of {wanted}, or leave out land with --skip land")
     counts: dict[str, dict[str, Any]] = {}
     for day in window.days:
         of_day = counts[str(day)] = {}
         for verb, of in steps:
             step = f"{verb}_{of}"
-            if {verb, step} & set(skip) or not _is_due(verb, of, day, sources):
+            if {verb, step} & set(skip) or not _is_due(verb, of, day, landed):
                 continue
             began = time.monotonic()
             one_day = Window(day, day + timedelta(days=1))
@@ -51,9 +56,9 @@ def run_night(
     return counts
 
 
-def _is_due(verb: str, of: str, day: date, sources: Collection[str]) -> bool:
+def _is_due(verb: str, of: str, day: date, landed: Collection[str]) -> bool:
     if verb == "land":
-        return not sources or of in sources
+        return of in landed
     return verb != "train" or day.weekday() == MONDAY
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cilake.errors import PermanentError
-from cilake.sources.base import Source
+from cilake.sources.registry import source as find_source
 
 MAX_BYTES = 512 * 1024 * 1024
 GZIP = b"\x1f\x8b"
@@ -19,15 +19,16 @@ class FileError(PermanentError):
     """A file that cannot be read as a payload."""
 
 
-def parse_files(source: Source, paths: Sequence[Path]) -> None:
+def parse_files(source: str, files: Sequence[Path]) -> None:
     """Print for each file one JSON line: what the source's decoder makes of it, ``status`` and ``reason``.
 
     Raises:
         FileError: when a file cannot be read.
 
     """
-    for path in paths:
-        line = {"file": str(path), **source.describe(_read(path))}
+    describe = find_source(source).describe
+    for path in files:
+        line = {"file": str(path), **describe(_read(path))}
         sys.stdout.write(json.dumps(line, default=str) + "\n")
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from cilake.contracts.registry import tables
 from cilake.models.registry import model, model_names
+from cilake.settings import Settings
 from cilake.sources.registry import source_names
+from cilake.windows import Window
 
 STEPS = {
     "build_core_ci": "cilake.build.core:build_core",
@@ -64,3 +66,10 @@ def steps_of_night() -> list[tuple[str, str]]:
     made = dict.fromkeys(table.made_by for table in tables().values() if "_" in table.made_by)
     parted = (step.partition("_") for step in made)
     return [(verb, of) for verb, _, of in parted if verb in NIGHTLY]
+
+
+def run_step(settings: Settings, window: Window, verb: str, object: str) -> dict[str, Any]:
+    """Do the step ``<verb>_<object>`` for the days of a window, with its record; return its counts."""
+    from cilake.commands.recorded import run_recorded
+
+    return run_recorded(find_work(verb, object), settings, window, verb=verb, of=object)

@@ -64,7 +64,7 @@ PREDICTION_DATE = Column(
     "prediction_date", "date", "Decision day: the prediction uses what was known when this day ended, UTC.",
     example="2021-06-21",
 )  # fmt: skip
-MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="test_failure")
+MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="a_model")
 MODEL_VERSION = Column(
     "model_version",
     "string",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cilake.render import emr_serverless, iam, mwaa
-from cilake.render.aws_place import AwsPlace
+from cilake.render.aws_place import UNKNOWN_APPLICATION, AwsPlace
 
 ICEBERG_JAR = "/usr/share/aws/iceberg/lib/iceberg-spark3-runtime.jar"
 """Where the releases of EMR document their own Iceberg; ``--iceberg-jar`` names another place."""
@@ -54,6 +54,27 @@ def render_aws(place: AwsPlace, folder: Path, iceberg_jar: str = ICEBERG_JAR) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return sorted(rendered)
+
+
+def render(
+    out: Path,
+    account: str,
+    region: str,
+    bucket: str,
+    catalog: str,
+    name: str,
+    application_id: str | None,
+    iceberg_jar: str | None,
+) -> dict[str, object]:
+    """Write the files of a lake on AWS into a folder; return their paths.
+
+    Raises:
+        SettingsError: when a name is not of the form that AWS asks for.
+
+    """
+    application = application_id or UNKNOWN_APPLICATION
+    place = AwsPlace(account, region, bucket, name, catalog, application)
+    return {"folder": str(out), "files": render_aws(place, out, iceberg_jar or ICEBERG_JAR)}
 
 
 def _json(value: object) -> str:

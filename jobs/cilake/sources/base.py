@@ -11,6 +11,7 @@ from typing import Any
 
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Envelope, Known
+from cilake.settings import read_into
 from cilake.sources.decoder import Decode
 
 
@@ -69,3 +70,21 @@ class Source:
     is_natural_id: Callable[[str], bool]
     natural_id_form: str
     precedence: int = 0
+
+    def read_settings(self) -> Any:
+        """Return the source's own settings, from the environment.
+
+        Raises:
+            SettingsError: when one is malformed.
+
+        """
+        return read_into(self.settings, self._prefix)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the environment says what is to be landed; without, nobody wants the source."""
+        return bool(getattr(self.read_settings(), self.scope_setting.removeprefix(self._prefix).lower()))
+
+    @property
+    def _prefix(self) -> str:
+        return f"CILAKE_{self.name.upper()}_"
