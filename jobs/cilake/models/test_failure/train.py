@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier
-from skops.io.exceptions import UntrustedTypesFoundException
 
+from cilake.models import artifact
 from cilake.models.base import WEIGHT, EarlierLayoutError
 
 from .matrix import feature_matrix
@@ -78,8 +75,7 @@ def to_bytes(model: TrainedModel) -> tuple[bytes, str]:
     content = {field.name: getattr(model, field.name) for field in fields(TrainedModel)}
     content["uneventful"] = list(model.uneventful)
     content["feature_names"] = list(model.feature_names)
-    data = skops.io.dumps({"format": FORMAT, **content})
-    return data, hashlib.sha256(data).hexdigest()
+    return artifact.dump({"format": FORMAT, **content})
 
 
 def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
@@ -89,16 +85,11 @@ def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
     the model was made for other features: nothing of a refused model is executed.  Raises
     ``EarlierLayoutError`` for a model of an earlier version.
     """
-    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError("the model's bytes do not have the registered SHA-256")
-    try:
-        content = skops.io.loads(data, trusted=list(TRUSTED_TYPES))
-    except (UntrustedTypesFoundException, zipfile.BadZipFile, KeyError, TypeError) as error:
-        raise ValueError(f"the bytes are no model of this kind: {error}") from error
-    if isinstance(content, dict) and content.get("format") in range(1, FORMAT):
+    content = artifact.load(data, sha256, trusted=TRUSTED_TYPES)
+    if content.get("format") in range(1, FORMAT):
         raise EarlierLayoutError(f"the model has layout {content['format']}, this version reads {FORMAT}")
     expected = {"format", *(field.name for field in fields(TrainedModel))}
-    if not isinstance(content, dict) or set(content) != expected or content.pop("format") != FORMAT:
+    if set(content) != expected or content.pop("format") != FORMAT:
         raise ValueError("the bytes are no model of this kind: unknown layout")
     if tuple(content["feature_names"]) != FEATURES:
         raise ValueError("the model was trained on other features than the code computes")
