@@ -4,7 +4,7 @@ override Q := $(value Q)
 override ARGS := $(value ARGS)
 export Q ARGS
 RUN = @$(PYTHON) -m deploy.local
-TARGETS = help setup up down status sql airflow logs urls clean demo nights test soak lint requirements quality bench docs dist env dashboards-export dashboards-import dashboards-bench
+TARGETS = new-source new-table new-model help setup up down status sql airflow logs urls clean demo nights test soak lint requirements quality bench docs dist env dashboards-export dashboards-import dashboards-bench
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
@@ -14,6 +14,9 @@ help setup down status lint requirements docs dist env dashboards-export dashboa
 
 up:
 	$(RUN) up --only "$(ONLY)"
+
+new-source new-table new-model:
+	$(RUN) $@ --name "$(NAME)"
 
 soak:
 	$(RUN) soak $(if $(STOPS),--stops "$(STOPS)")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
-from . import bundle, checks, configuration, env_file, environments, layout, stack, superset
+from . import bundle, checks, configuration, env_file, environments, layout, scaffold, stack, superset
 from .errors import StackError
 
 HELP = """\
@@ -35,6 +35,9 @@ Development
   make test [T="tests/quality …"]  everything that CI runs; T: only these tests, in words of pytest
   make soak [STOPS=100]            many kills, orders and fuzzed payloads: about an hour; prints its table
   make lint                        the linters and type checks only
+  make new-source NAME=my_ci       the files of a source, which pass all checks: docs/howto goes on
+  make new-table NAME=kpi.my_table the same for a table
+  make new-model NAME=my_model     the same for a model
   make requirements                compile requirements/*.in into the hashed requirements/*.txt
   make quality [DIR=]              the model next to its baselines on recorded data
   make bench [DIR=]                performance next to its baselines
@@ -78,6 +81,8 @@ def main() -> int:
     logs = commands.add_parser("logs")
     logs.add_argument("service")
     logs.add_argument("--follow", action="store_true")
+    for kind in scaffold.EXAMPLES:
+        commands.add_parser(f"new-{kind}").add_argument("--name", required=True)
     for name in _WITH_OWN_WORDS:
         commands.add_parser(name, add_help=False).add_argument("rest", nargs=argparse.REMAINDER)
     words = sys.argv[1:]
@@ -139,6 +144,12 @@ def _airflow(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 def _clean(arguments: argparse.Namespace, here: layout.Layout) -> int:
     stack.clean(here, everything=arguments.all)
+    return 0
+
+
+def _new(arguments: argparse.Namespace, here: layout.Layout) -> int:
+    environments.setup(here)
+    scaffold.create(here, arguments.command.removeprefix("new-"), arguments.name)
     return 0
 
 
@@ -227,6 +238,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "lint": _lint,
     "test": _test,
     "soak": _soak,
+    "new-source": _new,
+    "new-table": _new,
+    "new-model": _new,
     "requirements": _requirements,
     "docs": _docs,
     "dist": _dist,

@@ -63,6 +63,11 @@ def after_feeding(step: str) -> PartitionedAssetTimetable:
     return after(*(one.address for one in tables().values() if made & set(one.feeds)))
 
 
+def _name_tables(written: list[Table]) -> list[str]:
+    names = ", ".join(f"`{table.address}`" for table in written)
+    return [f"**Tables**, by their contracts: {names}"] if written else []
+
+
 def day_param() -> Param:
     """Return the day a person asks for, as a field with a calendar in the form of *Trigger*."""
     return Param(
@@ -109,7 +114,7 @@ def job_dag(
     dag = DAG(
         dag_id,
         schedule=schedule,
-        doc_md=doc,
+        doc_md="\n\n".join([doc.strip(), *_name_tables(written)]),
         # Without a start date the first run is the next tick of the clock; with one in the past,
         # yesterday's run would start the moment a DAG is switched on.
         start_date=None,

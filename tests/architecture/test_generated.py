@@ -4,13 +4,13 @@ from pathlib import Path
 
 from cilake.contracts import registry
 from cilake.quality import suite
-from cilake.render import dictionary
+from cilake.render import dictionary, pages
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_generated_files_are_fresh() -> None:
-    stale = suite.stale_suites() + dictionary.check_docs(ROOT / "docs" / "tables")
+    stale = suite.stale_suites() + dictionary.check_docs(ROOT / "docs" / "tables") + pages.stale_pages(ROOT)
     assert not stale, f"run `cilake docs`: {[str(path.relative_to(ROOT)) for path in stale]}"
 
 

@@ -21,7 +21,7 @@ from cilake.windows import parse_window
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-DAGS_PAGE = REPO / "docs" / "dags.md"
+DAGS_PAGE = REPO / "docs" / "running-dags.md"
 REAL = current().bin("jobs", "cilake")
 WORK = """#!{python}
 import json, os, pathlib, sys
@@ -293,7 +293,7 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
 
 
 def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stack):
-    """As docs/dags.md says where it tells how to backfill; reading the DAGs again is what sets it off."""
+    """As docs/running-dags.md says of backfills; reading the DAGs again is what sets it off."""
     assert stack("airflow", ARGS="dags reserialize").returncode == 0
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
     for dag_id in CHAIN:

@@ -1,0 +1,1 @@
+"""EXAMPLE: replace this by the question; see ``spec.MODEL`` and ``CARD.md``."""
