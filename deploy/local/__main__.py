@@ -18,7 +18,7 @@ from .errors import StackError
 HELP = """\
 See it work
   make demo                        set up, start everything, play synthetic nights, show predictions
-  make nights FROM= START= NIGHTS= play nights: FROM=synthetic or a folder of recorded payloads
+  make nights FROM= START= NIGHTS= play nights: FROM=synthetic, a folder of recorded payloads, an address
 
 The stack
   make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino, Airflow, Superset; wait for them

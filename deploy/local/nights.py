@@ -22,14 +22,14 @@ from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
 from .errors import NO_ANSWER, StackError
 from .layout import Layout, say
-from .nights_report import LAND, Night, report
+from .night_steps import MAINTAIN, find_steps
+from .nights_report import Night, report
 from .trino_client import ask
 
-TRAIN, MAINTAIN = "train_test_failure", "maintain_lake"
-FOLLOWING = ("build_core_ci", "build_kpi_ci_health", "score_test_failure", "measure_test_failure")
-CHAIN = (LAND, *FOLLOWING)
-ALL = (*CHAIN, TRAIN, MAINTAIN)
-BY_CLOCK = (LAND, TRAIN, MAINTAIN)
+SIMULATED = "testgrid"
+"""The source that the simulator stands for, and whose service an address is."""
+STEPS = find_steps({SIMULATED})
+CHAIN = (*STEPS.landing, *STEPS.following)
 
 DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 TRAIN_EVERY_DAYS = 7
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _maintain(airflow, played[-1].day)
         finally:
             # What follows the clock of the machine must not ask the simulator for the real yesterday.
-            for dag_id in BY_CLOCK:
+            for dag_id in STEPS.by_clock:
                 airflow.pause(dag_id, True)
         imported.result()
     report(here, settings, played)
@@ -78,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nights", description="Play nights through Airflow.")
     parser.add_argument(
-        "--from", dest="source", default="synthetic", help="'synthetic' or a folder of payloads"
+        "--from",
+        dest="source",
+        default="synthetic",
+        help="'synthetic', a folder of payloads, or the address of a service, whose clock is left alone",
     )
     parser.add_argument("--start", type=_day, metavar="YYYY-MM-DD", help="the first night's day")
     parser.add_argument("--nights", type=_positive, metavar="N", help="how many nights")
@@ -106,13 +109,20 @@ def _positive(text: str) -> int:
 
 
 def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
-    """Bring the stack up with the wanted world behind the address of TestGrid; return the settings."""
+    """Bring the stack up with the wanted world behind the address of TestGrid; return the settings.
+
+    The address of a service stands for itself.
+    """
+    if is_address(arguments.source):
+        environments.setup(here)
+        here.make()
+        return stack.up(here, changes={"CILAKE_TESTGRID_URL": arguments.source}, dashboards=False)
     if arguments.source == "synthetic":
         world = ["--synthetic", "--seed", str(arguments.seed)]
     else:
         folder = Path(arguments.source).resolve()
         if not folder.is_dir():
-            raise StackError(f"FROM={arguments.source} is neither 'synthetic' nor a folder")
+            raise StackError(f"FROM={arguments.source} is neither 'synthetic' nor a folder nor an address")
         world = ["--recorded", str(folder)]
     environments.setup(here)
     _check_days(_describe_world(here, world), arguments.start, arguments.nights or 1)
@@ -122,6 +132,11 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
     say(f"simulator: serves {' '.join(world)}")
     stack.start_ciworld(here, world)
     return settings
+
+
+def is_address(source: str) -> bool:
+    """Return whether nights are played from a service that exists, with a clock of its own."""
+    return source.startswith(("http://", "https://"))
 
 
 def _describe_world(here: Layout, world: Sequence[str]) -> dict[str, Any]:
@@ -181,14 +196,14 @@ def _switch_on(airflow: Airflow) -> None:
     def known() -> bool:
         if errors := airflow.import_errors():
             raise StackError("a DAG file does not load:\n" + "\n".join(errors))
-        return all(airflow.dag(dag_id) for dag_id in ALL)
+        return all(airflow.dag(dag_id) for dag_id in STEPS.every)
 
     _until(
         known,
         START_SECONDS,
-        f"Airflow does not know all of {', '.join(ALL)}: see `make logs S=airflow-dag-processor`",
+        f"Airflow does not know all of {', '.join(STEPS.every)}: see `make logs S=airflow-dag-processor`",
     )
-    for dag_id in ALL:
+    for dag_id in STEPS.every:
         airflow.pause(dag_id, False)
 
 
@@ -198,18 +213,19 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     deadline = started + arguments.night_minutes * 60
     key = day.isoformat()
     _settle(airflow, deadline)
-    _set_clock(settings, day)
-    before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in FOLLOWING}
-    say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
+    if not is_address(arguments.source):
+        _set_clock(settings, day)
+        say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
+    before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in STEPS.following}
     counts: dict[str, Mapping[str, Any]] = {}
-    run_id = airflow.trigger(LAND, key)
-    _follow(airflow, {LAND: run_id.__eq__}, key, deadline, counts)
-    for stage in (FOLLOWING[:1], FOLLOWING[1:3], FOLLOWING[3:]):
+    landings = {dag_id: airflow.trigger(dag_id, key).__eq__ for dag_id in STEPS.landing}
+    _follow(airflow, landings, key, deadline, counts)
+    for stage in STEPS.stages:
         new = {dag_id: _not_in(before[dag_id]) for dag_id in stage}
         _follow(airflow, new, key, deadline, counts)
-    if (arguments.train and day == arguments.start) or _training_due(settings, day):
-        train_id = airflow.trigger(TRAIN, key)
-        _follow(airflow, {TRAIN: train_id.__eq__}, key, deadline, counts)
+    for dag_id in STEPS.training:
+        if (arguments.train and day == arguments.start) or _training_due(settings, dag_id, day):
+            _follow(airflow, {dag_id: airflow.trigger(dag_id, key).__eq__}, key, deadline, counts)
     _settle(airflow, deadline)
     seconds = time.monotonic() - started
     say(f"night {key}: done in {seconds:.0f} s")
@@ -300,7 +316,7 @@ def _failure(airflow: Airflow, dag_id: str, run_id: str) -> str:
 def _settle(airflow: Airflow, deadline: float) -> None:
     """Wait until no run of ours is under way: an interrupted command may have left some."""
     news = time.monotonic() + 3
-    while active := airflow.active(ALL):
+    while active := airflow.active(STEPS.every):
         if time.monotonic() > deadline:
             names = ", ".join(sorted({dag_id for dag_id, _ in active}))
             raise StackError(f"runs of {names} do not end: see {airflow.url}/dags")
@@ -313,9 +329,11 @@ def _settle(airflow: Airflow, deadline: float) -> None:
 # ---- what came of it
 
 
-def _training_due(settings: Mapping[str, str], day: date) -> bool:
+def _training_due(settings: Mapping[str, str], dag_id: str, day: date) -> bool:
     """Return whether training is due: there was none within a week before the day, nor for a later day."""
-    query = "select cast(max(trained_through_date) as varchar) from ops.model_versions"
+    query = (
+        "select model_name, cast(max(trained_through_date) as varchar) from ops.model_versions group by 1"
+    )
     _, rows = ask(settings["CILAKE_TRINO_URL"], query)
-    latest = rows[0][0] if rows else None
+    latest = dict(rows).get(dag_id.removeprefix("train_"))
     return latest is None or (day - date.fromisoformat(latest)).days >= TRAIN_EVERY_DAYS

@@ -30,7 +30,7 @@ class Pretended:
     """Runs end when they are looked at for the second time, and then start those that follow."""
 
     def __init__(self):
-        self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(nights.ALL, True)
+        self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(nights.STEPS.every, True)
         self.failing, self.silent, self.unavailable, self.valid = set(), set(), 0, set()
         self.clock, self.logins, self.trained = None, 0, None
         self.cut_short = 0
@@ -63,7 +63,7 @@ class Pretended:
             self.clock = body["as_of"]
             return 200, {}
         if path == "/v1/statement":
-            return 200, {"columns": [{"name": "latest"}], "data": [[self.trained]]}
+            return 200, {"columns": [{"name": "model_name"}, {"name": "latest"}], "data": [["test_failure", self.trained]]}
         if self.unavailable:
             self.unavailable -= 1
             return 503, {}
@@ -134,7 +134,7 @@ def world(tmp_path, monkeypatch):
 
 def play(world, **changes):
     arguments = argparse.Namespace(
-        **({"night_minutes": 1, "train": False, "start": date(2026, 3, 1)} | changes)
+        **({"night_minutes": 1, "train": False, "start": date(2026, 3, 1), "source": "synthetic"} | changes)
     )
     return nights._play(world.airflow, world.settings, date(2026, 3, 1), arguments)
 
@@ -148,12 +148,27 @@ def test_a_night(world):
     assert nights_report._row(played)[:3] == [DAY, 4, ""]
 
 
+def test_the_steps_are_those_of_the_contracts_in_their_order():
+    assert nights.CHAIN[0] == "land_testgrid"
+    for before, afters in FOLLOWS.items():
+        for after in afters:
+            assert nights.CHAIN.index(before) < nights.CHAIN.index(after)
+    assert nights.STEPS.stages[0] == ("build_core_ci",)
+    assert {"build_kpi_ci_health", "score_test_failure"} <= set(nights.STEPS.stages[1])
+
+
+def test_the_clock_of_a_service_that_exists_is_left_alone(world):
+    world.trained = "2026-02-25"
+    assert set(play(world, source="https://testgrid.example").counts) == set(nights.CHAIN)
+    assert world.clock is None
+
+
 @pytest.mark.parametrize(
     ("trained", "due"), [(None, True), ("2026-02-22", True), ("2026-02-23", False), ("2026-03-09", False)]
 )
 def test_training_is_weekly_and_not_repeated(world, trained, due):
     world.trained = trained
-    assert (nights.TRAIN in play(world).counts) is due
+    assert ("train_test_failure" in play(world).counts) is due
 
 
 def test_the_closing_report(world, monkeypatch, capsys):
@@ -209,7 +224,7 @@ def test_an_answer_that_ends_half_way_is_asked_for_again(world):
     world.cut_short = 2
     assert world.airflow.dag("build_core_ci")["is_paused"]
     world.cut_short = 2
-    assert ask(world.settings["CILAKE_TRINO_URL"], "select 1")[0] == ["latest"]
+    assert ask(world.settings["CILAKE_TRINO_URL"], "select 1")[0] == ["model_name", "latest"]
 
 
 def test_every_dag_is_switched_on(world):
@@ -227,7 +242,7 @@ def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
     monkeypatch.setattr(nights, "_prepare", lambda here, arguments: settings)
     with pytest.raises(StackError, match="land_testgrid failed"):
         nights.main(["--start", DAY])
-    assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.BY_CLOCK)
+    assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.STEPS.by_clock)
 
 
 @pytest.mark.parametrize("words", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
