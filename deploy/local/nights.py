@@ -331,9 +331,7 @@ def _settle(airflow: Airflow, deadline: float) -> None:
 
 def _training_due(settings: Mapping[str, str], dag_id: str, day: date) -> bool:
     """Return whether training is due: there was none within a week before the day, nor for a later day."""
-    query = (
-        "select model_name, cast(max(trained_through_date) as varchar) from ops.model_versions group by 1"
-    )
+    query = "select model_name, cast(max(trained_through_date) as varchar) from ops.model_versions group by 1"
     _, rows = ask(settings["CILAKE_TRINO_URL"], query)
     latest = dict(rows).get(dag_id.removeprefix("train_"))
     return latest is None or (day - date.fromisoformat(latest)).days >= TRAIN_EVERY_DAYS

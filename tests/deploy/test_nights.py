@@ -63,7 +63,8 @@ class Pretended:
             self.clock = body["as_of"]
             return 200, {}
         if path == "/v1/statement":
-            return 200, {"columns": [{"name": "model_name"}, {"name": "latest"}], "data": [["test_failure", self.trained]]}
+            columns = [{"name": "model_name"}, {"name": "latest"}]
+            return 200, {"columns": columns, "data": [["test_failure", self.trained]]}
         if self.unavailable:
             self.unavailable -= 1
             return 503, {}
