@@ -196,6 +196,7 @@ def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
         "CILAKE_AIRFLOW_PASSWORD_FILE": str(layout.airflow_passwords),
         "CILAKE_SUPERSET_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}",
         "CILAKE_CIWORLD_URL": f"http://127.0.0.1:{settings['CILAKE_PORT_CIWORLD']}",
+        "CILAKE_JOB_SERVER": str(layout.socket.with_name("jobs.sock")),
         "CILAKE_DATA_DOCS": str(layout.data_docs),
         "CILAKE_HOME": str(layout.home),
         "CILAKE_ENV_HOME": str(layout.shared),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,27 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
     return healthy
 
 
+# ---- the job server
+
+
+def job_socket(settings: Settings) -> Path:
+    """Return the socket at which tasks hand their work over."""
+    return Path(settings["CILAKE_JOB_SERVER"])
+
+
+def _jobs_command(layout: Layout, settings: Settings) -> list[str]:
+    return [str(layout.bin("jobs", "cilake")), "serve", str(job_socket(settings))]
+
+
+def _jobs_healthy(layout: Layout, settings: Settings) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(job_socket(settings)))
+        except OSError:
+            return False
+        return True
+
+
 # ---- Superset
 
 
@@ -274,6 +296,7 @@ SERVICES = (
         needs=("airflow-api-server",),
         reaped=True,
     ),
+    Service("jobs", _jobs_command, _jobs_healthy),
     Service(
         "superset",
         superset.command,

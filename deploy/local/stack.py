@@ -62,7 +62,7 @@ def up(
         _await(layout, settings, [s for s in wanted if s.name == "spark"])
         if "spark" in names:
             _bootstrap(layout, settings)
-        _begin(layout, settings, [s for s in wanted if s.name in ("trino", "ciworld")])
+        _begin(layout, settings, [s for s in wanted if s.name in ("trino", "jobs", "ciworld")])
         for step in prepared:
             step.result()
     _begin(layout, settings, [s for s in wanted if s.name.startswith(("airflow", "superset"))])

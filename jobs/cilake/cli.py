@@ -16,6 +16,7 @@ from typing import Any
 
 from cilake.commands.declared import COMMANDS, Command
 from cilake.errors import CilakeError
+from cilake.job_server.client import run_at_server
 from cilake.settings import find_settings, read_settings
 from cilake.windows import parse_window
 
@@ -33,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     command: Command = arguments.command
+    if argv is None and command.is_handed_over:
+        code = run_at_server(sys.argv[1:])
+        if code is not None:
+            return code
     try:
         result = _run(command, arguments)
     except CilakeError as error:

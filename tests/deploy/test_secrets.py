@@ -27,6 +27,7 @@ EMBEDDED = {
     "spark": (),  # they are in its properties file
     "trino": ("CILAKE_TRINO_SHARED_SECRET", *READER),
     "superset": SUPERSET,
+    "jobs": (),  # whoever hands work over brings its own
     "ciworld": (),
 } | dict.fromkeys([name for name in services.BY_NAME if name.startswith("airflow")], AIRFLOW)
 COMPOSE = {

@@ -42,7 +42,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: ``work`` is ``module:function``; one that ``reads`` finds its settings as an analyst's."""
+    """A command: ``work`` is ``module:function``; one that ``reads`` finds its settings as an analyst's.
+
+    Work that ``is_handed_over`` is done by the job server where there is one.
+    """
 
     name: str
     help: str
@@ -52,6 +55,7 @@ class Command:
     description: str = ""
     notes: str = ""
     reads: bool = False
+    is_handed_over: bool = False
 
     @property
     def epilog(self) -> str:
@@ -107,6 +111,7 @@ def _step(verb: str, text: str) -> Command:
         "cilake.commands.steps:run_step",
         (argument("object", choices=objects), *DAYS),
         tuple(f"{verb} {objects[-1]} {words}" for words in days),
+        is_handed_over=True,
     )
 
 
@@ -259,6 +264,15 @@ COMMANDS = (
         examples=("bootstrap",),
     ),
     Command(
+        "serve",
+        "do the work of other commands in forks of a process that has imported everything",
+        "cilake.job_server.server:serve",
+        (argument("socket_path", type=Path, metavar="SOCKET", help="where commands hand their work over"),),
+        ("serve /run/cilake/jobs.sock",),
+        description="Most of a small step is Python's imports. Commands that find the path of the socket in "
+        "CILAKE_JOB_SERVER hand their work over; they print, end and are killed as if they did it alone.",
+    ),
+    Command(
         "render",
         "the files that a deployment elsewhere needs",
         "cilake.render.aws:render",
@@ -283,7 +297,15 @@ COMMANDS = (
         "docs",
         "write the data dictionary",
         "cilake.render.pages:write_pages",
-        (argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)"),),
-        ("docs",),
+        (
+            argument("--root", type=Path, default=Path(), help="folder that holds docs/ (default: here)"),
+            argument(
+                "--baseline",
+                default="",
+                metavar="NAME",
+                help="let the data changelog tell of changes from now on, such as after a release",
+            ),
+        ),
+        ("docs", 'docs --baseline "release 0.2.0"'),
     ),
 )

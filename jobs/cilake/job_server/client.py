@@ -1,0 +1,60 @@
+"""The command's side: hands the work over, passes signals on, and ends as the work ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cilake.job_server.protocol import SOCKET_SETTING, receive, send
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LOST = 1
+"""The exit code when the server ended before the work: another try may succeed."""
+
+
+def run_at_server(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int | None:
+    """Let the server do a command and return its exit code; ``None`` when there is no server to do it.
+
+    A server that is set and does not answer is told of in one line.
+    """
+    path = environment.get(SOCKET_SETTING, "")
+    if not path:
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(path)
+            given = {"arguments": list(arguments), "environment": dict(environment)}
+            send(connection, given | {"folder": str(Path.cwd())}, (0, 1, 2))
+            answer, _ = receive(connection)
+        except (OSError, ValueError) as error:
+            _say(f"job server: {path} does not answer ({error}); the work is done without it")
+            return None
+        if not answer or "started" not in answer:
+            reason = answer["refused"] if answer else "it ended"
+            _say(f"job server: did not take the work, as {reason}; it is done without")
+            return None
+        return _wait(connection)
+
+
+def _wait(connection: socket.socket) -> int:
+    """Return the exit code of the work, which is told of signals meanwhile."""
+    for number in PASSED_ON:
+        signal.signal(number, lambda sent, _: send(connection, {"signal": sent}))
+    try:
+        answer, _ = receive(connection)
+    except (OSError, ValueError):
+        answer = None
+    if answer is None:
+        _say("cilake: the job server ended during the work: run it again")
+        return LOST
+    code = int(answer["ended"])
+    return code if code >= 0 else 128 - code
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
