@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from cilake.variables import read_variables
+
 from .errors import StackError
 from .layout import REPO, Layout
 
@@ -119,13 +121,7 @@ def read(layout: Layout) -> dict[str, str]:
     """Return the settings as last written, or nothing before the first `up`."""
     if not layout.settings_file.exists():
         return {}
-    return parse(layout.settings_file.read_text())
-
-
-def parse(text: str) -> dict[str, str]:
-    """Return the settings that a file of settings holds."""
-    lines = text.splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return read_variables(layout.settings_file.read_text())
 
 
 def require(layout: Layout) -> dict[str, str]:

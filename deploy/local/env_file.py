@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cilake.variables import read_variables
+
 from .configuration import CATALOG_READER, of_sources, write_private
 from .errors import StackError
 from .layout import REPO, say
@@ -44,7 +46,7 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
     elif added := missing(path.read_text(encoding="utf-8"), given):
         write_private(path, path.read_text(encoding="utf-8").rstrip("\n") + f"\n{added}")
         written.append(path)
-    settings = read(path.read_text(encoding="utf-8"))
+    settings = read_variables(path.read_text(encoding="utf-8"))
     private.mkdir(parents=True, exist_ok=True)
     private.chmod(0o700)
     if not (private / "trino-passwords").exists():
@@ -96,7 +98,7 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
 
     """
     lines = ["# Written by `make env`; holds secrets. Explained in .env.example."]
-    for name, default in read(text).items():
+    for name, default in read_variables(text).items():
         value = fixed.get(name) or given.get(name) or default or _secret(name)
         if any(sign in value for sign in "\n\r$'\"#") or value != value.strip():
             raise StackError(f"{name} must be one line without quotes, dollar and number signs")
@@ -106,15 +108,9 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
 
 def missing(text: str, given: Mapping[str, str]) -> str:
     """Return the lines for the variables of `.env.example` that this text of an `.env` lacks."""
-    known = read(text)
+    known = read_variables(text)
     lines = fill(example(), given, identity()).splitlines(keepends=True)
     return "".join(line for line in lines if "=" in line and line.split("=", 1)[0] not in known)
-
-
-def read(text: str) -> dict[str, str]:
-    """Return the variables of an environment file."""
-    lines = (line.strip() for line in text.splitlines())
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def password_file(settings: Mapping[str, str]) -> str:
@@ -166,7 +162,8 @@ def reader_text(settings: Mapping[str, str]) -> str:
 
 def sources_text(given: Mapping[str, str]) -> str:
     """Return the text of `sources.env`: that of the example, and what was given for sources in its place."""
-    settings = read((REPO / "deploy" / "sources.env.example").read_text(encoding="utf-8")) | of_sources(given)
+    example_text = (REPO / "deploy" / "sources.env.example").read_text(encoding="utf-8")
+    settings = read_variables(example_text) | of_sources(given)
     text = "# Written by `make env`: the settings of sources, explained in deploy/sources.env.example.\n"
     return text + "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from .layout import REPO
-
-sys.path.insert(0, str(REPO / "jobs"))  # the contracts need nothing but the standard library
 from cilake.contracts.registry import inputs_of, made_by, tables
 
 MAINTAIN = "maintain_lake"

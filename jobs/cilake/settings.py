@@ -10,6 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cilake.errors import PermanentError
+from cilake.variables import VariablesError, read_variables
 
 CATALOG_READER = "iceberg_reader"
 """The user of the catalog's database that can only read; ``deploy/postgres/reader.sql`` makes it."""
@@ -155,10 +156,11 @@ def find_settings(path: str | Path | None = None, *, named_by: str = "connect('â
 
 def _read(path: Path) -> Settings:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        given = read_variables(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read the settings in {path}: {error.strerror}") from None
-    given = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    except VariablesError as error:
+        raise SettingsError(f"cannot read the settings in {path}, {error}") from None
     found = read_settings(given | _read_only(given))
     if not found.trino_ca:
         return found

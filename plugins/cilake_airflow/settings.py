@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cilake.variables import VariablesError, read_variables
+
 TABLE_PAGES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 BACKENDS = ("connect", "spark_submit", "emr_serverless")
 _SECRET_ENDINGS = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
@@ -119,13 +121,7 @@ def _settings_file(environment: Mapping[str, str]) -> dict[str, str]:
     path = Path(home) / "settings.env" if home else None
     if path is None or not path.is_file():
         return {}
-    values = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, separator, value = text.removeprefix("export ").partition("=")
-        if not separator:
-            raise SettingsError(f"{path}, line {number}: expected KEY=VALUE")
-        values[name.strip()] = value.strip().strip("'\"")
-    return values
+    try:
+        return read_variables(path.read_text(encoding="utf-8"))
+    except VariablesError as error:
+        raise SettingsError(f"{path}, {error}") from None

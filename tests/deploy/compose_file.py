@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deploy.local import env_file
 from ruamel.yaml import YAML
+
+from cilake.variables import read_variables
 
 REPO = Path(__file__).resolve().parents[2]
 TEXT = (REPO / "docker-compose.yaml").read_text()
@@ -26,7 +27,7 @@ def variables(text):
 
 def defaults():
     """The variables of .env.example, those without a value with a stand-in."""
-    return {name: value or f"secret-{name}" for name, value in env_file.read(EXAMPLE).items()}
+    return {name: value or f"secret-{name}" for name, value in read_variables(EXAMPLE).items()}
 
 
 def environment_of(name):

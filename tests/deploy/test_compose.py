@@ -27,6 +27,7 @@ from tests.deploy.compose_file import (
 )
 
 from cilake.settings import Settings
+from cilake.variables import read_variables
 from deploy import templates
 
 LONG_LIVED = sorted(name for name, service in SERVICES.items() if not one_shot(service))
@@ -45,7 +46,7 @@ def client():
 
 
 def test_every_variable_is_explained_and_every_explained_one_is_used():
-    explained = set(env_file.read(EXAMPLE))
+    explained = set(read_variables(EXAMPLE))
     assert variables(TEXT) - explained == set()
     assert explained - variables(TEXT) == {
         "COMPOSE_PROFILES",
@@ -56,7 +57,7 @@ def test_every_variable_is_explained_and_every_explained_one_is_used():
 
 
 def test_secrets_have_no_default_and_stand_in_no_file():
-    for name, value in env_file.read(EXAMPLE).items():
+    for name, value in read_variables(EXAMPLE).items():
         if SECRET.search(name):
             assert value == "", f"{name} must be generated"
             assert f"${{{name}}}" not in TEXT, f"{name} must be asked for with :?"
@@ -116,7 +117,7 @@ def test_only_what_people_use_is_published_and_on_the_chosen_interface():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(published) == {"airflow-api-server", "superset", "trino", "marquez-web"}
     assert all(port.startswith("${CILAKE_BIND}:") for ports in published.values() for port in ports)
-    assert env_file.read(EXAMPLE)["CILAKE_BIND"] == "127.0.0.1"
+    assert read_variables(EXAMPLE)["CILAKE_BIND"] == "127.0.0.1"
 
 
 def test_everything_mounted_built_and_run_exists():
@@ -237,7 +238,7 @@ def test_the_work_is_given_every_setting_that_a_person_may_want_to_change():
 
 
 def test_settings_that_compose_repeats_have_the_defaults_of_the_work():
-    example = env_file.read(EXAMPLE)
+    example = read_variables(EXAMPLE)
     for name in ("landing_seconds", "landing_concurrency", "rejected_ratio", "snapshot_days"):
         assert example[f"CILAKE_{name.upper()}"] == str(Settings.__dataclass_fields__[name].default)
 
@@ -274,7 +275,7 @@ def test_every_stage_declares_the_arguments_it_uses():
 def test_the_page_names_only_what_exists():
     page = (REPO / "docs/deploy-compose.md").read_text()
     for name in re.findall(r"CILAKE_[A-Z_]*[A-Z]", page):
-        known = {*env_file.read(EXAMPLE), *re.findall(r'"(CILAKE_\w+)": ', inspect.getsource(env_file))}
+        known = {*read_variables(EXAMPLE), *re.findall(r'"(CILAKE_\w+)": ', inspect.getsource(env_file))}
         assert [each for each in known if each.startswith(name)], name
     limits = sum(
         int(limit[:-1]) / (1 if limit.endswith("g") else 1024)
@@ -326,7 +327,7 @@ def test_a_compose_client_accepts_the_file(tmp_path):
         services = json.loads(done.stdout)["services"]
     assert set(services) == set(SERVICES)
     assert set(LONG_LIVED) <= set(services)
-    secrets = env_file.read(env.read_text())
+    secrets = read_variables(env.read_text())
     refused = {**clean, "CILAKE_TRINO_SHARED_SECRET": ""}
     env.write_text("".join(f"{k}={v}\n" for k, v in secrets.items() if k != "CILAKE_TRINO_SHARED_SECRET"))
     done = subprocess.run(

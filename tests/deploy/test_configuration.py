@@ -8,6 +8,8 @@ import pytest
 from deploy.local import configuration
 from deploy.local.layout import Layout
 
+from cilake.variables import read_variables
+
 SECRET = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
 
 
@@ -20,7 +22,7 @@ def layout(tmp_path, monkeypatch):
 
 def test_readers_get_a_private_file_without_a_login_that_writes(layout):
     settings = configuration.prepare(layout)
-    given = configuration.parse(layout.reader_file.read_text())
+    given = read_variables(layout.reader_file.read_text())
     assert stat.S_IMODE(layout.reader_file.stat().st_mode) == 0o600
     assert given["CILAKE_CATALOG_USER"] == "iceberg_reader"
     secret = {name: value for name, value in settings.items() if name.endswith(SECRET)}
@@ -39,7 +41,7 @@ def test_it_follows_the_settings_and_is_left_alone_otherwise(layout, monkeypatch
     assert layout.reader_file.stat().st_ino == before
     monkeypatch.setenv("CILAKE_PORT_TRINO", "20123")
     configuration.prepare(layout)
-    assert ":20123" in configuration.parse(layout.reader_file.read_text())["CILAKE_TRINO_URL"]
+    assert ":20123" in read_variables(layout.reader_file.read_text())["CILAKE_TRINO_URL"]
 
 
 def test_what_the_shell_sets_for_another_airflow_does_not_reach_ours(layout, monkeypatch):

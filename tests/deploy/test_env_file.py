@@ -13,6 +13,7 @@ from deploy.local import env_file
 from deploy.local.errors import StackError
 
 from cilake.settings import find_settings
+from cilake.variables import read_variables
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
@@ -22,7 +23,7 @@ def mode(path):
 
 
 def settings_in(folder):
-    return env_file.read((folder / ".env").read_text())
+    return read_variables((folder / ".env").read_text())
 
 
 @needs_openssl
@@ -35,7 +36,7 @@ def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
     assert mode(private) == 0o700
     assert sorted(path.name for path in private.iterdir()) == sorted(names)
     found = settings_in(tmp_path)
-    assert set(found) == set(env_file.read(env_file.example()))
+    assert set(found) == set(read_variables(env_file.example()))
     assert all(found.values())
     before = (tmp_path / ".env").read_bytes()
     with pytest.raises(StackError, match="exist and are kept"):
@@ -50,7 +51,7 @@ def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
 
 def test_settings_of_sources_are_those_given_else_those_of_the_example():
     given = {"CILAKE_EXAMPLE_CI_URL": "https://ci.example", "CILAKE_HOST": "x", "CILAKE_TESTGRID_URL": ""}
-    found = env_file.read(env_file.sources_text(given))
+    found = read_variables(env_file.sources_text(given))
     assert found["CILAKE_EXAMPLE_CI_URL"] == "https://ci.example"
     assert found["CILAKE_TESTGRID_URL"] == "https://testgrid.k8s.io", "an empty variable says nothing"
     assert "CILAKE_HOST" not in found
@@ -83,7 +84,7 @@ def test_variables_of_a_newer_version_are_added_and_nothing_else_changes(tmp_pat
 def test_readers_are_told_where_the_lake_is_and_no_login_that_writes(tmp_path):
     env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org", "CILAKE_PORT_TRINO": "9443"})
     settings = settings_in(tmp_path)
-    given = env_file.read((tmp_path / "deploy/private/reader.env").read_text())
+    given = read_variables((tmp_path / "deploy/private/reader.env").read_text())
     secret = {name: value for name, value in settings.items() if len(value) == 40}
     assert {name for name, value in secret.items() if value in given.values()} == {
         "CILAKE_CATALOG_READER_PASSWORD",
@@ -103,7 +104,7 @@ def test_readers_are_told_where_the_lake_is_and_no_login_that_writes(tmp_path):
 
 def test_secrets_differ_and_given_values_are_taken():
     text = "A=\nB_FERNET_KEY=\nC=kept\nD=default\n"
-    one, two = (env_file.read(env_file.fill(text, {"D": "given"}, {})) for _ in range(2))
+    one, two = (read_variables(env_file.fill(text, {"D": "given"}, {})) for _ in range(2))
     assert one["A"] != two["A"] and len(one["A"]) == 40
     assert len(one["B_FERNET_KEY"]) == 44
     assert (one["C"], one["D"]) == ("kept", "given")

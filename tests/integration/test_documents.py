@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from deploy.local import configuration
 from deploy.local.layout import REPO
+
+from cilake.variables import read_variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -35,7 +36,7 @@ def run(played, tmp_path, request):
     stack = played[0].stack
     settings = stack.settings
     if request.node.callspec.id in FOR_READERS:
-        given = configuration.parse(stack.reader_file.read_text())
+        given = read_variables(stack.reader_file.read_text())
         settings = given | {name: settings[name] for name in OF_SPARK}
 
     def run(command):

@@ -12,7 +12,6 @@ import pandas as pd
 import psycopg2
 import pyarrow as pa
 import pytest
-from deploy.local import configuration
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy.exc import ProgrammingError
 
@@ -20,6 +19,7 @@ import cilake
 from cilake.client.statement import ask
 from cilake.lake.catalog import open_catalog
 from cilake.settings import find_settings
+from cilake.variables import read_variables
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +48,7 @@ def database(stack, user, password, name="iceberg"):
 
 def test_the_file_holds_no_secret_but_the_readers_and_is_private(stack, reader_file):
     assert reader_file.stat().st_mode & 0o077 == 0
-    given = configuration.parse(reader_file.read_text())
+    given = read_variables(reader_file.read_text())
     secrets = {name: value for name, value in given.items() if name.endswith(SECRET)}
     settings = stack.settings
     assert secrets == {
@@ -148,7 +148,7 @@ def test_a_stack_from_before_gains_the_reader(stack, played, reader_file):
 
 
 def test_before_the_first_bootstrap_the_reader_is_told_so(stack, reader_file):
-    empty = configuration.parse(reader_file.read_text())
+    empty = read_variables(reader_file.read_text())
     with database(stack, "postgres", stack.settings["CILAKE_POSTGRES_PASSWORD"]) as owner:
         cursor = owner.cursor()
         cursor.execute("create database empty_catalog")
