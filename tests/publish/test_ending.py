@@ -74,8 +74,12 @@ class Branch:
         say(f"dropped {self.table.address}")
 
 
-def make(spark, pins, table, periods, marks):
-    return replace.Replacement(table, spark, "run_date", [1])
+def make(spark, pins, target, *_):
+    return replace.Replacement(target.table, spark, "run_date", [1])
+
+
+def affected(catalog, pins, targets):
+    return {target.table: [1] if target.table in (FIRST, SECOND) else [] for target in targets}
 
 
 def record(spark, catalog):
@@ -97,7 +101,8 @@ replace.prepare_audit = lambda: None
 replace.open_branch = Branch
 tables.auditor = lambda *_, **__: lambda branch: None
 tables._make = make
-tables._find_affected = lambda *_: {FIRST: [1], SECOND: [1]}
+tables._find_affected = affected
+tables.set_properties = lambda *_: None
 tables._marks = lambda *_: {}
 tables.say_if_incomplete = lambda *_: None
 tables.pin = lambda *_: None
@@ -116,7 +121,7 @@ TWO = {"running kpi.daily_job_health", "running kpi.weekly_test_health"}
     ("command", "running"),
     [
         (("build", "kpi_ci_health", "--start", "2021-06-25"), TWO),
-        (("rebuild", "kpi", *REASON), TWO),
+        (("rebuild", "kpi.daily_job_health", "kpi.weekly_test_health", *REASON), TWO),
         (("rollback", "core_1"), {"running ops.restatements"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
