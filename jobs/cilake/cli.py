@@ -17,6 +17,7 @@ from typing import Any
 from cilake.commands.declared import COMMANDS, Command
 from cilake.errors import CilakeError
 from cilake.job_server.client import run_at_server
+from cilake.log import logger
 from cilake.settings import find_settings, read_settings
 from cilake.windows import parse_window
 
@@ -58,7 +59,8 @@ def _run(command: Command, arguments: argparse.Namespace) -> object:
     given: dict[str, Any] = {**vars(arguments), "arguments": arguments}
     wanted = inspect.signature(work).parameters
     if "settings" in wanted:
-        given["settings"] = read_settings()
+        settings = given["settings"] = read_settings()
+        logger.setLevel(settings.log_level.upper())
         signal.signal(signal.SIGTERM, _end_politely)
     if "window" in wanted:
         given["window"] = parse_window(arguments.start, arguments.end)

@@ -1,20 +1,42 @@
-"""Progress on standard error, with elapsed time."""
+"""Progress on standard error: seconds since the work began, the level from warnings on, the message."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from typing import TextIO
 
-_began = time.monotonic()
+logger = logging.getLogger("cilake")
+"""The logger of all our work."""
 
 
-def say(message: str) -> None:
-    """Write a message to standard error, after the seconds since the process began."""
-    sys.stderr.write(f"[{time.monotonic() - _began:6.1f} s] {message}\n")
-    sys.stderr.flush()
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """A handler to whatever standard error is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _Elapsed(logging.Formatter):
+    """Seconds since the work began, and the level from warnings on."""
+
+    began = time.monotonic()
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"[{time.monotonic() - self.began:6.1f} s] {level}{record.getMessage()}"
 
 
 def restart_clock() -> None:
     """Count the seconds from now on, in a process that was forked for its work."""
-    global _began
-    _began = time.monotonic()
+    _Elapsed.began = time.monotonic()
+
+
+if not logger.handlers:
+    _handler = _ToStandardError()
+    _handler.setFormatter(_Elapsed())
+    logger.addHandler(_handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -16,6 +16,9 @@ CATALOG_READER = "iceberg_reader"
 """The user of the catalog's database that can only read; ``deploy/postgres/reader.sql`` makes it."""
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+"""What is logged: that level and those after it."""
+
 T = TypeVar("T")
 
 
@@ -53,16 +56,20 @@ class Settings:
     rejected_ratio: float = 0.1
     snapshot_days: int = 30
     run_url: str = ""
+    log_level: str = "info"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of this process, from ``CILAKE_*``.
 
     Raises:
-        SettingsError: when a number is not one.
+        SettingsError: when a number or a level is not one.
 
     """
-    return read_into(Settings, "CILAKE_", environment)
+    found = read_into(Settings, "CILAKE_", environment)
+    if found.log_level.lower() not in LOG_LEVELS:
+        raise SettingsError(f"CILAKE_LOG_LEVEL={found.log_level!r} is none of {', '.join(LOG_LEVELS)}")
+    return found
 
 
 def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None = None) -> T:

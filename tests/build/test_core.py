@@ -354,7 +354,7 @@ def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake
         raise KilledError
 
     with monkeypatch.context() as killed:
-        killed.setattr(rebuild, "say", killed_after_the_first_table)
+        killed.setattr(rebuild.logger, "info", killed_after_the_first_table)
         with pytest.raises(KilledError):
             rebuild.rollback(lake.settings, second["restatement_id"])
     rebuild.rollback(lake.settings, second["restatement_id"])

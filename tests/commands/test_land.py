@@ -78,7 +78,7 @@ def test_a_single_payload_that_is_missing_stops_no_night_however_few_there_are(r
     code, line = run_landing(url, "few")
     assert (code, line.partition("] ")[2]) == (
         0,
-        "the landing is incomplete: 1 of 2 payloads are missing; see ops.receipts",
+        "warning: the landing is incomplete: 1 of 2 payloads are missing; see ops.receipts",
     )
 
 

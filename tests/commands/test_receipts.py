@@ -48,7 +48,7 @@ def test_what_follows_an_incomplete_landing_says_so_until_it_is_whole(run_landin
         capsys.readouterr()
         say_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
         said.append(capsys.readouterr().err.partition("] ")[2])
-    day = "2021-07-05 is incomplete: of 4 payloads"
+    day = "warning: 2021-07-05 is incomplete: of 4 payloads"
     assert said == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
 
 

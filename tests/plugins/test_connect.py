@@ -175,3 +175,19 @@ def test_a_parent_that_died_first_is_noticed(tmp_path):
     command = [sys.executable, die_with_parent.__file__, "1", "touch", str(marker)]
     assert subprocess.run(command, check=False).returncode == 143
     assert not Path(marker).exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("[  12.3 s] warning: the landing is incomplete", "WARNING"),
+        ("[  12.3 s] no warning: a line", "INFO"),
+        ("cilake: the table is gone", "ERROR"),
+    ],
+)
+def test_a_line_has_the_level_that_the_work_gave_it(line, level):
+    import logging
+
+    from cilake_airflow.backends.connect import level_of
+
+    assert logging.getLevelName(level_of(line)) == level

@@ -28,7 +28,7 @@ from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform, differing_keys
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
-from cilake.log import say
+from cilake.log import logger
 from cilake.publish.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.replace import days_condition, spans_condition
@@ -71,7 +71,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
     if not unbuilt:
-        say("no payload is new")
+        logger.info("no payload is new")
         return nothing
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
@@ -83,7 +83,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
     """Finish a rebuild that was killed when it had published results and not their runs, if one was."""
     if left := find_unfinished_rebuild(catalog):
-        say(f"finishing {left.restatement_id}, which was ended between two tables")
+        logger.info(f"finishing {left.restatement_id}, which was ended between two tables")
         record_restatements(spark, catalog)  # what it has published already
         rebuild_core(spark, settings, catalog, left.window, left)
         record_restatements(spark, catalog)
@@ -114,7 +114,7 @@ def _build(
     restates: Restatement | None = None,
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
-    say("decoding payloads")
+    logger.info("decoding payloads")
     decoded = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads)).persist()
     try:
         for raw, unbuilt in late or []:
@@ -188,7 +188,8 @@ def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
     broken = build.find_broken_runs().localCheckpoint()
     count = broken.count()
     if not 0 < count <= max(FEW_BROKEN, build.settings.rejected_ratio * build.run_count):
-        say(f"{count:,} of {build.run_count:,} runs break a row rule: too many to go on without them")
+        of_all = f"{count:,} of {build.run_count:,} runs"
+        logger.warning(f"{of_all} break a row rule: too many to go on without them")
         raise error
     return set_aside_runs(build.catalog, build.decoded, broken)
 
@@ -220,7 +221,7 @@ class _CoreBuild:
         self.run_count, self.result_count = self.changed.agg(
             F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
         ).collect()[0]
-        say(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
+        logger.info(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
 
     def publish(self) -> dict[str, int]:
         """Write, audit and publish the tables that change; return the number of rows written to each."""
@@ -251,7 +252,7 @@ class _CoreBuild:
                 rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
                 branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
             branch.append(conform(rows[branch.table], branch.table))
-            say(f"wrote {branch.table.address} to {branch.name}")
+            logger.info(f"wrote {branch.table.address} to {branch.name}")
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
         build = mark_build(branches[-1].name, self.restates) if branches else {}

@@ -13,7 +13,7 @@ from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.errors import PermanentError
 from cilake.landing.quarantine import append_quarantine
-from cilake.log import say
+from cilake.log import logger
 from cilake.transforms.core import ci_jobs, ci_run_observations, tests
 
 MAX_QUARANTINED = 10_000
@@ -114,4 +114,4 @@ def _append(catalog: Catalog, parts: list[Row], fault: str) -> None:
     if rows:
         new = append_quarantine(catalog, rows)
         bound = " or more" if len(rows) >= MAX_QUARANTINED else ""
-        say(f"{len(rows):,}{bound} parts of payloads {fault}, {new:,} are new in ops.quarantine")
+        logger.warning(f"{len(rows):,}{bound} parts of payloads {fault}, {new:,} are new in ops.quarantine")

@@ -17,7 +17,7 @@ from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin
 from cilake.landing.incomplete import say_if_incomplete
-from cilake.log import say
+from cilake.log import logger
 from cilake.publish.audit import auditor
 from cilake.publish.replace import Replacement, days_condition, replace_days, spans_condition
 from cilake.publish.restatements import Restatement
@@ -46,7 +46,7 @@ def build_tables(
     if not any(affected.values()):
         for target in targets:
             set_properties(catalog, target.table, marks[target.table])
-        say("no input has changed")
+        logger.info("no input has changed")
         return counts
     with spark_session(settings, app_name=f"{step} {window.start}") as spark:
         audit = auditor(settings, catalog, day=window.start)
@@ -175,7 +175,7 @@ def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[
                 changed[source.address, since] = changed_dates(
                     catalog, source, column, identity=source.change_columns, since=since, until=until
                 )
-                say(f"{source.address}: {len(changed[source.address, since]):,} days have changed")
+                logger.info(f"{source.address}: {len(changed[source.address, since]):,} days have changed")
             periods.update(affected_periods(target, source, changed[source.address, since], targets))
         affected[target.table] = sorted(periods)
     return affected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cilake.lake.catalog import create_tables, open_catalog
 from cilake.landing.latest_receipts import fill_latest_receipts
-from cilake.log import say
+from cilake.log import logger
 from cilake.settings import Settings
 
 
@@ -16,7 +16,7 @@ def bootstrap(settings: Settings) -> dict[str, int]:
     catalog = open_catalog(settings)
     created = create_tables(catalog)
     for address in created:
-        say(f"created {address}")
+        logger.info(f"created {address}")
     if filled := fill_latest_receipts(catalog):
-        say(f"ops.latest_receipts: filled with {filled:,} rows from ops.receipts")
+        logger.info(f"ops.latest_receipts: filled with {filled:,} rows from ops.receipts")
     return {"created": len(created)}

@@ -30,7 +30,7 @@ from cilake.landing.writer import (
     read_known,
     restore_hidden,
 )
-from cilake.log import say
+from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.base import Landing, Source
 from cilake.windows import DayError, Window, day_start
@@ -136,7 +136,7 @@ class _Losses:
                     f"{settings.rejected_ratio:.0%}{last}; see {table}"
                 )
         for name in unknown:
-            say(f"{self.service} has no {scope} {name}: correct {setting} (ops.fetches)")
+            logger.warning(f"{self.service} has no {scope} {name}: correct {setting} (ops.fetches)")
         for state, table in (
             ("rejected", "ops.quarantine"),
             ("missing", "ops.receipts"),
@@ -146,7 +146,8 @@ class _Losses:
         ):
             if counts[state]:
                 are = "have a gap before them" if state == "gap" else f"are {state}"
-                say(f"the landing is incomplete: {counts[state]} of {seen} payloads {are}; see {table}")
+                of_all = f"{counts[state]} of {seen} payloads"
+                logger.warning(f"the landing is incomplete: {of_all} {are}; see {table}")
 
 
 def _land_day(settings: Settings, source: Source, own: object, day: date, losses: _Losses) -> Counter[str]:
@@ -174,7 +175,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
         losses.service = collected.service
         for natural_id, reason in left_out.items():
             if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
-                say(f"leaves out {natural_id}: {reason}")
+                logger.info(f"leaves out {natural_id}: {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
         for scope, group in groupby(collected.envelopes, key=attrgetter("scope")):
@@ -197,7 +198,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             losses.gone += max(0, count["unlisted"] - unlisted.get(scope, 0))
             done.add(scope)
             total += count
-            say(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
+            logger.info(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
         clock.require_begun()
         _wait(stored)
         batch.store()
@@ -295,7 +296,7 @@ def _count(envelope: Envelope) -> Counter[str]:
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)
     if envelope.state in ("missing", "rejected", "unlisted"):
-        say(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
+        logger.warning(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
     return count
 
 

@@ -11,7 +11,7 @@ from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
-from cilake.log import say
+from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.registry import source as find_source
 from cilake.windows import parse_day
@@ -53,7 +53,9 @@ def leave_out_payload(
         selected_fields=("natural_id",), limit=1,
     )  # fmt: skip
     if not len(asked_for.to_arrow()):
-        say(f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches")
+        logger.warning(
+            f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches"
+        )
     return {
         "source": source,
         "natural_id": natural_id,

@@ -14,7 +14,7 @@ from cilake.contracts.registry import tables
 from cilake.lake.catalog import open_catalog
 from cilake.lake.profiles import CATALOG
 from cilake.lake.session import spark_session
-from cilake.log import say
+from cilake.log import logger
 from cilake.publish.branch import AUDIT_PREFIX, opened_at
 from cilake.publish.restatements import record_restatements
 from cilake.settings import Settings
@@ -52,7 +52,8 @@ def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
                 counts["removed_files"] += remove_orphans(spark, table.identifier, now=now)
             done.update(counts)
             if counts.total():
-                say(f"{table.address}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+                done_to_it = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+                logger.info(f"{table.address}: {done_to_it}")
     return dict(done)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from cilake.commands.recorded import run_recorded
 from cilake.commands.steps import find_work, objects_of, steps_of_night
 from cilake.errors import PermanentError
-from cilake.log import say
+from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.registry import source
 from cilake.windows import Window
@@ -52,7 +52,7 @@ def run_night(
             began = time.monotonic()
             one_day = Window(day, day + timedelta(days=1))
             of_day[step] = run_recorded(find_work(verb, of), settings, one_day, verb=verb, of=of)
-            say(f"{day} {step}: done in {time.monotonic() - began:.0f} s")
+            logger.info(f"{day} {step}: done in {time.monotonic() - began:.0f} s")
     return counts
 
 

@@ -20,7 +20,7 @@ from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import open_catalog
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import snapshot_id
-from cilake.log import say
+from cilake.log import logger
 from cilake.models.registry import model, model_names
 from cilake.publish.restatements import Restatement, read_restatements, record_restatements
 from cilake.settings import Settings
@@ -75,7 +75,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
         done = record_restatements(spark, catalog)
     changed = done.get(restatement_id)
     if not changed:
-        say("nothing differs from what was published: there is no restatement")
+        logger.info("nothing differs from what was published: there is no restatement")
         return {"restatement_id": None}
     _say_what_follows(set(changed))
     return {"restatement_id": restatement_id, **changed}
@@ -89,7 +89,7 @@ def _say_what_follows(changed: set[str]) -> None:
         table.address for table in REBUILT if ours & set(table.inputs) and table.address not in changed
     ]
     if following:
-        say(f"{', '.join(following)} follow from what changed: rebuild the same days of them, too")
+        logger.warning(f"{', '.join(following)} follow from what changed: rebuild the same days of them, too")
 
 
 def _choose(names: Sequence[str]) -> list[Table]:
@@ -172,6 +172,6 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
             with catalog.load_table(address).transaction() as transaction:
                 ManageSnapshots(transaction).rollback_to_snapshot(row["from_snapshot_id"]).commit()
                 transaction.set_properties(note)
-            say(f"{address}: as before {restatement_id}")
+            logger.info(f"{address}: as before {restatement_id}")
         done = record_restatements(spark, catalog)
     return {"restatement_id": undone, **done.get(undone, {})}

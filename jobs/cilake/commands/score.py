@@ -14,7 +14,7 @@ from cilake.lake.model_store import BASELINE
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
-from cilake.log import say
+from cilake.log import logger
 from cilake.models.as_of import pin_history
 from cilake.models.landed import require_landed
 from cilake.models.registry import forecaster
@@ -50,7 +50,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     ledger_table = contract(model.ledger)
     ledger = spark.table(ledger_table.identifier).where(F.col("prediction_date") == F.lit(day))
     if ledger.head(1):
-        say(f"{day} is in the ledger already")
+        logger.info(f"{day} is in the ledger already")
         return 0
     catalog = open_catalog(settings)
     pins = pin_history(catalog, model.inputs)
@@ -59,7 +59,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     version = champion["model_version"] if champion and fitted else BASELINE
     predictions = forecaster(model.name).predict_day(spark, catalog, pins, day, fitted)
     if predictions is None:
-        say(f"{day}: nothing has run yet")
+        logger.info(f"{day}: nothing has run yet")
         return 0
     rows = predictions.withColumns({"model_version": F.lit(version), "scored_at": F.lit(datetime.now(UTC))})
     run_id = f"score_{model.name}_{day}"
@@ -73,5 +73,5 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     audit = auditor(settings, catalog, day=day)
     write_audit_publish([open_branch(spark, catalog, ledger_table, run_id)], write, audit)
     count = ledger.count()
-    say(f"{day}: {count:,} predictions by {version}")
+    logger.info(f"{day}: {count:,} predictions by {version}")
     return count

@@ -15,7 +15,7 @@ from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog
 from cilake.lake.model_store import find_champion, register
 from cilake.lake.session import spark_session
-from cilake.log import say
+from cilake.log import logger
 from cilake.models import gate
 from cilake.models.as_of import pin_history
 from cilake.models.base import WEIGHT, Forecaster
@@ -39,7 +39,7 @@ def train(settings: Settings, window: Window, *, model: Model) -> dict[str, obje
     try:
         return _train(settings, window, model)
     except ShortHistory as missing:
-        say(f"not trained: {missing}; {_name_server(open_catalog(settings), model, window.end)}")
+        logger.info(f"not trained: {missing}; {_name_server(open_catalog(settings), model, window.end)}")
         return {"model_version": None, "is_promoted": False, "reason": str(missing)}
 
 
@@ -51,10 +51,11 @@ def _train(settings: Settings, window: Window, model: Model) -> dict[str, object
     with spark_session(settings, app_name=f"train {model.name} {day}") as spark:
         split = work.read_decisions(spark, pins, day)
     trained, evaluated = _stand_for(split.earlier), _stand_for(split.later)
-    say(f"{split.earlier.num_rows + split.later.num_rows:,} decisions stand for {trained + evaluated:,}")
+    sampled = split.earlier.num_rows + split.later.num_rows
+    logger.info(f"{sampled:,} decisions stand for {trained + evaluated:,}")
     pa.default_memory_pool().release_unused()
     challenger = work.fit(split)
-    say(f"trained on {trained:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")
+    logger.info(f"trained on {trained:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")
     rival = _rival(catalog, model, day)
     evidence = collect_evidence(model, work, challenger, split.later, rival[1] if rival else None)
     verdict = gate.judge_challenger(evidence, model.gate)
@@ -84,7 +85,7 @@ def _train(settings: Settings, window: Window, model: Model) -> dict[str, object
             "metrics": metrics,
         },
     )
-    say(f"{row['model_version']}: {row['status']}; {row['gate_reasons']}")
+    logger.info(f"{row['model_version']}: {row['status']}; {row['gate_reasons']}")
     return {
         "model_version": row["model_version"],
         "is_promoted": row["is_promoted"],
@@ -122,7 +123,7 @@ def _rival(catalog: Catalog, model: Model, day: date) -> tuple[str, Any] | None:
     try:
         champion = load_model(catalog, found)
     except ScoringError as error:
-        say(f"no rival: {error}")  # it cannot serve, and this training is the way out
+        logger.warning(f"no rival: {error}")  # it cannot serve, and this training is the way out
         return None
     return (found["model_version"], champion) if champion else None
 

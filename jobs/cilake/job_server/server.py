@@ -20,7 +20,7 @@ from typing import Any
 
 from cilake.errors import PermanentError
 from cilake.job_server.protocol import receive, send
-from cilake.log import restart_clock, say
+from cilake.log import logger, restart_clock
 
 PRELOADED = (
     "great_expectations",
@@ -62,10 +62,10 @@ def serve(socket_path: Path) -> None:
     """
     listener = _listen(socket_path)
     code = fingerprint()
-    say(f"job server: imported {preload()} modules")
+    logger.info(f"job server: imported {preload()} modules")
     gc.collect()
     gc.freeze()  # what is shared with the forks stays shared
-    say(f"job server: waits at {socket_path}")
+    logger.info(f"job server: waits at {socket_path}")
     server = _Server(listener, code)
     try:
         server.run()
@@ -73,7 +73,7 @@ def serve(socket_path: Path) -> None:
         listener.close()
         socket_path.unlink(missing_ok=True)
     if server.is_outdated:
-        say("job server: begins anew, as the code has changed")
+        logger.info("job server: begins anew, as the code has changed")
         os.execv(sys.executable, [sys.executable, "-m", "cilake.cli", "serve", str(socket_path)])  # noqa: S606
 
 
@@ -170,7 +170,7 @@ class _Server:
             for file in files:
                 os.close(file)
         except (OSError, ValueError) as error:
-            say(f"job server: a request could not be read: {error}")
+            logger.warning(f"job server: a request could not be read: {error}")
             connection.close()
 
     def _refusal(self, user: int, request: Any, files: list[int]) -> str | None:

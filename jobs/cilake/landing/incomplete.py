@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyiceberg.catalog import Catalog
 
 from cilake.contracts.ops.latest_receipts import TABLE as LATEST_RECEIPTS
-from cilake.log import say
+from cilake.log import logger
 from cilake.windows import Window
 
 _LOSSES = {
@@ -28,7 +28,7 @@ def say_if_incomplete(catalog: Catalog, window: Window) -> None:
     for day in days.sort_by("partition_date").to_pylist():
         lost = [f"{count:,} {word}" for name, word in _LOSSES.items() if (count := day[f"{name}_sum"])]
         if lost:
-            say(
+            logger.warning(
                 f"{day['partition_date']} is incomplete: of {day['expected_count_sum']:,} payloads "
                 f"{', '.join(lost)}; see ops.fetches"
             )

@@ -15,7 +15,7 @@ from cilake.contracts.model_spec import MODEL_SCORER, Model
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import newest_date
 from cilake.lake.model_store import demote
-from cilake.log import say
+from cilake.log import logger
 from cilake.models import gate
 from cilake.models.serving import serving
 from cilake.transforms.sums import exact_sum, log_loss
@@ -49,7 +49,7 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
     verdict = gate.judge_champion(served(known, model), model.gate)
     if not verdict.passed:
         demote(catalog, champion, day, verdict.text)
-        say(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
+        logger.warning(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
     return verdict
 
 

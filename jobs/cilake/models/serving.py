@@ -10,7 +10,7 @@ from pyiceberg.catalog import Catalog
 from cilake.contracts.model_spec import Model
 from cilake.errors import PermanentError
 from cilake.lake.model_store import find_champion, load_artifact
-from cilake.log import say
+from cilake.log import logger
 from cilake.models.base import EarlierLayoutError
 from cilake.models.registry import forecaster
 
@@ -35,7 +35,7 @@ def load_model(catalog: Catalog, champion: dict[str, Any]) -> Any:
     try:
         return forecaster(name).from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
     except EarlierLayoutError as error:
-        say(f"{champion['model_version']}: {error}; the baseline serves until the next training")
+        logger.warning(f"{champion['model_version']}: {error}; the baseline serves until the next training")
         return None
     except ValueError as error:
         raise ScoringError(

@@ -15,7 +15,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.errors import PermanentError
 from cilake.lake.records import append_rows
-from cilake.log import say
+from cilake.log import logger
 from cilake.publish.branch import AUDIT_PREFIX, Branch
 from cilake.quality import suite
 from cilake.quality.report import failure_text, summary, write_data_docs
@@ -60,7 +60,10 @@ def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Bra
             append_rows(catalog, "ops.validation_results", report.results)
             if settings.data_docs:
                 write_data_docs(report, Path(settings.data_docs))
-        say(failure_text(report) if report.failures else summary(report))
+        if report.failures:
+            logger.warning(failure_text(report))
+        else:
+            logger.info(summary(report))
         if not report.was_successful:
             stopping = {one.expectation_id for one in report.failures if one.severity == "critical"}
             failed = [rule for rule in suite.read(branch.table) if rule["id"] in stopping]

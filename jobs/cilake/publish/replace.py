@@ -16,7 +16,7 @@ from cilake.contracts.model import Table
 from cilake.lake.catalog import set_properties
 from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
-from cilake.log import say
+from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, PublishError, open_branch, write_audit_publish
 
@@ -61,7 +61,7 @@ def replace_days(
     def replace(replacement: Replacement) -> int:
         count = _replace(spark, catalog, replacement, audit, run_id, note, ending)
         address = replacement.table.address
-        say(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
+        logger.info(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
         return count
 
     counts: list[Future[int]] = []

@@ -20,7 +20,7 @@ from cilake.contracts.model import Table
 from cilake.contracts.ops.restatements import TABLE as RESTATEMENTS
 from cilake.contracts.registry import tables
 from cilake.lake.records import append_rows
-from cilake.log import say
+from cilake.log import logger
 from cilake.windows import Window, parse_day
 
 NOTE = "cilake.restatement"
@@ -71,7 +71,8 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
             days = {name: date.fromisoformat(note[name]) for name in ("from_date", "until_date")}
             at = {"table_address": table.address, "restated_at": datetime.now(UTC)}
             rows.append(note | days | counts | at)
-            say(f"{note['restatement_id']}: {table.address}: {removed:,} rows removed, {added:,} added")
+            rows_told = f"{removed:,} rows removed, {added:,} added"
+            logger.info(f"{note['restatement_id']}: {table.address}: {rows_told}")
             of_one = done.setdefault(note["restatement_id"], {})
             of_one[table.address] = {"removed": removed, "added": added}
     append_rows(catalog, RESTATEMENTS.address, rows)

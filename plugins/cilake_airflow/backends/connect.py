@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,9 @@ from cilake_airflow.settings import PluginSettings, is_secret
 
 MESSAGE = "cilake: "
 """What the line begins with in which the work says why it failed."""
+
+WARNING = re.compile(r"\[ *\d+\.\d s\] warning: ")
+"""How a line of the work begins that is a warning."""
 
 KEPT_LINES = 20
 GRACE_SECONDS = 15
@@ -130,13 +134,20 @@ def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -
     return kept | dict(job_settings) | {"PYTHONUNBUFFERED": "1"}
 
 
+def level_of(line: str) -> int:
+    """Return the level of a line that the work logs: an error tells why it ended, a warning says so."""
+    if line.startswith(MESSAGE):
+        return logging.ERROR
+    return logging.WARNING if WARNING.match(line) else logging.INFO
+
+
 def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str]) -> int:
     """Log what the process says and keep what it prints; return its exit code."""
     reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
     reader.start()
     for line in process.stderr or ():
         text = line.rstrip()
-        log.log(logging.ERROR if text.startswith(MESSAGE) else logging.INFO, "%s", text)
+        log.log(level_of(text), "%s", text)
         if text and not text.startswith(STACK_FRAME):
             said.append(text)
     reader.join()

@@ -17,7 +17,7 @@ from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.lake.snapshots import Pins
-from cilake.log import say
+from cilake.log import logger
 from cilake.models.as_of import bucket_of, count_results, read_history
 from cilake.models.landed import read_jobs_not_obtained
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
@@ -129,7 +129,8 @@ def predict_day(
         return None
     not_obtained = read_jobs_not_obtained(spark, catalog, pins, day, shown_days=ACTIVE_DAYS)
     if not_obtained:
-        say(f"{day}: abstains on {len(not_obtained):,} jobs whose tabs were not obtained; see ops.fetches")
+        jobs = f"{len(not_obtained):,} jobs whose tabs were not obtained"
+        logger.warning(f"{day}: abstains on {jobs}; see ops.fetches")
     runs = of_runs.toArrow()
     decided_at = day_start(day + timedelta(days=1))
     scored = results.groupBy(bucket_of(runs).alias("bucket")).applyInArrow(

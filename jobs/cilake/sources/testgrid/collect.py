@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from cilake.landing.budget import ByteBudget, Share
 from cilake.landing.envelope import Envelope, Known, State
-from cilake.log import say
+from cilake.log import logger
 from cilake.settings import SettingsError, require_address
 from cilake.sources.base import Collected, Landing
 from cilake.sources.fetch import Content, Subject, fetch, without_reply
@@ -69,7 +69,7 @@ def collect(landing: Landing) -> Iterator[Collected]:
     with closing(client):
         dashboards, unmatched = find_dashboards(client, settings.patterns)
         for pattern in unmatched:
-            say(f"no dashboard matches {pattern!r}")
+            logger.warning(f"no dashboard matches {pattern!r}")
         retired = find_retired(settings.patterns, dashboards, landing.known["summary"], landing.day)
         envelopes = _collect(client, landing, dashboards, retired, frozenset(settings.patterns))
         # Closed before the pool waits for its workers, which may wait for what is not taken over.
