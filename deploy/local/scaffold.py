@@ -6,6 +6,7 @@ deploy/scaffolds. Only names differ.
 
 from __future__ import annotations
 
+import keyword
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from .layout import REPO, Layout, say
 
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_MAX_NAME = 40
+_BESIDE = ("jobs/cilake/sources", "jobs/cilake/models")
+"""Where a folder of that name would hide a module."""
 _TEXTS = (".py", ".md", ".json")
 
 
@@ -32,20 +36,36 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
         name = name.removeprefix("kpi.")
     elif kind == "table":
         raise StackError(f"NAME={name} is no address of a table for people: kpi.<table>")
-    if not _NAME.fullmatch(name) or name == EXAMPLES[kind]:
-        raise StackError(f"NAME={name} is no name: small letters, digits and single underscores")
     example = EXAMPLES[kind]
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or keyword.iskeyword(name):
+        raise StackError(
+            f"NAME={name[:60]} is no name: at most {_MAX_NAME} small letters, digits and single underscores"
+        )
+    if taken := [folder for folder in _BESIDE if (root / folder / f"{name}.py").exists()]:
+        raise StackError(f"{taken[0]}/{name}.py exists: choose another NAME")
     files = {root / _rename(str(path), example, name): text for path, text in _read(kind, root)}
-    if taken := [path for path in files if path.exists()]:
-        raise StackError(f"{taken[0].relative_to(root)} exists: choose another NAME")
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_rename(text, example, name), encoding="utf-8")
-    _generate(here, root, list(files))
+    if existing := [path for path in files if path.exists()]:
+        raise StackError(f"{existing[0].relative_to(root)} exists: choose another NAME")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_rename(text, example, name), encoding="utf-8")
+        _generate(here, root, list(files))
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        _remove_empty({path.parent for path in files}, root)
+        raise
     for path in files:
         say(f"wrote {path.relative_to(root)}")
     say(f"next: docs/howto/add-a-{kind}.md, then make test")
     return list(files)
+
+
+def _remove_empty(folders: set[Path], root: Path) -> None:
+    for folder in sorted(folders, key=lambda path: -len(path.parts)):
+        if folder.is_dir() and not any(folder.iterdir()) and folder != root:
+            folder.rmdir()
 
 
 def _read(kind: str, root: Path) -> Iterator[tuple[Path, str]]:

@@ -13,10 +13,12 @@ from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.contracts.predictions.test_failure_outcomes import TABLE as OUTCOMES
 from cilake.contracts.registry import made_by
+from cilake.contracts.registry import table as contract
 from cilake.lake import model_store
 from cilake.lake.changes import note_restated
 from cilake.models import champion, serving
 from cilake.models.test_failure.spec import MODEL
+from cilake.publish import replace
 
 pytestmark = pytest.mark.spark
 
@@ -264,6 +266,80 @@ def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):
     put(lake, 2, {3})
     measure.measure(lake.settings, WORLD.night(60), model=MODEL)
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(0)}
+
+
+def test_accuracy_ages_also_where_no_run_of_the_job_comes_for_long(lake):
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
+    run, results = WORLD.run(40, 1, 5, failed={3})
+    WORLD.append(lake, TEST_RESULTS, results)
+    WORLD.append(lake, CI_RUNS, [run])
+    measure.measure(lake.settings, WORLD.night(40), model=MODEL)
+    assert select(lake, ACCURACY.address, "distinct outcome_age_days") == [(14,)]
+
+
+def test_outcomes_that_are_gone_go_also_where_nothing_tells_any_more_what_was(lake):
+    """The snapshot up to which the tables were made is forgotten, and the runs are no longer there."""
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    put(lake, 30, {1})
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
+    assert failures(lake) == {3}
+    for table in (TEST_RESULTS, CI_RUNS):
+        lake.catalog.load_table(table.address).delete(f"run_date = '{WORLD.day(1)}'")
+        lake.spark.sql(
+            f"CALL lake.system.expire_snapshots(table => '{table.address}', "
+            "older_than => TIMESTAMP '2100-01-01 00:00:00', retain_last => 1)"
+        )
+    measure.measure(lake.settings, WORLD.night(31), model=MODEL)
+    for address in (OUTCOMES.address, ACCURACY.address, "kpi.calibration_bins"):
+        assert select(lake, address, "count(*)") == [(0,)], address
+
+
+def test_a_rebuild_of_what_models_share_is_one_restatement_and_taken_back_whole(lake, monkeypatch):
+    """Two steps publish their rows of the table; the second stands for another model."""
+    foretell(lake, 0)
+    put(lake, 1, {3})
+    measure.measure(lake.settings, WORLD.night(1), model=MODEL)
+    other = [make_row("kpi.calibration_bins", model_name=OTHER, prediction_date=WORLD.day(0))]
+    lake.insert("kpi.calibration_bins", other)
+    lake.spark.sql("UPDATE lake.kpi.calibration_bins SET decision_count = 99, failure_count = 0")
+    wrong = lake.rows("kpi.calibration_bins")
+    works = rebuild._works
+
+    def and_of_the_other_model(catalog, chosen):
+        (work,) = works(catalog, chosen)
+
+        def remove(spark, settings, catalog, window, restatement):
+            rows = spark.table("lake.kpi.calibration_bins").where("false")
+            replace.replace_days(
+                spark,
+                catalog,
+                [
+                    replace.Replacement(
+                        contract("kpi.calibration_bins"),
+                        rows,
+                        "prediction_date",
+                        [WORLD.day(0)],
+                        where=f"model_name = '{OTHER}'",
+                    )
+                ],
+                audit=lambda branch: None,
+                run_id="other",
+                note=restatement.note,
+            )
+
+        return [work, remove]
+
+    monkeypatch.setattr(rebuild, "_works", and_of_the_other_model)
+    done = rebuild.rebuild(
+        lake.settings, WORLD.night(0), names=["kpi.calibration_bins"], reason="both models"
+    )
+    changed = done["kpi.calibration_bins"]
+    assert changed["removed"] == len(wrong) and changed["added"] == len(wrong) - 1
+    rebuild.rollback(lake.settings, done["restatement_id"])
+    assert lake.rows("kpi.calibration_bins") == wrong
 
 
 def test_a_night_without_failures_has_no_average_precision(lake):

@@ -76,6 +76,11 @@ def test_an_addition_passes_its_tests_and_those_of_the_architecture(tree):
         ("model", "../x", "is no name"),
         ("table", "core.mine", "is no address of a table for people"),
         ("table", "kpi.daily_job_health", "exists: choose another NAME"),
+        ("source", "http", "sources/http.py exists"),
+        ("model", "registry", "exists: choose another NAME"),
+        ("source", "class", "is no name"),
+        ("table", "kpi.import", "is no name"),
+        ("model", "m" * 300, "is no name: at most 40"),
     ],
 )
 def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_written(kind, name, message):
@@ -83,6 +88,20 @@ def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_written(kind
     with pytest.raises(StackError, match=message):
         scaffold.create(current(), kind, name)
     assert git("status", "--porcelain", cwd=REPO) == before
+
+
+def test_what_fails_leaves_no_file(tree, monkeypatch):
+    before = git("status", "--porcelain", "--untracked-files=all", cwd=tree)
+
+    def fail(here, root, files):
+        raise StackError("the linter fell over")
+
+    monkeypatch.setattr(scaffold, "_generate", fail)
+    for kind in ADDED:
+        with pytest.raises(StackError, match="fell over"):
+            scaffold.create(current(), kind, "kpi.late_one" if kind == "table" else "late_one", root=tree)
+    assert git("status", "--porcelain", "--untracked-files=all", cwd=tree) == before
+    assert not (tree / "jobs/cilake/sources/late_one").exists()
 
 
 def test_the_how_to_pages_name_what_is_written(tree):

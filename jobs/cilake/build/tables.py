@@ -15,7 +15,7 @@ from cilake.contracts.model import Table
 from cilake.lake.catalog import open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.session import spark_session
-from cilake.lake.snapshots import Pins, pin
+from cilake.lake.snapshots import Pins, pin, snapshot_id
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
@@ -29,11 +29,17 @@ Told = Mapping[str, object]
 
 
 def build_tables(
-    settings: Settings, window: Window, *, step: str, told: Told | None = None
+    settings: Settings,
+    window: Window,
+    *,
+    step: str,
+    told: Told | None = None,
+    also: Mapping[str, Iterable[date]] | None = None,
 ) -> dict[str, int]:
     """Make the periods of a step's tables again whose inputs changed since they were made last.
 
     A row that moved counts with the day that it left, too. The window only names the day that the run is for.
+    ``also`` are periods by address that follow from something that is no input.
     Returns the number of rows written to each table.
     """
     catalog = open_catalog(settings)
@@ -41,6 +47,9 @@ def build_tables(
     targets = targets_of(step)
     pins = pin(catalog, *_inputs(targets))
     affected = _find_affected(catalog, pins, targets)
+    for target in targets:
+        of_table = (also or {}).get(target.table.address, ())
+        affected[target.table] = sorted({*affected[target.table], *of_table})
     counts = dict.fromkeys((target.table.address for target in targets), 0)
     marks = {target.table: _marks(pins, target, targets) for target in targets}
     if not any(affected.values()):
@@ -170,6 +179,8 @@ def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[
             since, until = built_from(catalog, target.table, source, part=target.part), pins.of(source)
             if until is None or since == until:
                 continue
+            if since is None:  # never built, or the snapshot is gone: what the table holds may be gone, too
+                periods.update(_periods_held(catalog, target))
             if (source.address, since) not in changed:
                 column = str(source.day_column)
                 changed[source.address, since] = changed_dates(
@@ -179,6 +190,14 @@ def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[
             periods.update(affected_periods(target, source, changed[source.address, since], targets))
         affected[target.table] = sorted(periods)
     return affected
+
+
+def _periods_held(catalog: Catalog, target: Target) -> list[date]:
+    """Return the periods that a table has rows of."""
+    snapshot = snapshot_id(catalog, target.table)
+    if snapshot is None:
+        return []
+    return changed_dates(catalog, target.table, target.rule.column, identity=(), since=None, until=snapshot)
 
 
 def _marks(pins: Pins, target: Target, targets: list[Target]) -> dict[str, str]:

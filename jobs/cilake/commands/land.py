@@ -113,6 +113,9 @@ class _Losses:
             raise SourceError(
                 f"{self.service} {self.failures[-1]}; check the address, or run again when it is back"
             )
+        if not seen:
+            logger.warning(f"{self.service} was asked for nothing: all is left out, or nothing is listed")
+            return
         scope, setting = self.source.scope, self.source.scope_setting
         unknown = dict.fromkeys(self.unknown)
         if unknown and len(self.unknown) == seen:

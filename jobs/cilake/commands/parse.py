@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cilake.errors import PermanentError
+from cilake.sources.errors import odd_payload
 from cilake.sources.registry import source as find_source
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -28,7 +29,12 @@ def parse_files(source: str, files: Sequence[Path]) -> None:
     """
     describe = find_source(source).describe
     for path in files:
-        line = {"file": str(path), **describe(_read(path))}
+        payload = _read(path)
+        try:
+            told = describe(payload)
+        except Exception as error:  # whatever a payload can raise is a fact about this payload
+            told = {"status": "rejected", "reason": odd_payload(error)}
+        line = {"file": str(path), **told}
         sys.stdout.write(json.dumps(line, default=str) + "\n")
 
 

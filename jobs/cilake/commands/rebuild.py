@@ -167,7 +167,7 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
         for address, row in left.items():
             days = str(row["from_date"]), str(row["until_date"])
             note = Restatement(undone, f"rollback of {restatement_id}", *days).note(
-                row["to_snapshot_id"], row["from_snapshot_id"]
+                row["to_snapshot_id"], row["from_snapshot_id"], {}
             )
             with catalog.load_table(address).transaction() as transaction:
                 ManageSnapshots(transaction).rollback_to_snapshot(row["from_snapshot_id"]).commit()

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,7 +37,7 @@ def load(data: bytes, sha256: str | None, *, trusted: Sequence[str] = ()) -> dic
         raise ValueError("the model's bytes do not have the registered SHA-256")
     try:
         content = skops.io.loads(data, trusted=list(trusted))
-    except (UntrustedTypesFoundException, zipfile.BadZipFile, KeyError, TypeError) as error:
+    except Exception as error:  # bytes of whoever can write them: whatever they raise, they are no model
         raise ValueError(f"the bytes are no model of this kind: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("the bytes are no model of this kind: unknown layout")

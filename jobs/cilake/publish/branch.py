@@ -27,6 +27,10 @@ class PublishError(CilakeError, RuntimeError):
     """A branch that cannot be published: another writer changed the table or the branch meanwhile."""
 
 
+Note = Callable[[int, int, Mapping[str, str]], Mapping[str, str]]
+"""Properties of a commit, from the snapshots before and after it and the properties that the table has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """An audit branch of one table: from ``base`` on, and once sealed up to ``head``, both snapshot ids."""
@@ -148,14 +152,14 @@ def write_audit_publish(
     *,
     reconcile: Callable[[Mapping[str, Branch]], None] | None = None,
     properties: Mapping[str, Mapping[str, str]] | None = None,
-    note: Callable[[int, int], Mapping[str, str]] | None = None,
+    note: Note | None = None,
 ) -> None:
     """Write, seal and audit every branch, reconcile them, then publish them in the order given.
 
     ``audit`` of a branch and ``reconcile`` of all, by address, raise to stop everything before anything is
     published; the branches are dropped either way.
     ``properties`` of a table, by address, are set in the commit that publishes it, and so is what ``note``
-    makes of the snapshots before and after.
+    makes of the snapshots before and after and of the properties that the table has.
     """
     sealed: list[Branch] = []
     try:
@@ -170,7 +174,9 @@ def write_audit_publish(
             reconcile({branch.table.address: branch for branch in sealed})
         for branch in sealed:
             of_table = (properties or {}).get(branch.table.address, {})
-            branch.publish({**of_table, **(note(branch.base, branch.sealed) if note else {})})
+            present = branch.catalog.load_table(branch.table.address).properties
+            noted = note(branch.base, branch.sealed, present) if note else {}
+            branch.publish({**of_table, **noted})
             pass_point("publish", branch.table.address)
     except BaseException:
         for branch in branches:

@@ -18,7 +18,7 @@ from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.log import logger
 from cilake.publish.audit import prepare_audit
-from cilake.publish.branch import Branch, PublishError, open_branch, write_audit_publish
+from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
 
 INTERRUPT_SECONDS = 1
 """How long after an interruption the next follows: a thread may have been between two statements."""
@@ -48,7 +48,7 @@ def replace_days(
     *,
     audit: Callable[[Branch], None],
     run_id: str,
-    note: Callable[[int, int], Mapping[str, str]] | None = None,
+    note: Note | None = None,
 ) -> dict[str, int]:
     """Write the rows of the days that differ in place of the table's; return how many were written to each.
 
@@ -88,7 +88,7 @@ def _replace(
     replacement: Replacement,
     audit: Callable[[Branch], None],
     run_id: str,
-    note: Callable[[int, int], Mapping[str, str]] | None,
+    note: Note | None,
     ending: Event,
 ) -> int:
     table, column = replacement.table, replacement.column

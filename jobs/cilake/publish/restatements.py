@@ -7,7 +7,7 @@ the upkeep, adds the row to ``ops.restatements`` and takes the note away.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -41,9 +41,15 @@ class Restatement:
         """The days that it makes again."""
         return Window(parse_day(self.from_date), parse_day(self.until_date) + timedelta(days=1))
 
-    def note(self, before: int, after: int) -> dict[str, str]:
-        """Return the property that a commit sets which makes snapshot ``after`` of ``before``."""
-        return {NOTE: json.dumps(asdict(self) | {"from_snapshot_id": before, "to_snapshot_id": after})}
+    def note(self, before: int, after: int, present: Mapping[str, str]) -> dict[str, str]:
+        """Return the property that a commit sets which makes snapshot ``after`` of ``before``.
+
+        Where the table's ``present`` properties note an earlier commit of the same restatement, as of another
+        model's rows, what both changed is noted.
+        """
+        noted = json.loads(present.get(NOTE, "{}"))
+        first = noted["from_snapshot_id"] if noted.get("restatement_id") == self.restatement_id else before
+        return {NOTE: json.dumps(asdict(self) | {"from_snapshot_id": first, "to_snapshot_id": after})}
 
 
 def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict[str, dict[str, int]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cilake.render import emr_serverless, iam, mwaa
 from cilake.render.aws_place import UNKNOWN_APPLICATION, AwsPlace
+from cilake.settings import SettingsError
 
 ICEBERG_JAR = "/usr/share/aws/iceberg/lib/iceberg-spark3-runtime.jar"
 """Where the releases of EMR document their own Iceberg; ``--iceberg-jar`` names another place."""
@@ -69,12 +70,15 @@ def render(
     """Write the files of a lake on AWS into a folder; return their paths.
 
     Raises:
-        SettingsError: when a name is not of the form that AWS asks for.
+        SettingsError: when a name is not of the form that AWS asks for, or the folder cannot be written to.
 
     """
     application = application_id or UNKNOWN_APPLICATION
     place = AwsPlace(account, region, bucket, name, catalog, application)
-    return {"folder": str(out), "files": render_aws(place, out, iceberg_jar or ICEBERG_JAR)}
+    try:
+        return {"folder": str(out), "files": render_aws(place, out, iceberg_jar or ICEBERG_JAR)}
+    except OSError as error:
+        raise SettingsError(f"cannot write to --out {out}: {error.strerror}") from error
 
 
 def _json(value: object) -> str:

@@ -11,6 +11,7 @@ from cilake.render.dags import render_dags
 from cilake.render.data_changelog import BASELINE, PAGE, new_baseline, render_changelog
 from cilake.render.dictionary import write_docs
 from cilake.render.trino_rules import write_rules
+from cilake.settings import SettingsError
 
 SINGLE: dict[str, Callable[[Path], str]] = {
     "docs/dags.md": lambda root: render_dags(root / "dags"),
@@ -23,7 +24,13 @@ def write_pages(root: Path, baseline: str = "") -> dict[str, int]:
     """Write suites, pages and Trino's rules where they differ; return how many of each.
 
     ``baseline`` names the state from which on the data changelog tells of changes, such as a release.
+
+    Raises:
+        SettingsError: when the folder is no checkout.
+
     """
+    if not (root / "docs").is_dir() or not (root / "dags").is_dir():
+        raise SettingsError(f"--root {root} is no checkout: it has no docs/ and dags/")
     if baseline:
         (root / "docs" / BASELINE).write_text(new_baseline(baseline), encoding="utf-8")
     suites = write_suites()  # the pages show them

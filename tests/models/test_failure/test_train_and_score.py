@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from cilake.commands.train import collect_evidence
 from cilake.models import gate
@@ -134,6 +135,14 @@ class Hostile:
 def altered(model, **changes):
     content = skops.io.loads(train.to_bytes(model)[0], trusted=list(train.TRUSTED_TYPES))
     return skops.io.dumps({**content, **changes})
+
+
+def test_how_many_threads_learned_changes_no_byte():
+    def stored(threads):
+        with threadpool_limits(limits=threads):
+            return train.to_bytes(train.train(sampled(decisions(20_000))))
+
+    assert stored(1) == stored(2)
 
 
 def test_foreign_bytes_are_refused(model):

@@ -43,6 +43,8 @@ def test_the_first_run_names_the_tests_of_all():
         ({"started_at": "2021-06-21T10:00:00"}, "has no zone"),
         ({"started_at": "2031-06-21T10:00:00Z"}, "implausible_start"),
         ({"status": "great"}, "malformed_build: KeyError"),
+        ({"started_at": "9999-12-31T23:59:59-12:00"}, "malformed_build: OverflowError"),
+        ({"started_at": "0001-01-01T00:00:00+14:00"}, "malformed_build: OverflowError"),
         ({"tests": [{"name": "", "status": "passed"}]}, "blank_test_name"),
         ({"tests": [{"name": "a", "status": "passed"}] * 2}, "repeated_test_name"),
         ({"url": 3}, "is no text"),

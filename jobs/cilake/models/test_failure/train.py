@@ -62,6 +62,8 @@ def train(sampled: pa.Table) -> TrainedModel:
     matrix = feature_matrix(sampled, np.float64)  # what the estimator would copy a smaller one into
     estimator = HistGradientBoostingClassifier(**SETTINGS, max_iter=TREES)
     estimator.fit(matrix, _outcome(sampled), sample_weight=sampled.column(WEIGHT.name).to_numpy())
+    # It notes how many threads it learned with, which changes nothing but the bytes that are stored.
+    estimator._bin_mapper.n_threads = 1
     return _model(sampled, estimator, tuple(_median(matrix).tolist()))
 
 
@@ -96,9 +98,19 @@ def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
     estimator = content["estimator"]
     if estimator is not None and not isinstance(estimator, HistGradientBoostingClassifier):
         raise ValueError("the bytes are no model of this kind: unexpected estimator")
+    if estimator is not None and not hasattr(estimator, "_predictors"):
+        raise ValueError("the bytes are no model of this kind: the estimator has learned nothing")
+    numbers = [content["base_rate"], *_list_of(content["uneventful"])]
+    if not all(isinstance(number, float) for number in numbers):
+        raise ValueError("the bytes are no model of this kind: no numbers where they should be")
     content["feature_names"] = FEATURES
     content["uneventful"] = tuple(content["uneventful"])
     return TrainedModel(**content)
+
+
+def _list_of(value: object) -> list[Any]:
+    """Return a list as it is; of anything else one with what is no number."""
+    return value if isinstance(value, list) else [None]
 
 
 def _outcome(sampled: pa.Table) -> np.ndarray:

@@ -36,6 +36,8 @@ def collect(landing: Landing) -> Iterator[Collected]:
         raise SettingsError(
             "CILAKE_EXAMPLE_CI_PROJECTS names no project: set it to names, separated by commas"
         )
+    if odd := [name for name in settings.project_names if not is_project(name)]:
+        raise SettingsError(f"CILAKE_EXAMPLE_CI_PROJECTS: {', '.join(map(repr, odd))} cannot name a project")
     client = Client(settings.url, deadline=landing.deadline, attempts=ATTEMPTS, limit_bytes=LIMIT_BYTES)
     with closing(client), closing(_envelopes(client, landing, settings.project_names)) as envelopes:
         yield Collected(f"Example CI at {client.address}", settings.project_names, envelopes)
@@ -43,7 +45,7 @@ def collect(landing: Landing) -> Iterator[Collected]:
 
 def is_project(text: str) -> bool:
     """Return whether the text can name a project."""
-    return bool(text.strip()) and "/" not in text and text.isprintable()
+    return text.strip(" .") != "" and "/" not in text and text.isprintable()
 
 
 def _envelopes(client: Client, landing: Landing, projects: list[str]) -> Generator[Envelope]:

@@ -9,7 +9,7 @@ from typing import Any
 from cilake.contracts.columns import RUNNING, SKIPPED
 from cilake.sources.decoder import Decode, payload_decoder
 from cilake.sources.errors import UnreadableError
-from cilake.sources.payload import parse_object
+from cilake.sources.payload import content_digest, parse_object
 from cilake.sources.runs import Decoded, Reject, Result, Run, decode_runs, shorten
 
 DECODER_VERSION = 1
@@ -48,7 +48,9 @@ def read_builds(document: dict[str, Any], served_at: datetime) -> Decoded:
 def describe(payload: bytes) -> Mapping[str, object]:
     """Return how a payload would be read: its ``status``, and counts or the ``reason``."""
     try:
-        decoded = read_builds(parse_object(payload), datetime.now(UTC))
+        document = parse_object(payload)
+        content_digest(document)
+        decoded = read_builds(document, datetime.now(UTC))
     except UnreadableError as error:
         return {"endpoint": "builds", "status": "rejected", "reason": str(error)}
     return {
@@ -64,7 +66,7 @@ def _read(builds: list[Any]) -> Iterator[Run | Reject]:
     for build in builds:
         try:
             yield _read_build(build)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             build_id = build.get("build") if isinstance(build, dict) else None
             reason = f"malformed_build: {type(error).__name__}: {str(error)[:200]}"
             yield Reject(reason, build_id=build_id if isinstance(build_id, str) else None)

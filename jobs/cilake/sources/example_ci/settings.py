@@ -14,5 +14,5 @@ class ExampleCiSettings:
 
     @property
     def project_names(self) -> list[str]:
-        """The configured projects, in order."""
-        return [name.strip() for name in self.projects.split(",") if name.strip()]
+        """The configured projects, in order, each once."""
+        return list(dict.fromkeys(name.strip() for name in self.projects.split(",") if name.strip()))

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 import pyarrow.compute as pc
 
 from cilake.sources.errors import UnreadableError
-from cilake.sources.payload import parse_object
-from cilake.sources.testgrid.parse import read_table, read_tabs
+from cilake.sources.payload import content_digest, parse_object
+from cilake.sources.testgrid.parse import VOLATILE, read_table, read_tabs
 
 
 def describe(payload: bytes) -> Mapping[str, object]:
     """Return how a payload would be read: its endpoint, its ``status``, and counts or the ``reason``."""
     try:
         document = parse_object(payload)
+        content_digest(document, volatile=VOLATILE)
     except UnreadableError as error:
         return {"status": "rejected", "reason": str(error)}
     is_table = isinstance(document.get("tests"), list) or isinstance(document.get("timestamps"), list)
