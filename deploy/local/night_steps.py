@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -41,10 +41,7 @@ def find_steps(sources: Collection[str]) -> Steps:
     steps = {table.made_by for table in tables().values() if "_" in table.made_by}
     following = {step for step in steps if step.startswith(_FOLLOWING)}
     makers = {address: table.made_by for address, table in tables().items()}
-    before = {
-        step: {makers[one] for table in made_by(step) for one in inputs_of(table)} & following - {step}
-        for step in sorted(following)
-    }
+    before = {step: _makers(step, makers) & following - {step} for step in sorted(following)}
     sorter = TopologicalSorter(before)
     sorter.prepare()
     stages = []
@@ -54,3 +51,10 @@ def find_steps(sources: Collection[str]) -> Steps:
     landing = tuple(sorted(step for step in steps if step.removeprefix("land_") in sources))
     models = sorted(step.removeprefix("score_") for step in steps if step.startswith("score_"))
     return Steps(landing, tuple(stages), tuple(f"train_{model}" for model in models))
+
+
+def _makers(step: str, makers: Mapping[str, str]) -> set[str]:
+    """Return the steps that make what a step reads; of what models share it reads its model's part."""
+    of = step.partition("_")[2]
+    read = [(table, makers[one]) for table in made_by(step) for one in inputs_of(table)]
+    return {maker for table, maker in read if "_" in table.made_by or maker.partition("_")[2] == of}

@@ -36,11 +36,11 @@ order by p.abstain_reason is not null, p.failure_probability desc, 1, 2
 limit 12
 """
 _ACCURACY = """
-select prediction_date, model_version, scorer, decision_count, failure_count,
+select prediction_date, model_name, model_version, scorer, decision_count, failure_count,
        round(brier, 5) as brier, round(log_loss, 5) as log_loss,
        round(average_precision, 4) as average_precision, round(calibration_error, 5) as calibration_error
 from predictions.accuracy
-order by prediction_date, model_version, scorer
+order by prediction_date, model_name, model_version, scorer
 """
 
 

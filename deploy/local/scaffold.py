@@ -41,6 +41,9 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
         raise StackError(
             f"NAME={name[:60]} is no name: at most {_MAX_NAME} small letters, digits and single underscores"
         )
+    prefix = f"CILAKE_{name.upper()}_"
+    if kind == "source" and prefix in (root / ".env.example").read_text(encoding="utf-8"):
+        raise StackError(f"NAME={name}: {prefix}… are settings of the stack: choose another NAME")
     if taken := [folder for folder in _BESIDE if (root / folder / f"{name}.py").exists()]:
         raise StackError(f"{taken[0]}/{name}.py exists: choose another NAME")
     files = {root / _rename(str(path), example, name): text for path, text in _read(kind, root)}

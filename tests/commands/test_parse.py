@@ -35,7 +35,7 @@ def test_what_cannot_be_read_says_why(tmp_path, capsys, text, reason):
     path = tmp_path / "payload.json"
     path.write_text(text)
     code, (line,), _ = parse(capsys, path)
-    assert (code, line["status"]) == (0, "rejected")
+    assert (code, line["status"]) == (2, "rejected")
     assert line["reason"].startswith(reason)
 
 

@@ -6,7 +6,8 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.predicted_world import World, lake_of, select
 
-from cilake.commands import maintain, measure, rebuild, score, train
+from cilake.commands import maintain, measure, rebuild, recorded, score, train
+from cilake.commands.steps import run_step
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
@@ -266,6 +267,17 @@ def test_a_run_that_moved_to_another_day_takes_its_outcome_along(lake):
     put(lake, 2, {3})
     measure.measure(lake.settings, WORLD.night(60), model=MODEL)
     assert {row[0] for row in select(lake, OUTCOMES.address, "prediction_date")} == {WORLD.day(0)}
+
+
+def test_tables_that_are_new_are_made_by_their_step_and_inputs_that_are_missing_are_named(lake):
+    for address in (OUTCOMES.address, ACCURACY.address, PREDICTIONS.address):
+        lake.catalog.drop_table(address)
+    with pytest.raises(recorded.MissingTableError, match=r"predictions\.test_failure.*cilake bootstrap"):
+        run_step(lake.settings, WORLD.night(1), "measure", MODEL.name)
+    WORLD.land(lake, range(2))
+    counts = run_step(lake.settings, WORLD.night(1), "score", MODEL.name)
+    assert counts[PREDICTIONS.address] == WORLD.jobs * WORLD.tests
+    assert OUTCOMES.address in run_step(lake.settings, WORLD.night(1), "measure", MODEL.name)
 
 
 def test_accuracy_ages_also_where_no_run_of_the_job_comes_for_long(lake):

@@ -90,6 +90,17 @@ def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
     assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
 
 
+def test_a_day_that_was_not_over_when_it_was_landed_is_refused(lake):
+    WORLD.land(lake, range(3))
+    day, over = WORLD.day(2), WORLD.day(3)
+    asked = {"natural_id": "d/0", "fetch_status": "landed", "http_status": 200, "partition_date": day}
+    WORLD.append(lake, FETCHES, [make_row(FETCHES, **asked, served_at=f"{day}T18:00:00Z")])
+    with pytest.raises(DayError, match=f"{day} was not over when it was landed"):
+        score.score(lake.settings, WORLD.night(2), model=MODEL)
+    WORLD.append(lake, FETCHES, [make_row(FETCHES, **asked, served_at=f"{over}T00:00:00Z")])
+    assert score.score(lake.settings, WORLD.night(2), model=MODEL)[PREDICTIONS.address]
+
+
 def test_inputs_of_two_builds_are_not_scored(lake):
     WORLD.land(lake, range(2))
     runs = lake.catalog.load_table(CI_RUNS.address)

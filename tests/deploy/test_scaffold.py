@@ -64,6 +64,7 @@ def test_an_addition_passes_the_linters(tree):
 def test_an_addition_passes_its_tests_and_those_of_the_architecture(tree):
     tests = ["architecture", "sources/tidy_ci", "models/tidy_model", "transforms/kpi/test_tidy_counts.py"]
     tests += ["transforms/predictions/test_tidy_model_outcomes.py", "commands/test_night.py"]
+    tests += ["deploy/test_nights.py", "build/test_targets.py"]
     words = [f"tests/{one}" for one in tests]
     run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *words)
 
@@ -79,6 +80,7 @@ def test_an_addition_passes_its_tests_and_those_of_the_architecture(tree):
         ("source", "http", "sources/http.py exists"),
         ("model", "registry", "exists: choose another NAME"),
         ("source", "class", "is no name"),
+        ("source", "superset", "are settings of the stack"),
         ("table", "kpi.import", "is no name"),
         ("model", "m" * 300, "is no name: at most 40"),
     ],

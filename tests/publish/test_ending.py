@@ -102,7 +102,7 @@ replace.open_branch = Branch
 tables.auditor = lambda *_, **__: lambda branch: None
 tables._make = make
 tables._find_affected = affected
-tables.set_properties = lambda *_: None
+tables.set_properties = tables.create_missing = lambda *_: None
 tables._marks = lambda *_: {}
 tables.say_if_incomplete = lambda *_: None
 tables.pin = lambda *_: None

@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
-from cilake.lake.catalog import open_catalog, set_properties
+from cilake.contracts.registry import made_by
+from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin, snapshot_id
@@ -43,6 +44,7 @@ def build_tables(
     Returns the number of rows written to each table.
     """
     catalog = open_catalog(settings)
+    create_missing(catalog, made_by(step))
     say_if_incomplete(catalog, window)
     targets = targets_of(step)
     pins = pin(catalog, *_inputs(targets))

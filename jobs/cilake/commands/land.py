@@ -15,8 +15,9 @@ from typing import Any
 
 from pyiceberg.catalog import Catalog
 
+from cilake.contracts.registry import table as contract
 from cilake.errors import CilakeError, PermanentError, SourceError
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import create_missing, open_catalog
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.gc_paused import gc_paused
@@ -155,6 +156,7 @@ class _Losses:
 
 def _land_day(settings: Settings, source: Source, own: object, day: date, losses: _Losses) -> Counter[str]:
     catalog = open_catalog(settings)
+    create_missing(catalog, map(contract, source.endpoints.values()))
     total: Counter[str] = Counter()
     known = read_known(catalog, source.name, source.endpoints, day)
     left_out = read_left_out(catalog, source.name, day)

@@ -11,7 +11,8 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.model_spec import Model
 from cilake.contracts.predictions.accuracy import FINAL_AGE_DAYS
 from cilake.contracts.predictions.accuracy import TABLE as ACCURACY
-from cilake.lake.catalog import newest_date, open_catalog
+from cilake.contracts.registry import made_by
+from cilake.lake.catalog import create_missing, newest_date, open_catalog
 from cilake.lake.session import spark_session
 from cilake.models.champion import find_judged, judge
 from cilake.settings import Settings
@@ -26,6 +27,7 @@ def measure(settings: Settings, window: Window, *, model: Model) -> dict[str, in
     """
     catalog = open_catalog(settings)
     step = f"measure_{model.name}"
+    create_missing(catalog, made_by(step))
     told = told_of(catalog, model)
     also = {ACCURACY.address: _find_aged(catalog, model, newest_date(catalog, CI_RUNS))}
     counts = build_tables(settings, window, step=step, told=told, also=also)

@@ -24,10 +24,11 @@ def parse_files(source: str, files: Sequence[Path]) -> None:
     """Print for each file one JSON line: what the source's decoder makes of it, ``status`` and ``reason``.
 
     Raises:
-        FileError: when a file cannot be read.
+        FileError: when a file cannot be read, or, after all are told, when a payload is rejected.
 
     """
     describe = find_source(source).describe
+    rejected = 0
     for path in files:
         payload = _read(path)
         try:
@@ -36,6 +37,10 @@ def parse_files(source: str, files: Sequence[Path]) -> None:
             told = {"status": "rejected", "reason": odd_payload(error)}
         line = {"file": str(path), **told}
         sys.stdout.write(json.dumps(line, default=str) + "\n")
+        rejected += told.get("status") == "rejected"
+    if rejected:
+        sys.stdout.flush()
+        raise FileError(f"{rejected} of {len(files)} payloads would be rejected")
 
 
 def _read(path: Path) -> bytes:

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from pyiceberg.exceptions import NoSuchTableError
+
 from cilake.contracts.ops.table_updates import TABLE as TABLE_UPDATES
 from cilake.contracts.registry import made_by
+from cilake.errors import PermanentError
 from cilake.lake.catalog import newest_date, open_catalog
 from cilake.lake.records import append_rows
 from cilake.settings import Settings
 from cilake.windows import Window
+
+
+class MissingTableError(PermanentError):
+    """A table that is declared and was never created."""
+
 
 Work = Callable[[Settings, Window], dict[str, Any]]
 
@@ -20,6 +28,10 @@ def run_recorded(work: Work, settings: Settings, window: Window, *, verb: str, o
     """Do the work of the step ``<verb>_<of>`` and return its counts.
 
     Each table that the step makes gets a row of ``ops.table_updates``, also when the work fails.
+
+    Raises:
+        MissingTableError: when the work reads a table that does not exist.
+
     """
     started_at = datetime.now(UTC)
     head = {
@@ -31,6 +43,10 @@ def run_recorded(work: Work, settings: Settings, window: Window, *, verb: str, o
     }
     try:
         counts = work(settings, window)
+    except NoSuchTableError as error:
+        missing = MissingTableError(f"{error}: `cilake bootstrap` creates the tables that are missing")
+        _record_failure(settings, head, missing)
+        raise missing from error
     except BaseException as error:
         _record_failure(settings, head, error)
         raise

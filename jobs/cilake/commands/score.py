@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.model_spec import Model
 from cilake.contracts.registry import table as contract
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import create_missing, open_catalog
 from cilake.lake.model_store import BASELINE
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
@@ -37,7 +37,9 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
         DayError: when a day is later than the newest landed one; then no day of the window is scored.
 
     """
-    say_if_incomplete(open_catalog(settings), window)
+    catalog = open_catalog(settings)
+    create_missing(catalog, [contract(model.ledger)])
+    say_if_incomplete(catalog, window)
     written = 0
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
         require_landed(spark, window)

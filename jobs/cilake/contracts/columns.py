@@ -46,7 +46,7 @@ KNOWN_AT = Column(
 NATURAL_ID = Column(
     "natural_id",
     "string",
-    "What the payload that showed it describes, in the source: a tab of a dashboard.",
+    "What the payload that showed it describes, in the source, such as a tab of a dashboard.",
     example="redhat-blocking/e2e-aws",
 )
 DECODER_VERSION = Column(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import pyarrow as pa
@@ -97,18 +97,24 @@ def create_tables(catalog: Catalog) -> list[str]:
         SchemaError: when an existing table lacks a column that may not be null.
 
     """
-    created = []
     for namespace in sorted({table.namespace for table in tables().values()}):
         try:
             catalog.create_namespace(namespace)
         except NamespaceAlreadyExistsError:
             continue
+    created = create_missing(catalog, tables().values())
     for table in tables().values():
-        properties = BASE_PROPERTIES | (RAW_PROPERTIES if table.namespace == "raw" else {}) | table.properties
-        properties |= _metrics(table)
-        if catalog.table_exists(table.address):
+        if table.address not in created:
             _add_columns(catalog, table)
-            set_properties(catalog, table, properties)
+            set_properties(catalog, table, _properties(table))
+    return created
+
+
+def create_missing(catalog: Catalog, declared: Iterable[Table]) -> list[str]:
+    """Create those of the tables that do not exist; return their addresses. Others are left as they are."""
+    created = []
+    for table in declared:
+        if catalog.table_exists(table.address):
             continue
         schema = iceberg_schema(table)
         try:
@@ -116,12 +122,17 @@ def create_tables(catalog: Catalog) -> list[str]:
                 table.address,
                 schema,
                 partition_spec=partition_spec(table, schema),
-                properties={**properties, "comment": f"{table.title}. {table.grain}"},
+                properties={**_properties(table), "comment": f"{table.title}. {table.grain}"},
             )
         except TableAlreadyExistsError:
             continue
         created.append(table.address)
     return created
+
+
+def _properties(table: Table) -> dict[str, str]:
+    kind = RAW_PROPERTIES if table.namespace == "raw" else {}
+    return BASE_PROPERTIES | kind | table.properties | _metrics(table)
 
 
 def _metrics(table: Table) -> dict[str, str]:

@@ -15,16 +15,16 @@ from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.snapshots import Pins
 from cilake.models.as_of import known_by
 from cilake.models.obtained import jobs_not_obtained, judge_requests
-from cilake.windows import DayError, Window
+from cilake.windows import DayError, Window, day_start
 
 
 def require_landed(spark: SparkSession, window: Window) -> None:
-    """Check that the days of the window are not after the newest landed day; an empty lake has no such day.
+    """Check that the days of the window are landed and were over by then; an empty lake has no such day.
 
     Nothing is known of a later day, and what the ledger says of a day is never changed.
 
     Raises:
-        DayError: when the last day is later.
+        DayError: when the last day is later than the newest landed one, or was not over when it was landed.
 
     """
     newest = [
@@ -37,6 +37,16 @@ def require_landed(spark: SparkSession, window: Window) -> None:
         raise DayError(
             f"{last} has not been landed: the newest landed day is {landed}; run `cilake land` "
             f"and `cilake build core_ci --start {last}` first"
+        )
+    of_day = spark.table(FETCHES.identifier).where(
+        (F.col("partition_date") == F.lit(last)) & F.col("http_status").isNotNull()
+    )
+    served = of_day.agg(F.max(F.unix_micros("served_at"))).collect()[0][0]
+    over = day_start(last + timedelta(days=1))
+    if served is not None and served < over.timestamp() * 1e6:
+        raise DayError(
+            f"{last} was not over when it was landed, and what the ledger says of a day is never changed: "
+            "land and build it again when it is over by the source's clock, then score it"
         )
 
 

@@ -12,8 +12,8 @@ TABLE = Table(
     columns=(
         Column("source", "string", "Source of the reply.", example="testgrid"),
         Column("endpoint", "string", "Endpoint of the source.", example="table"),
-        Column("scope", "string", "Part of the source that the receipt is for: a dashboard.", example="redhat-blocking"),
-        Column("natural_id", "string", "What was asked for: one tab of a dashboard.", example="redhat-blocking/e2e-aws"),
+        Column("scope", "string", "Part of the source that the receipt is for, such as a dashboard or a project.", example="redhat-blocking"),
+        Column("natural_id", "string", "What was asked for, such as one tab of a dashboard.", example="redhat-blocking/e2e-aws"),
         Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
         LANDING_ID,
         Column("fetched_at", "timestamp", "When the reply arrived, by our clock, UTC.", example="2021-06-22T00:00:01Z"),

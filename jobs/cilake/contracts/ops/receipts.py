@@ -10,7 +10,7 @@ TABLE = Table(
     description="What the source's own listing promised against what was landed.",
     columns=(
         Column("source", "string", "Source of the landing.", example="testgrid"),
-        Column("scope", "string", "Part of the source the receipt is for: a dashboard.", example="redhat-blocking"),
+        Column("scope", "string", "Part of the source the receipt is for, such as a dashboard or a project.", example="redhat-blocking"),
         Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
         LANDING_ID,
         Column("expected_count", "bigint", "Payloads the source's listing promises, and those of the week before that it no longer does.", unit="payloads", example=1),
