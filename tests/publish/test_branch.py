@@ -8,7 +8,9 @@ from tests.support.builders import make_frame, make_row
 from tests.support.lake_session import local_lake
 
 from cilake.contracts.core.tests import TABLE
+from cilake.contracts.predictions.test_failure import TABLE as LEDGER
 from cilake.publish.branch import PublishError, open_branch, opened_at, write_audit_publish
+from cilake.publish.replace import Replacement, replace_days
 
 pytestmark = pytest.mark.spark
 
@@ -140,3 +142,14 @@ def test_a_stop_at_a_point_is_a_kill(monkeypatch):
         stop_points.pass_point(step, "core.tests")
         stop_points.pass_point(step, "core.ci_jobs")
     assert stops == [stop_points.signal.SIGKILL]
+
+
+def test_tables_are_written_as_their_contracts_say(lake):
+    day = "2021-06-21"
+    branch = open_branch(lake.spark, lake.catalog, LEDGER, f"score_{day}")
+    with pytest.raises(TypeError, match="is a ledger: its rows are never removed"):
+        branch.delete(f"prediction_date = date '{day}'")
+    branch.drop()
+    wrong = Replacement(TABLE, frame(lake, "one"), "run_date", [])
+    with pytest.raises(TypeError, match="core.tests is not written by periods"):
+        replace_days(lake.spark, lake.catalog, [wrong], audit=do_nothing, run_id="x")

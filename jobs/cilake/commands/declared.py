@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cilake.commands.steps import objects_of
+from cilake.commands.steps import OF_MODELS, objects_of
+from cilake.models.registry import model
 from cilake.sources.registry import source_names
 
 CONDITIONS = """\
@@ -104,6 +105,7 @@ def _reading(
 
 def _step(verb: str, text: str) -> Command:
     objects = objects_of(verb)
+    asked = [f"  {name}: {model(name).question}" for name in objects] if verb in OF_MODELS else []
     days = ("--start 2026-03-01", "--start 2026-03-01 --end 2026-03-08")
     return Command(
         verb,
@@ -111,6 +113,7 @@ def _step(verb: str, text: str) -> Command:
         "cilake.commands.steps:run_step",
         (argument("object", choices=objects), *DAYS),
         tuple(f"{verb} {objects[-1]} {words}" for words in days),
+        notes="\n".join(["models:", *asked]) if asked else "",
         is_handed_over=True,
     )
 

@@ -52,7 +52,14 @@ class Branch:
         rows.writeTo(self.target).append()
 
     def delete(self, condition: str) -> None:
-        """Remove the rows that meet an SQL condition."""
+        """Remove the rows that meet an SQL condition.
+
+        Raises:
+            TypeError: of a ledger, of which no row is ever removed.
+
+        """
+        if self.table.write_mode == "ledger":
+            raise TypeError(f"{self.table.address} is a ledger: its rows are never removed")
         self.spark.sql(f"DELETE FROM {self.target} WHERE {condition}")  # noqa: S608 - conditions are ours
 
     def seal(self) -> Branch:

@@ -55,7 +55,14 @@ def replace_days(
     The tables must not depend on each other: they are compared and written beside each other, as each is
     small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
     what is not being published yet never is.
+
+    Raises:
+        TypeError: for a table that is not written by periods, as its contract says.
+
     """
+    for replacement in replacements:
+        if replacement.table.write_mode != "replace_partition":
+            raise TypeError(f"{replacement.table.address} is not written by periods: see its write_mode")
     ending = Event()
 
     def replace(replacement: Replacement) -> int:
