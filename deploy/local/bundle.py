@@ -32,11 +32,12 @@ def write(folder: Path = REPO / "dist") -> list[Path]:
 
 
 def _plugins() -> dict[Path, bytes]:
-    """Return the plugin with the contracts that it imports: MWAA has no other folder for our code."""
+    """Return the plugin with what it imports of the package: MWAA has no other folder for our code."""
     root = REPO / "plugins"
     contents = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.py")}
-    contracts = [REPO / "jobs/cilake/__init__.py", *(REPO / "jobs/cilake/contracts").rglob("*.py")]
-    contents |= {path.relative_to(REPO / "jobs"): path.read_bytes() for path in contracts}
+    package = REPO / "jobs" / "cilake"
+    imported = [package / "__init__.py", package / "variables.py", *(package / "contracts").rglob("*.py")]
+    contents |= {path.relative_to(REPO / "jobs"): path.read_bytes() for path in imported}
     # The plugin manager would otherwise execute the modules of the packages one by one.
     ignored = (root / ".airflowignore").read_bytes().rstrip(b"\n") + b"\ncilake/\n"
     return contents | {Path(".airflowignore"): ignored}
