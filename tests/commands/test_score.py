@@ -65,7 +65,10 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
     ]
     fetches = [
         make_row(
-            FETCHES, **{"natural_id": tab, "fetch_status": status, "partition_date": WORLD.day(22)} | rest
+            FETCHES,
+            **{"natural_id": tab, "fetch_status": status, "partition_date": WORLD.day(22)}
+            | {"served_at": f"{WORLD.day(23)}T00:10:00Z"}
+            | rest,
         )
         for tab, status, rest in asked
     ]

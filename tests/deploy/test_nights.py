@@ -18,11 +18,11 @@ from deploy.local.airflow_client import Airflow
 from deploy.local.errors import StackError
 from deploy.local.trino_client import ask
 
+SCORING = [step for step in nights.STEPS.following if step.startswith("score_")]
 FOLLOWS = {
     "land_testgrid": ["build_core_ci"],
-    "build_core_ci": ["build_kpi_ci_health", "score_test_failure"],
-    "score_test_failure": ["measure_test_failure"],
-}
+    "build_core_ci": ["build_kpi_ci_health", *SCORING],
+} | {step: [step.replace("score_", "measure_", 1)] for step in SCORING}
 DAY = "2026-03-01"
 
 
