@@ -161,6 +161,9 @@ class _Server:
                 connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             )
             request, files = receive(connection)
+            if request is None:  # somebody looked whether there is a server
+                connection.close()
+                return
             refusal = self._refusal(user, request, files)
             if refusal is None:
                 self._start(connection, request, files)
