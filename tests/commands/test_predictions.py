@@ -363,7 +363,8 @@ def test_a_night_without_failures_has_no_average_precision(lake):
 
 def registered(lake, number, **changes):
     """A champion by name only."""
-    row = make_row("ops.model_versions", trained_through_date=WORLD.day(number), status="promoted")
+    given = {"model_name": MODEL.name, "status": "promoted"}
+    row = make_row("ops.model_versions", trained_through_date=WORLD.day(number), **given)
     lake.insert("ops.model_versions", [row | changes])
     return row["model_version"]
 
