@@ -75,7 +75,7 @@ def server(tmp_path):
     wait_until(socket.exists)
     yield socket, process
     process.terminate()
-    process.wait(timeout=30)
+    process.communicate(timeout=30)
 
 
 def client(socket, *words, **options):
@@ -87,6 +87,12 @@ def client(socket, *words, **options):
         text=True,
         **options,
     )
+
+
+def status(made):
+    """What a command ends with; what it printed is read, so that no pipe is left."""
+    made.communicate(timeout=60)
+    return made.returncode
 
 
 def is_alive(pid):
@@ -131,15 +137,15 @@ def test_work_dies_with_its_command(server, tmp_path, verb):
     made = client(server[0], verb, str(tmp_path / "pid"))
     pid = started(tmp_path / "pid")
     made.kill()
-    made.wait(timeout=60)
+    status(made)
     wait_until(lambda: not is_alive(pid), seconds=30)
-    assert client(server[0], "exit", "0").wait(timeout=60) == 0, "the server goes on"
+    assert status(client(server[0], "exit", "0")) == 0, "the server goes on"
 
 
 def test_work_that_is_killed_is_told_as_the_shell_tells_it(server, tmp_path):
     made = client(server[0], "wait", str(tmp_path / "pid"))
     os.kill(started(tmp_path / "pid"), signal.SIGKILL)
-    assert made.wait(timeout=60) == 137
+    assert status(made) == 137
 
 
 def test_many_commands_at_once_have_their_own_output(server):
@@ -172,7 +178,7 @@ def test_who_speaks_otherwise_is_not_served_and_stops_nothing(server):
         with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection:
             connection.connect(str(server[0]))
             connection.sendall(sent)
-    assert client(server[0], "exit", "0").wait(timeout=60) == 0
+    assert status(client(server[0], "exit", "0")) == 0
 
 
 def test_a_second_server_at_a_socket_is_refused(server):
