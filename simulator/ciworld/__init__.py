@@ -1,1 +1,1 @@
-"""ciworld: a deterministic CI universe behind the APIs of real CI services."""
+"""ciworld: a deterministic CI universe, or recordings of real ones, behind the APIs of real CI services."""

@@ -12,10 +12,13 @@ import orjson
 from ciworld.clock import Clock, iso, parse_instant
 from ciworld.faults import Faults, parse_fault
 from ciworld.payload import Json
-from ciworld.recorded import RecordedWorld
-from ciworld.recorder import RecordingError, record
-from ciworld.server import World, WorldServer, describe_world
+from ciworld.recorded.testgrid.recorder import RecordingError, record
+from ciworld.server import WorldServer
+from ciworld.services.base import ServedWorld
 from ciworld.state import State, StateError, StateFile
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import EPOCH
+from ciworld.worlds import serve_recorded, serve_synthetic
 
 SERVE_EPILOG = """\
 examples:
@@ -87,20 +90,17 @@ def _add_synthetic(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _synthetic(arguments: argparse.Namespace) -> World:
-    from ciworld.world import SyntheticWorld
-
+def _synthetic(arguments: argparse.Namespace) -> SyntheticWorld:
     given = {} if arguments.releases is None else {"releases": arguments.releases}
     return SyntheticWorld(arguments.seed, **given)
 
 
-def _world(arguments: argparse.Namespace) -> tuple[World, datetime | None]:
+def _world(arguments: argparse.Namespace) -> tuple[ServedWorld, datetime | None]:
     """Return the world and the time at which it starts without any other."""
     if arguments.recorded:
-        return RecordedWorld(arguments.recorded), None
-    from ciworld.universe import EPOCH
+        return serve_recorded(arguments.recorded), None
 
-    return _synthetic(arguments), EPOCH
+    return serve_synthetic(_synthetic(arguments)), EPOCH
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,9 +114,9 @@ def main(argv: list[str] | None = None) -> int:
             print(_json(counts))
             return 1 if counts["missing"] else 0
         if arguments.verb == "world":
-            print(_json(describe_world(_world(arguments)[0])))
+            print(_json(_world(arguments)[0].describe()))
             return 0
-        print(_json(_synthetic(arguments).truth() or {}))
+        print(_json(_synthetic(arguments).truth()))
         return 0
     except (ValueError, OSError, OverflowError, StateError, RecordingError) as error:
         print(f"ciworld: {error}", file=sys.stderr)
@@ -146,7 +146,7 @@ def _make_server(arguments: argparse.Namespace) -> WorldServer:
     planned = [parse_fault(orjson.loads(text)) for text in arguments.fault]
     world, epoch = _world(arguments)
     state = State(arguments.as_of or epoch, planned)
-    file = StateFile(arguments.state, world.identity()) if arguments.state else None
+    file = StateFile(arguments.state, world.identity) if arguments.state else None
     found = file.read() if file else None
     if found:
         state = found

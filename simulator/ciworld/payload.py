@@ -6,66 +6,45 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 Json = dict[str, Any]
-VOLATILE_KEYS = ("status", "phase-timer", "cached")
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
-
-
-def content_etag(doc: Json) -> str:
-    """Return a strong ETag over a document without the keys that change on every request."""
-    stable = {key: value for key, value in doc.items() if key not in VOLATILE_KEYS}
-    return f'"{hashlib.sha256(orjson.dumps(stable)).hexdigest()[:32]}"'
-
-
-def volatile_part(count: int) -> Json:
-    """Return the three keys that TestGrid fills differently in every answer, for the count-th answer."""
-    delta = [0.00001 + (count * 37 % 991) / 1e7, 0.01 + (count * 53 % 997) / 1e5, 0.002, 0.004]
-    total = sum(delta)
-    return {
-        "status": f"Served {'from cache' if count % 2 else f'{count % 500} results'} in {total:.2f} seconds",
-        "phase-timer": {
-            "phases": ["config load", "cache read + validate", "table deserialize", "table querying"],
-            "delta": delta,
-            "total": total,
-        },
-        "cached": bool(count % 2),
-    }
 
 
 @dataclass(frozen=True)
 class Payload:
-    """One encoded answer. `head` is raw deflate: complete when `gz` is set, else open at the end."""
+    """One encoded answer: complete (`gz`), or raw deflate that is open at its end (`head`) and `vary`."""
 
     etag: str
     gz: bytes
     head: bytes = b""
     crc: int = 0
     length: int = 0
+    vary: Callable[[int], Json] = field(default=lambda count: {}, repr=False)
 
     @classmethod
     def fixed(cls, doc: Json) -> "Payload":
         """Return the payload of a document that is the same in every answer."""
         raw = orjson.dumps(doc)
-        return cls(f'"{hashlib.sha256(raw).hexdigest()[:32]}"', _gzip(raw))
+        return cls(content_etag(raw), _gzip(raw))
 
     @classmethod
-    def varying(cls, doc: Json) -> "Payload":
-        """Return the payload of a table whose volatile keys are written anew for every answer.
+    def varying(cls, doc: Json, vary: Callable[[int], Json]) -> "Payload":
+        """Return the payload of a document whose last keys are those that `vary` returns for each answer.
 
-        The stable part is compressed once and left open at a byte boundary; each answer appends its own
-        last block. The volatile keys therefore come last in the JSON object.
+        The document is compressed once and left open at a byte boundary; each answer appends its own last
+        block. The ETag is that of the document alone.
         """
-        raw = orjson.dumps({key: value for key, value in doc.items() if key not in VOLATILE_KEYS})
-        etag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
+        raw = orjson.dumps(doc)
+        etag = content_etag(raw)
         raw = raw[:-1] + b","
         packer = zlib.compressobj(1, zlib.DEFLATED, -15)
         head = packer.compress(raw) + packer.flush(zlib.Z_FULL_FLUSH)
-        return cls(etag, b"", head, zlib.crc32(raw), len(raw))
+        return cls(etag, b"", head, zlib.crc32(raw), len(raw), vary)
 
     @property
     def size(self) -> int:
@@ -76,7 +55,7 @@ class Payload:
         """Return the gzip body of the count-th answer."""
         if self.gz:
             return self.gz
-        tail = orjson.dumps(volatile_part(count))[1:]
+        tail = orjson.dumps(self.vary(count))[1:]
         packer = zlib.compressobj(1, zlib.DEFLATED, -15)
         end = packer.compress(tail) + packer.flush(zlib.Z_FINISH)
         crc, length = zlib.crc32(tail, self.crc), (self.length + len(tail)) & 0xFFFFFFFF
@@ -85,6 +64,11 @@ class Payload:
     def plain(self, count: int) -> bytes:
         """Return the body of the count-th answer without compression."""
         return zlib.decompress(self.gzipped(count), 31)
+
+
+def content_etag(raw: bytes) -> str:
+    """Return a strong ETag over the bytes that are the same in every answer."""
+    return f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
 
 
 def _gzip(raw: bytes) -> bytes:

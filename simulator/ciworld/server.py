@@ -1,57 +1,23 @@
-"""The HTTP server of ciworld: TestGrid's addresses, pages of runs, its own /_ciworld/ ones, and faults."""
+"""The HTTP server of ciworld: the addresses of the services it plays, its own /_ciworld/ ones, and faults."""
 
 import itertools
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import orjson
 
-from ciworld import pages
-from ciworld.clock import Clock, Span, iso, parse_instant
+from ciworld.clock import Clock, iso, parse_instant
 from ciworld.faults import Fault, Faults
 from ciworld.payload import Json, Payload
+from ciworld.services.base import Request, Response, ServedWorld, refusal
 from ciworld.state import StateError, StateFile
-from ciworld.testgrid import normalise
 
 MAX_BODY_BYTES = 1024 * 1024
-
-
-class World(Protocol):
-    """What the server needs of a world, recorded or synthetic."""
-
-    def dashboards(self) -> list[str]:
-        """Return the names of the dashboards."""
-
-    def summary(self, dashboard: str, as_of: datetime | None) -> Payload | None:
-        """Return a dashboard's summary at a time, or None when it is unknown."""
-
-    def table(self, dashboard: str, tab: str, as_of: datetime | None, address: str) -> Payload | None:
-        """Return a tab's table at a time, or None when it is unknown; the server is at the address."""
-
-    def identity(self) -> Json:
-        """Return what tells this world from others, as JSON-ready values."""
-
-    def span(self) -> Span | None:
-        """Return the first and last day of the world, or None when it has none."""
-
-    def page(self, path: str, as_of: datetime | None) -> pages.Page | None:
-        """Return the page of a path at a time, or None when the world has no page there."""
-
-    def truth(self) -> Json | None:
-        """Return what was planted in the world, or None when nobody knows."""
-
-
-def describe_world(world: World) -> Json:
-    """Return which world it is, with its first and last day (None when it has no run)."""
-    span = world.span()
-    days = {"first_day": span.first.isoformat(), "last_day": span.last.isoformat()} if span else {}
-    return {**world.identity(), "first_day": None, "last_day": None, **days}
 
 
 class WorldServer(ThreadingHTTPServer):
@@ -62,7 +28,7 @@ class WorldServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        world: World,
+        world: ServedWorld,
         clock: Clock,
         faults: Faults,
         port: int = 0,
@@ -151,51 +117,31 @@ class Handler(BaseHTTPRequestHandler):
             if method not in ("GET", "HEAD"):
                 self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", {"Allow": "GET, HEAD"})
                 return
-            if self._page(parts.path):
+            request = Request(parts.path, parts.query, self.server.clock.as_of, self.server.url)
+            if page := self._response(request, for_people=True):
+                self._respond(page, None)
                 return
             fault = self.server.faults.strike(self.path)
             if fault and fault.times is not None:
                 self.server.save()
             if fault and self._misbehave(fault):
                 return
-            self._testgrid(parts.path, parts.query, fault)
+            missing = refusal(HTTPStatus.NOT_FOUND, f"{quote(parts.path)} not found")
+            self._respond(self._response(request, for_people=False) or missing, fault)
         except (ValueError, StateError) as error:
             # A recording that cannot be read is the server's failure, and the message says which file.
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 
-    def _page(self, path: str) -> bool:
-        """Return True when the path is of a page for people, which is sent; no fault strikes those."""
-        page = self.server.world.page(path, self.server.clock.as_of)
-        if page is not None:
-            self._send(page.status, page.html.encode(), pages.HEADERS)
-        return page is not None
+    def _response(self, request: Request, for_people: bool) -> Response | None:
+        """Return the response of the first service that has the address; faults do not strike pages."""
+        asked = (service for service in self.server.world.services if service.is_for_people == for_people)
+        return next((found for service in asked if (found := service.respond(request)) is not None), None)
 
-    def _testgrid(self, path: str, query: str, fault: Fault | None) -> None:
-        as_of = self.server.clock.as_of
-        if path == "/api/v1/dashboards":
-            self._send_json(
-                {
-                    "dashboards": [
-                        {"name": name, "link": f"/dashboards/{normalise(name)}"}
-                        for name in self.server.world.dashboards()
-                    ]
-                }
-            )
-            return
-        pieces = [unquote(piece) for piece in path.strip("/").split("/")]
-        payload = None
-        if len(pieces) == 2 and pieces[1] == "summary":
-            payload = self.server.world.summary(pieces[0], as_of)
-        elif len(pieces) == 2 and pieces[1] == "table":
-            tabs = parse_qs(query, keep_blank_values=True).get("tab", [])
-            if len(tabs) != 1:
-                self._refuse(HTTPStatus.BAD_REQUEST, "exactly one tab= is needed")
-                return
-            payload = self.server.world.table(pieces[0], tabs[0], as_of, self.server.url)
-        if payload is None:
-            self._refuse(HTTPStatus.NOT_FOUND, f"{quote(path)} not found")
-            return
-        self._send_payload(payload, fault)
+    def _respond(self, response: Response, fault: Fault | None) -> None:
+        if isinstance(response, Payload):
+            self._send_payload(response, fault)
+        else:
+            self._send(response.status, response.body, response.headers)
 
     def _send_payload(self, payload: Payload, fault: Fault | None) -> None:
         headers = {"ETag": payload.etag, "Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
@@ -237,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "truth"): self.server.world.truth,
-            ("GET", "world"): lambda: describe_world(self.server.world),
+            ("GET", "world"): self.server.world.describe,
             ("GET", "health"): lambda: {"ok": True},
         }
         allowed = sorted(verb for verb, name in routes if name == what)
@@ -292,8 +238,8 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, orjson.dumps(doc), {"Content-Type": "application/json"})
 
     def _refuse(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
-        body = f"{text}\n".encode("utf-8", "replace")
-        self._send(status, body, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})})
+        page = refusal(status, text)
+        self._send(page.status, page.body, page.headers | (headers or {}))
 
     def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str], truncate: bool = False) -> None:
         self.send_response(status)

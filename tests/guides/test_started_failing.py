@@ -13,8 +13,8 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.publish.replace import days_condition
 from cilake.transforms.kpi import weekly_test_health
-from ciworld.testgrid import FAIL, FLAKY, NO_RESULT, SKIPPED
-from ciworld.world import SyntheticWorld
+from ciworld.world.statuses import FAIL, FLAKY, NO_RESULT, SKIPPED
+from ciworld.world.synthetic import SyntheticWorld
 
 pytestmark = pytest.mark.spark
 

@@ -3,8 +3,11 @@
 import pytest
 from deploy.local.browser import chromium
 from deploy.local.scratch import scratch_stack
-from tests.integration.recorded_nights import NIGHTS, Lake, LateWorld, end_of
+from tests.integration.recorded_nights import NIGHTS, Lake, LateDashboards, end_of
 from tests.simulator.conftest import serving
+
+from ciworld.services.base import ServedWorld
+from ciworld.services.testgrid.service import TestGrid
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +21,9 @@ def stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lake(stack, tmp_path_factory):
     """The work on the stack against a simulator that replays two jobs in two dashboards."""
-    with serving(LateWorld(tmp_path_factory.mktemp("recorded")), end_of(NIGHTS[0])) as client:
+    late = TestGrid(LateDashboards(tmp_path_factory.mktemp("recorded")))
+    world = ServedWorld((late,), {}, lambda: None, lambda: None)
+    with serving(world, end_of(NIGHTS[0])) as client:
         yield Lake(stack, client, tmp_path_factory.mktemp("commands"))
 
 

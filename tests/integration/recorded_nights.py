@@ -18,7 +18,7 @@ from cilake import cli
 from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.registry import tables
 from ciworld.clock import milliseconds
-from ciworld.recorded import RecordedWorld
+from ciworld.recorded.testgrid.folder import RecordedDashboards
 
 FIRST = datetime(2021, 6, 1, 1, tzinfo=UTC)
 COLUMNS, TESTS = 54, 30
@@ -172,20 +172,14 @@ class Lake:
         return {row["test_status"]: row["n"] for row in rows}
 
 
-class LateWorld:
+class LateDashboards:
     """The two jobs in two dashboards; one run appears a day after it started."""
 
     def __init__(self, root):
-        self.worlds = [RecordedWorld(_record(root / name, jobs)) for name, jobs in WORLDS.items()]
+        self.worlds = [RecordedDashboards(_record(root / name, jobs)) for name, jobs in WORLDS.items()]
 
     def dashboards(self):
         return self.worlds[0].dashboards()
-
-    def truth(self):
-        return None
-
-    def page(self, path, as_of):
-        return None
 
     def summary(self, dashboard, as_of):
         return self._at(as_of).summary(dashboard, as_of)

@@ -9,7 +9,10 @@ import pytest
 from ciworld.clock import Clock
 from ciworld.faults import Faults
 from ciworld.server import WorldServer
-from ciworld.world import EPOCH, SyntheticWorld
+from ciworld.services.testgrid.synthetic import SyntheticDashboards
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import EPOCH
+from ciworld.worlds import serve_synthetic
 
 RECORDED = (
     Path(__file__).resolve().parents[2].parent / "shared" / "data" / "testgrid-openshift" / "historical"
@@ -41,9 +44,21 @@ def truth(world):
     return world.truth()
 
 
+@pytest.fixture(scope="session")
+def dashboards(world):
+    """The dashboards of the world, as TestGrid shows them."""
+    return SyntheticDashboards(world)
+
+
+@pytest.fixture(scope="session")
+def served(world):
+    """The world with its services."""
+    return serve_synthetic(world)
+
+
 @pytest.fixture
-def client(world):
-    with serving(world, EPOCH + timedelta(days=2)) as client:
+def client(served):
+    with serving(served, EPOCH + timedelta(days=2)) as client:
         yield client
 
 

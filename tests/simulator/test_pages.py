@@ -11,11 +11,13 @@ import orjson
 import pytest
 from deploy.local.browser import chromium, open_page
 
-from ciworld import pages
 from ciworld.clock import parse_instant
-from ciworld.recorded import RecordedWorld
-from ciworld.runs import Run
-from ciworld.world import EPOCH, HISTORY_START, SyntheticWorld
+from ciworld.services.run_pages import pages
+from ciworld.services.testgrid.synthetic import SyntheticDashboards
+from ciworld.world.runs import Run
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import EPOCH, HISTORY_START
+from ciworld.worlds import serve_recorded
 
 from .conftest import serving
 from .test_recorded import small  # noqa: F401 - a fixture
@@ -90,7 +92,7 @@ def run_url(job, run):
 def page_of(world, job, run, at):
     page = pages.page_at(world, run_url(job, run), at)
     assert page.status == 200
-    return Page(page.html)
+    return Page(page.body.decode())
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +124,12 @@ def test_the_address_is_the_servers_own_whatever_host_a_request_names(client, jo
     assert other.json()["open-test-template"] == plain.json()["open-test-template"]
 
 
-def test_the_same_address_gives_the_same_table(world, job):
-    first = world.table(job.dashboard, job.name, EPOCH, "http://127.0.0.1:18490")
-    again = SyntheticWorld(11).table(job.dashboard, job.name, EPOCH, "http://127.0.0.1:18490")
-    other = world.table(job.dashboard, job.name, EPOCH, "http://127.0.0.1:18491")
+def test_the_same_address_gives_the_same_table(dashboards, job):
+    first = dashboards.table(job.dashboard, job.name, EPOCH, "http://127.0.0.1:18490")
+    again = SyntheticDashboards(SyntheticWorld(11)).table(
+        job.dashboard, job.name, EPOCH, "http://127.0.0.1:18490"
+    )
+    other = dashboards.table(job.dashboard, job.name, EPOCH, "http://127.0.0.1:18491")
     assert first.etag == again.etag != other.etag
     keep = {"open-test-template", "results-url-template", "status", "phase-timer", "cached"}
     one, two = ({k: v for k, v in orjson.loads(p.plain(1)).items() if k not in keep} for p in (first, other))
@@ -133,17 +137,17 @@ def test_the_same_address_gives_the_same_table(world, job):
 
 
 def test_recorded_links_stay_as_recorded(small):  # noqa: F811
-    with serving(RecordedWorld(small), EPOCH) as client:
+    with serving(serve_recorded(small), EPOCH) as client:
         assert "open-test-template" not in client.get("/red-board/table?tab=job-a").json()
         answer = client.get("/view/gs/bucket/logs/job-a/14")
         assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
 
 
-def test_every_result_of_a_run_is_on_its_page(world, truth):
+def test_every_result_of_a_run_is_on_its_page(world, dashboards, truth):
     """Also of one that was run again, of a renamed test and of a run in an outage."""
     at = EPOCH + timedelta(days=2)
     job = world.universe.jobs[3]
-    table = orjson.loads(world.table(job.dashboard, job.name, at).plain(1))
+    table = orjson.loads(dashboards.table(job.dashboard, job.name, at).plain(1))
     cells = by_build(table)
     finished = [b for b in table["changelists"] if cells[b, "Overall"][0] != 4]
     assert len(finished) > 80
@@ -183,7 +187,7 @@ def test_a_run_that_has_not_finished_says_so(world, job, run):
 def test_a_run_that_has_not_started_is_not_found(world, job, run, when):
     page = pages.page_at(world, run_url(job, run), run.started + when)
     assert page.status == 404
-    assert f"No run {run.build_id} of this job has started by" in Page(page.html).text
+    assert f"No run {run.build_id} of this job has started by" in Page(page.body.decode()).text
 
 
 @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ def test_build_ids_of_all_runs_are_found(world):
 
 def test_a_job_lists_its_newest_runs(world, job):
     at = EPOCH + timedelta(days=20)
-    page = Page(pages.page_at(world, f"/job-history/ciworld-ci/logs/{job.name}", at).html)
+    page = Page(pages.page_at(world, f"/job-history/ciworld-ci/logs/{job.name}", at).body.decode())
     runs = [run for run in world.runs(job, HISTORY_START, at + timedelta(days=1)) if run.started <= at]
     assert [row[1] for row in page.tables[0] if row] == [run.build_id for run in runs[::-1][:100]]
     assert page.links == [run_url(job, run) for run in runs[::-1][:100]]
@@ -281,7 +285,7 @@ def test_a_job_lists_its_newest_runs(world, job):
 
 def test_a_job_before_the_first_run_has_none(world, job):
     at = HISTORY_START - timedelta(days=1)
-    page = Page(pages.page_at(world, f"/job-history/ciworld-ci/logs/{job.name}", at).html)
+    page = Page(pages.page_at(world, f"/job-history/ciworld-ci/logs/{job.name}", at).body.decode())
     assert "None has started yet" in page.text
 
 

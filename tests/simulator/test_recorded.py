@@ -5,8 +5,10 @@ import orjson
 import pytest
 
 from ciworld.clock import milliseconds, parse_instant
-from ciworld.recorded import RecordedError, RecordedWorld
-from ciworld.testgrid import summarise
+from ciworld.recorded.base import RecordedError
+from ciworld.recorded.testgrid.folder import RecordedDashboards
+from ciworld.services.testgrid.grid import summarise
+from ciworld.worlds import serve_recorded
 
 from .conftest import serving
 
@@ -77,7 +79,7 @@ def at(days):
 
 
 def test_without_a_clock_files_are_served_as_they_are(small):
-    with serving(RecordedWorld(small), None) as client:
+    with serving(serve_recorded(small), None) as client:
         with client.stream("GET", f"/{BOARD}/table?tab={TAB}") as answer:
             raw = b"".join(answer.iter_raw())
         assert raw == (small / "deep" / "er" / BOARD / f"{TAB}.json.gz").read_bytes()
@@ -88,19 +90,19 @@ def test_without_a_clock_files_are_served_as_they_are(small):
 
 
 def test_once_a_recording_is_over_its_files_are_served_as_they_are(small):
-    world = RecordedWorld(small)
-    assert world.table(BOARD, TAB, at(4)) == world.table(BOARD, TAB, None)
+    dashboards = RecordedDashboards(small)
+    assert dashboards.table(BOARD, TAB, at(4)) == dashboards.table(BOARD, TAB, None)
 
 
 def test_a_recording_that_ended_before_its_columns_tells_none_later_than_the_clock(small):
     entry = {"last_run_timestamp": stamp(1) // 1000, "last_update_timestamp": stamp(1) // 1000}
     write(small / "deep" / "er" / BOARD / "summary.json.gz", {TAB: entry})
-    world = RecordedWorld(small)
-    assert orjson.loads(world.table(BOARD, TAB, at(2)).plain(1))["changelists"] == ["13", "12", "11"]
+    dashboards = RecordedDashboards(small)
+    assert orjson.loads(dashboards.table(BOARD, TAB, at(2)).plain(1))["changelists"] == ["13", "12", "11"]
 
 
 def test_columns_later_than_the_clock_do_not_exist(small):
-    table = orjson.loads(RecordedWorld(small).table(BOARD, TAB, at(1)).plain(1))
+    table = orjson.loads(RecordedDashboards(small).table(BOARD, TAB, at(1)).plain(1))
     assert table["changelists"] == ["12", "11"]
     assert table["custom-columns"] == [["b", "a"]]
     assert [t["name"] for t in table["tests"]] == ["Overall", "gap"]
@@ -112,44 +114,44 @@ def test_columns_later_than_the_clock_do_not_exist(small):
 
 
 def test_the_summary_tells_nothing_later_than_the_clock(small):
-    world = RecordedWorld(small)
-    entry = orjson.loads(world.summary(BOARD, at(2)).plain(1))
+    dashboards = RecordedDashboards(small)
+    entry = orjson.loads(dashboards.summary(BOARD, at(2)).plain(1))
     assert entry[TAB]["last_run_timestamp"] == stamp(2) // 1000
     assert entry[TAB]["last_update_timestamp"] <= stamp(2) // 1000
     assert (entry[TAB]["overall_status"], entry[TAB]["latest_green"]) == ("FLAKY", "13")
     assert entry["no-file"]["last_run_timestamp"] == 0
-    after = orjson.loads(world.summary(BOARD, at(5)).plain(1))
+    after = orjson.loads(dashboards.summary(BOARD, at(5)).plain(1))
     assert after[TAB]["status"] == "recorded"
 
 
 def test_before_everything_a_tab_is_empty(small):
-    world = RecordedWorld(small)
-    table = orjson.loads(world.table(BOARD, TAB, at(-1)).plain(1))
+    dashboards = RecordedDashboards(small)
+    table = orjson.loads(dashboards.table(BOARD, TAB, at(-1)).plain(1))
     assert (table["timestamps"], table["tests"], table["custom-columns"]) == ([], [], [])
-    entry = orjson.loads(world.summary(BOARD, at(-1)).plain(1))[TAB]
+    entry = orjson.loads(dashboards.summary(BOARD, at(-1)).plain(1))[TAB]
     assert (entry["status"], entry["last_run_timestamp"]) == ("no completed results", 0)
 
 
 def test_the_memory_of_the_cache_is_bounded(small):
-    world = RecordedWorld(small, cache_bytes=500)
+    dashboards = RecordedDashboards(small, cache_bytes=500)
     for hours in range(60, 96):
-        world.summary(BOARD, T0 + timedelta(hours=hours))
-        world.table(BOARD, TAB, T0 + timedelta(hours=hours))
-    assert world.held_bytes < 1500
+        dashboards.summary(BOARD, T0 + timedelta(hours=hours))
+        dashboards.table(BOARD, TAB, T0 + timedelta(hours=hours))
+    assert dashboards.held_bytes < 1500
 
 
 def test_unreadable_recordings_are_clear_errors(small):
     folder = small / "deep" / "er" / BOARD
     (folder / "torn.json.gz").write_bytes(b"\x1f\x8b\x08torn")
     write(folder / "odd.json.gz", {**small_table(), "groups": []})
-    with serving(RecordedWorld(small), at(2)) as client:
+    with serving(serve_recorded(small), at(2)) as client:
         for tab in ("torn", "odd"):
             answer = client.get(f"/{BOARD}/table?tab={tab}")
             assert answer.status_code == 500
             assert f"{tab}.json.gz" in answer.text
     write(small / "again" / "RED_board" / "summary.json.gz", {})
     with pytest.raises(RecordedError, match="alike"):
-        RecordedWorld(small)
+        RecordedDashboards(small)
 
 
 def slow_cut(table, at_ms):
@@ -180,13 +182,13 @@ CUTS = [
 @pytest.mark.data
 @pytest.mark.parametrize(("folder", "when"), CUTS)
 def test_real_tables_are_cut_as_an_independent_expansion_cuts_them(recorded_root, folder, when):
-    world, moment = RecordedWorld(recorded_root), parse_instant(when)
+    dashboards, moment = RecordedDashboards(recorded_root), parse_instant(when)
     for path in sorted((recorded_root / folder).glob("*.json.gz"))[:3]:
         if path.name == "summary.json.gz":
             continue
         original = orjson.loads(gzip.decompress(path.read_bytes()))
         builds, rows = slow_cut(original, milliseconds(moment))
-        payload = world.table(path.parent.name, path.name.removesuffix(".json.gz"), moment)
+        payload = dashboards.table(path.parent.name, path.name.removesuffix(".json.gz"), moment)
         cut = orjson.loads(payload.plain(1))
         assert cut["changelists"] == builds
         assert slow_cut(cut, milliseconds(moment)) == (builds, rows)
@@ -197,14 +199,14 @@ def test_real_tables_are_cut_as_an_independent_expansion_cuts_them(recorded_root
 @pytest.mark.data
 def test_a_computed_summary_agrees_with_the_recorded_one(recorded_root):
     folder = "redhat-openshift-ocp-release-4.8-blocking"
-    world = RecordedWorld(recorded_root)
+    dashboards = RecordedDashboards(recorded_root)
     moment = parse_instant("2022-01-01")
-    recorded = orjson.loads(world.summary(folder, moment).plain(1))
+    recorded = orjson.loads(dashboards.summary(folder, moment).plain(1))
     for tab, entry in recorded.items():
         path = recorded_root / "4.8GA" / folder / f"{tab}.json.gz"
         if not path.is_file():
             continue
-        grid = world._grid(path)
+        grid = dashboards._grid(path)
         now = datetime.fromtimestamp(entry["last_update_timestamp"], tz=UTC)
         made = summarise(folder, grid, now, 1000)
         assert made["overall_status"] == entry["overall_status"]

@@ -8,10 +8,13 @@ import pytest
 
 from ciworld.clock import parse_instant
 from ciworld.payload import Payload
-from ciworld.recorded import RecordedWorld
-from ciworld.recorder import RecordingError, record
-from ciworld.server import describe_world
-from ciworld.world import EPOCH, SyntheticWorld
+from ciworld.recorded.testgrid.folder import RecordedDashboards
+from ciworld.recorded.testgrid.recorder import RecordingError, record
+from ciworld.services.base import ServedWorld
+from ciworld.services.testgrid.service import TestGrid
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import EPOCH
+from ciworld.worlds import serve_recorded, serve_synthetic
 
 from .conftest import serving
 from .process import run, serving_process
@@ -30,13 +33,13 @@ def naps():
     return []
 
 
-def test_what_is_recorded_is_served_again(world, tmp_path, naps):
-    with serving(world, EPOCH + timedelta(days=2)) as origin:
+def test_what_is_recorded_is_served_again(served, tmp_path, naps):
+    with serving(served, EPOCH + timedelta(days=2)) as origin:
         counts = record(str(origin.base_url), f"{BOARD}*", tmp_path / "out", 0.25, naps.append)
         assert counts == {"dashboards": 1, "tables": 6, "missing": 0}
         # One at a time: the listing, the summary and six tables, with a pause between two of them.
         assert naps == [0.25] * 7
-        with serving(RecordedWorld(tmp_path / "out"), None) as copy:
+        with serving(serve_recorded(tmp_path / "out"), None) as copy:
             assert [b["name"] for b in copy.get("/api/v1/dashboards").json()["dashboards"]] == [BOARD]
             summary = f"/{BOARD}/summary"
             assert copy.get(summary).json() == origin.get(summary).json()
@@ -47,19 +50,19 @@ def test_what_is_recorded_is_served_again(world, tmp_path, naps):
                 assert two.headers["ETag"] == one.headers["ETag"]
 
 
-def test_a_recording_is_cut_by_the_clock(world, tmp_path, naps):
+def test_a_recording_is_cut_by_the_clock(world, served, tmp_path, naps):
     at = EPOCH - timedelta(days=3)
     job = world.universe.jobs[0]
-    with serving(world, EPOCH) as origin:
+    with serving(served, EPOCH) as origin:
         record(str(origin.base_url), BOARD, tmp_path, 0, naps.append)
-    with serving(RecordedWorld(tmp_path), at) as copy:
+    with serving(serve_recorded(tmp_path), at) as copy:
         table = copy.get(f"/{BOARD}/table?tab={job.name}").json()
     started = [run.started for run in world.runs(job, at - timedelta(days=20), at)]
     assert table["timestamps"][0] == max(int(s.timestamp()) for s in started) * 1000
 
 
-def test_trouble_on_the_way_is_outlasted(world, tmp_path, naps):
-    with serving(world, EPOCH) as origin:
+def test_trouble_on_the_way_is_outlasted(served, tmp_path, naps):
+    with serving(served, EPOCH) as origin:
         faults = [
             {"match": "/dashboards", "kind": "500"},
             {"match": "/summary", "kind": "429", "retry_after": 7},
@@ -74,8 +77,8 @@ def test_trouble_on_the_way_is_outlasted(world, tmp_path, naps):
     assert 7 in naps
 
 
-def test_a_table_that_cannot_be_had_is_named_and_the_others_are_written(world, tmp_path, naps, capsys):
-    with serving(world, EPOCH) as origin:
+def test_a_table_that_cannot_be_had_is_named_and_the_others_are_written(served, tmp_path, naps, capsys):
+    with serving(served, EPOCH) as origin:
         origin.post("/_ciworld/faults", json=[{"match": "metal", "kind": "500", "times": None}])
         counts = record(str(origin.base_url), BOARD, tmp_path, 0, naps.append)
         assert counts == {"dashboards": 1, "tables": 5, "missing": 1}
@@ -83,18 +86,18 @@ def test_a_table_that_cannot_be_had_is_named_and_the_others_are_written(world, t
         origin.delete("/_ciworld/faults")
         assert record(str(origin.base_url), BOARD, tmp_path, 0, naps.append)["missing"] == 0
     assert len(list((tmp_path / BOARD).iterdir())) == 7
-    assert RecordedWorld(tmp_path).dashboards() == [BOARD]
+    assert RecordedDashboards(tmp_path).dashboards() == [BOARD]
 
 
-def test_a_dashboard_without_a_summary_ends_the_recording(world, tmp_path, naps):
-    with serving(world, EPOCH) as origin:
+def test_a_dashboard_without_a_summary_ends_the_recording(served, tmp_path, naps):
+    with serving(served, EPOCH) as origin:
         origin.post("/_ciworld/faults", json=[{"match": "summary", "kind": "500", "times": None}])
         with pytest.raises(RecordingError, match=r"summary: HTTP 500 after 5 attempts"):
             record(str(origin.base_url), BOARD, tmp_path, 0, naps.append)
     assert list(tmp_path.iterdir()) == []
 
 
-class OddWorld:
+class OddDashboards:
     """A dashboard whose tabs are named as no file can be, or leave the folder."""
 
     names = ("../../evil", "a/b", ".hidden", "summary", "", "plain")
@@ -105,9 +108,6 @@ class OddWorld:
     def dashboards(self):
         return ["board"]
 
-    def page(self, path, as_of):
-        return None
-
     def summary(self, dashboard, as_of):
         return self.payload({name: {} for name in self.names})
 
@@ -116,7 +116,8 @@ class OddWorld:
 
 
 def test_names_that_cannot_be_files_are_left_out_with_a_word(tmp_path, naps, capsys):
-    with serving(OddWorld(Payload.fixed), EPOCH) as origin:
+    odd = TestGrid(OddDashboards(Payload.fixed))
+    with serving(ServedWorld((odd,), {}, lambda: None, lambda: None), EPOCH) as origin:
         counts = record(str(origin.base_url), "*", tmp_path / "out", 0, naps.append)
     assert counts == {"dashboards": 1, "tables": 1, "missing": 5}
     assert sorted(path.name for path in tmp_path.rglob("*.gz")) == ["plain.json.gz", "summary.json.gz"]
@@ -149,8 +150,8 @@ def test_the_command_records_a_running_simulator(tmp_path):
     assert described["last_day"] == "2026-02-28"
 
 
-def test_recording_twice_gives_the_same_summary_file(world, tmp_path, naps):
-    with serving(world, EPOCH) as origin:
+def test_recording_twice_gives_the_same_summary_file(served, tmp_path, naps):
+    with serving(served, EPOCH) as origin:
         for name in ("one", "two"):
             record(str(origin.base_url), BOARD, tmp_path / name, 0, naps.append)
     one, two = ((tmp_path / name / BOARD / "summary.json.gz").read_bytes() for name in ("one", "two"))
@@ -175,7 +176,7 @@ def test_the_days_of_recordings_are_those_of_their_runs(small, capsys):  # noqa:
     write(folder / "later.json.gz", {"timestamps": [stamp(40), stamp(2)]})
     write(folder / "none.json.gz", {"timestamps": []})
     (folder / "torn.json.gz").write_bytes(b"\x1f\x8b\x08torn")
-    found = describe_world(RecordedWorld(small))
+    found = serve_recorded(small).describe()
     assert found == {
         "kind": "recorded",
         "folder": str(small),
@@ -187,15 +188,15 @@ def test_the_days_of_recordings_are_those_of_their_runs(small, capsys):  # noqa:
 
 def test_recordings_without_runs_have_no_days(tmp_path):
     write(tmp_path / "board" / "summary.json.gz", {})
-    assert describe_world(RecordedWorld(tmp_path))["first_day"] is None
+    assert serve_recorded(tmp_path).describe()["first_day"] is None
 
 
 def test_the_world_is_told_over_http_and_by_the_command(small):  # noqa: F811
     days = {"first_day": "2026-01-15", "last_day": "2027-04-04"}
-    with serving(SyntheticWorld(7), EPOCH) as client:
+    with serving(serve_synthetic(SyntheticWorld(7)), EPOCH) as client:
         assert client.get("/_ciworld/world").json() == {"kind": "synthetic", "seed": 7, **days}
     assert orjson.loads(run("world", "--synthetic", "--seed", 7).stdout)["last_day"] == days["last_day"]
-    with serving(RecordedWorld(small), None) as client:
+    with serving(serve_recorded(small), None) as client:
         assert client.get("/_ciworld/world").json()["last_day"] == "2021-07-04"
 
 
@@ -204,8 +205,8 @@ def test_what_is_no_world_is_one_line(tmp_path):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-def test_files_are_gzip_json(world, tmp_path, naps):
-    with serving(world, EPOCH) as origin:
+def test_files_are_gzip_json(served, tmp_path, naps):
+    with serving(served, EPOCH) as origin:
         record(str(origin.base_url), BOARD, tmp_path, 0, naps.append)
     for path in (tmp_path / BOARD).iterdir():
         assert isinstance(orjson.loads(gzip.decompress(path.read_bytes())), dict)

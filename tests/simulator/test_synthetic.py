@@ -6,12 +6,14 @@ import orjson
 import pytest
 
 from ciworld.clock import milliseconds, parse_instant
-from ciworld.testgrid import FAIL, RUNNING
-from ciworld.world import EPOCH, HISTORY_START, SyntheticWorld
+from ciworld.services.testgrid.synthetic import SyntheticDashboards
+from ciworld.world.statuses import FAIL, RUNNING
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import EPOCH, HISTORY_START
 
 
-def table_of(world, job, at):
-    return orjson.loads(world.table(job.dashboard, job.name, at).plain(1))
+def table_of(dashboards, job, at):
+    return orjson.loads(dashboards.table(job.dashboard, job.name, at).plain(1))
 
 
 def expand(row):
@@ -36,10 +38,10 @@ CLOCKS = [HISTORY_START + timedelta(hours=7), EPOCH - timedelta(days=20), EPOCH,
 
 
 @pytest.mark.parametrize("at", CLOCKS, ids=str)
-def test_every_table_obeys_the_decoding_rules_and_the_clock(world, at):
+def test_every_table_obeys_the_decoding_rules_and_the_clock(world, dashboards, at):
     assert len(world.universe.jobs) == 24
     for job in world.universe.jobs:
-        table = table_of(world, job, at)
+        table = table_of(dashboards, job, at)
         stamps = table["timestamps"]
         assert stamps == sorted(stamps, reverse=True)
         assert all(stamp <= milliseconds(at) for stamp in stamps)
@@ -57,42 +59,44 @@ def test_every_table_obeys_the_decoding_rules_and_the_clock(world, at):
             assert all(run["count"] > 0 for run in row["statuses"])
 
 
-def test_before_the_history_there_is_nothing(world):
+def test_before_the_history_there_is_nothing(world, dashboards):
     at = HISTORY_START - timedelta(days=1)
     job = world.universe.jobs[0]
-    table = table_of(world, job, at)
+    table = table_of(dashboards, job, at)
     assert (table["timestamps"], table["tests"], table["custom-columns"]) == ([], [], [])
-    entry = orjson.loads(world.summary(job.dashboard, at).plain(1))[job.name]
+    entry = orjson.loads(dashboards.summary(job.dashboard, at).plain(1))[job.name]
     assert entry["status"] == "no completed results"
     assert entry["last_run_timestamp"] == 0
 
 
 def test_answers_depend_on_the_seed_alone_and_not_on_the_order_of_questions():
-    late, early = SyntheticWorld(5), SyntheticWorld(5)
-    job = late.universe.jobs[3]
+    world = SyntheticWorld(5)
+    late, early = SyntheticDashboards(world), SyntheticDashboards(SyntheticWorld(5))
+    job = world.universe.jobs[3]
     times = [EPOCH + timedelta(days=200), EPOCH]
     first = [late.table(job.dashboard, job.name, at) for at in times]
     second = [early.table(job.dashboard, job.name, at) for at in reversed(times)][::-1]
     assert [payload.etag for payload in first] == [payload.etag for payload in second]
-    assert SyntheticWorld(6).table(job.dashboard, job.name, EPOCH).etag != first[1].etag
+    assert SyntheticDashboards(SyntheticWorld(6)).table(job.dashboard, job.name, EPOCH).etag != first[1].etag
 
 
 def test_a_world_of_more_releases_has_as_many_more_jobs():
     large = SyntheticWorld(11, releases=5)
     assert len(large.universe.jobs) == 60
-    assert len(large.dashboards()) == 10
+    dashboards = SyntheticDashboards(large)
+    assert len(dashboards.dashboards()) == 10
     assert large.identity() == {"kind": "synthetic", "seed": 11, "releases": 5}
     job = large.universe.jobs[-1]
-    assert by_build(table_of(large, job, EPOCH))
+    assert by_build(table_of(dashboards, job, EPOCH))
     with pytest.raises(ValueError, match="a world has 1 to 500"):
         SyntheticWorld(11, releases=0)
 
 
-def test_time_only_adds_columns_and_finishes_or_reruns_them(world, truth):
+def test_time_only_adds_columns_and_finishes_or_reruns_them(world, dashboards, truth):
     reruns = {item["build_id"] for item in truth["rerun_columns"]}
     changed = set()
     for job in world.universe.jobs[:8]:
-        before, after = table_of(world, job, EPOCH), table_of(world, job, EPOCH + timedelta(days=3))
+        before, after = table_of(dashboards, job, EPOCH), table_of(dashboards, job, EPOCH + timedelta(days=3))
         kept = set(after["changelists"])
         new = by_build(after)
         running = set()
@@ -109,19 +113,19 @@ def test_time_only_adds_columns_and_finishes_or_reruns_them(world, truth):
     assert changed <= reruns
 
 
-def test_late_columns_appear_behind_newer_ones(world, truth):
+def test_late_columns_appear_behind_newer_ones(world, dashboards, truth):
     jobs = {job.name: job for job in world.universe.jobs}
     item = truth["late_columns"][0]
     job, shown = jobs[item["job"]], parse_instant(item["visible_at"])
-    before = table_of(world, job, shown - timedelta(seconds=1))
-    after = table_of(world, job, shown)
+    before = table_of(dashboards, job, shown - timedelta(seconds=1))
+    after = table_of(dashboards, job, shown)
     assert item["build_id"] not in before["changelists"]
     assert item["build_id"] in after["changelists"][1:]
     assert shown - parse_instant(item["started_at"]) > timedelta(hours=6)
 
 
-def test_build_ids_are_not_always_in_time_order(world):
-    tables = [table_of(world, job, EPOCH) for job in world.universe.jobs]
+def test_build_ids_are_not_always_in_time_order(world, dashboards):
+    tables = [table_of(dashboards, job, EPOCH) for job in world.universe.jobs]
     builds = [[int(build) for build in table["changelists"]] for table in tables]
     assert any(line != sorted(line, reverse=True) for line in builds)
 
@@ -174,11 +178,11 @@ def test_planted_flaky_tests_fail_as_often_as_planted(world):
     assert abs(observed / expected - 1) < 0.15
 
 
-def test_a_renamed_test_ends_under_one_name_and_begins_under_the_other(world, truth):
+def test_a_renamed_test_ends_under_one_name_and_begins_under_the_other(world, dashboards, truth):
     jobs = {job.name: job for job in world.universe.jobs}
     rename = next(r for r in truth["renames"] if parse_instant(r["at"]) > EPOCH)
     at = parse_instant(rename["at"])
-    table = table_of(world, jobs[rename["jobs"][0]], at + timedelta(days=4))
+    table = table_of(dashboards, jobs[rename["jobs"][0]], at + timedelta(days=4))
     rows = {row["name"]: expand(row) for row in table["tests"]}
     for stamp, old, new in zip(table["timestamps"], rows[rename["old"]], rows[rename["new"]], strict=True):
         assert (old if stamp >= milliseconds(at) else new)[0] == 0
@@ -202,11 +206,11 @@ def test_the_truth_is_plain_json_and_covers_about_three_thousand_tests(world, tr
     assert all(r["tests"] and r["jobs"] for r in truth["regressions"])
 
 
-def test_the_world_does_not_change_between_versions_of_the_libraries(world, truth):
+def test_the_world_does_not_change_between_versions_of_the_libraries(world, dashboards, truth):
     # A changed number here means that every recorded expectation about a seed is void.
     assert zlib.crc32(orjson.dumps(truth)) == GOLDEN_TRUTH
     names = [job.name for job in world.universe.jobs]
-    tables = [table_of(world, job, EPOCH)["tests"] for job in world.universe.jobs[:2]]
+    tables = [table_of(dashboards, job, EPOCH)["tests"] for job in world.universe.jobs[:2]]
     assert zlib.crc32(orjson.dumps([names, tables])) == GOLDEN_TABLES
 
 

@@ -1,6 +1,5 @@
 """Recorded TestGrid folders, replayed as they are or as they would have been at a time."""
 
-import gzip
 import sys
 import threading
 from collections.abc import Iterable
@@ -8,37 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
-
 from ciworld.clock import Span, milliseconds
-from ciworld.payload import Json, Payload, PayloadCache, content_etag
-from ciworld.testgrid import OVERALL_CODES, STALE_WARNING, Grid, cut_table, normalise, summarise
-
-MAX_FILE_BYTES = 512 * 1024 * 1024
-
-
-class RecordedError(ValueError):
-    """Raised when a folder or file of a recording cannot be served."""
-
-
-def read_json(path: Path) -> Json:
-    """Return the JSON object of a gzip file, bounded in size; anything else is a RecordedError."""
-    try:
-        with gzip.open(path) as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
-        doc = orjson.loads(raw) if len(raw) <= MAX_FILE_BYTES else None
-    except (OSError, EOFError, orjson.JSONDecodeError) as error:
-        raise RecordedError(f"{path}: {error}") from error
-    if not isinstance(doc, dict):
-        raise RecordedError(f"{path}: not a JSON object of at most {MAX_FILE_BYTES} bytes")
-    return doc
+from ciworld.payload import Json, Payload, PayloadCache
+from ciworld.recorded.base import RecordedError, read_json
+from ciworld.services.testgrid.grid import (
+    OVERALL_CODES,
+    STALE_WARNING,
+    Grid,
+    cut_table,
+    normalise,
+    summarise,
+)
+from ciworld.services.testgrid.volatile import table_etag, table_payload
 
 
-class RecordedWorld:
+class RecordedDashboards:
     """A folder tree of recordings: a dashboard is a folder with a summary, its other files are tabs."""
 
     def __init__(self, root: Path, cache_bytes: int = 256 * 1024 * 1024):
-        self._root = root.resolve()
         self._span: Span | None = None
         self._folders: dict[str, Path] = {}
         self._tabs: dict[tuple[str, str], Path] = {}
@@ -55,8 +41,6 @@ class RecordedWorld:
             for path in summary.parent.glob("*.json.gz"):
                 if path != summary:
                     self._tabs[key, path.name.removesuffix(".json.gz")] = path
-        if not self._folders:
-            raise RecordedError(f"no dashboard (folder with summary.json.gz) below {root}")
 
     @property
     def held_bytes(self) -> int:
@@ -67,23 +51,12 @@ class RecordedWorld:
         """Return the names of the recorded dashboards."""
         return [folder.name for folder in self._folders.values()]
 
-    def identity(self) -> Json:
-        """Return what tells this world from others, as JSON-ready values."""
-        return {"kind": "recorded", "folder": str(self._root)}
-
     def span(self) -> Span | None:
         """Return the first and last day with a run, or None when no table that can be read has one."""
         with self._decode:
             if self._span is None:
                 self._span = _span_of(self._tabs.values())
             return self._span
-
-    def page(self, path: str, as_of: datetime | None) -> None:
-        """Return None: the links of recorded runs lead to the CI that they were recorded from."""
-
-    def truth(self) -> Json | None:
-        """Return None: nobody knows the truth of a recording."""
-        return None
 
     def summary(self, dashboard: str, as_of: datetime | None) -> Payload | None:
         """Return a dashboard's summary at a time, or None when it is unknown."""
@@ -112,7 +85,7 @@ class RecordedWorld:
         return self._cache.get(key, lambda: self._table_at(path, newer, as_of))
 
     def _verbatim(self, path: Path) -> Payload:
-        return Payload(content_etag(read_json(path)), path.read_bytes())
+        return Payload(table_etag(read_json(path)), path.read_bytes())
 
     def _recorded_summary(self, key: str) -> Json:
         if key not in self._summaries:
@@ -151,7 +124,7 @@ class RecordedWorld:
             table["overall-status"] = OVERALL_CODES.get(overall, 0)
             if overall == "STALE":
                 table["alerts"] = STALE_WARNING
-            return Payload.varying(table)
+            return table_payload(table)
 
     def _summary_at(self, key: str, as_of: datetime) -> Json:
         name = self._folders[key].name

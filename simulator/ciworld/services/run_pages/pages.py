@@ -3,25 +3,20 @@
 The links of a table lead to them, as they lead to the pages of a real CI; they show what the clock allows.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from ciworld.clock import iso
-from ciworld.runs import SECOND, UNFINISHED, Column, Run
-from ciworld.testgrid import FAIL, FLAKY, PASS, RUNNING, SKIPPED
-from ciworld.universe import Job
-
-if TYPE_CHECKING:
-    from ciworld.world import SyntheticWorld
+from ciworld.services.base import Page
+from ciworld.world.runs import SECOND, UNFINISHED, Column, Run
+from ciworld.world.statuses import FAIL, FLAKY, PASS, RUNNING, SKIPPED
+from ciworld.world.synthetic import SyntheticWorld
+from ciworld.world.universe import Job
 
 RUN, HISTORY, BUCKET = "/view/gs/", "/job-history/", "ciworld-ci/logs"
 HISTORY_RUNS, NEIGHBOURS = 100, 10
@@ -72,14 +67,6 @@ HEADERS = {
 """What goes with every page: nothing but its own style is loaded, and nothing runs."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page with its status; send it with `HEADERS`."""
-
-    status: HTTPStatus
-    html: str
-
-
 def page_at(world: SyntheticWorld, path: str, at: datetime) -> Page | None:
     """Return the page of a path at a time, or None when the path is neither of a run nor of a job."""
     for start, make_page in ((RUN, _run_at), (HISTORY, _history_at)):
@@ -97,19 +84,23 @@ def _run_at(world: SyntheticWorld, pieces: list[str], at: datetime) -> Page:
     if run is None:
         text = f"No run {pieces[1]} of this job has started by {iso(at)}."
         return _missing(text, at, _link(_history_url(job), f"All runs of {job.name}"))
-    return Page(HTTPStatus.OK, _run_page(world, job, run, at))
+    return _page(HTTPStatus.OK, _run_page(world, job, run, at))
 
 
 def _history_at(world: SyntheticWorld, pieces: list[str], at: datetime) -> Page:
     job = world.job(pieces[0])
     if job is None or len(pieces) != 1:
         return _missing(f"There is no job {'/'.join(pieces)} in this world.", at)
-    return Page(HTTPStatus.OK, _history_page(world, job, at))
+    return _page(HTTPStatus.OK, _history_page(world, job, at))
 
 
 def _missing(text: str, at: datetime, more: str = "") -> Page:
     body = f"<h1>Not found</h1><p>{escape(text)}</p>{_clock(at)}<p>{more}</p>"
-    return Page(HTTPStatus.NOT_FOUND, _document("Not found", body))
+    return _page(HTTPStatus.NOT_FOUND, _document("Not found", body))
+
+
+def _page(status: HTTPStatus, html: str) -> Page:
+    return Page(status, html.encode(), HEADERS)
 
 
 # ---- a run
@@ -174,16 +165,15 @@ def _unfinished(at: datetime) -> str:
 
 
 def _results(world: SyntheticWorld, job: Job, run: Run, stage: int) -> str:
-    grid, messages = world.results(run, stage)
-    # Row 0 is Overall, which is no test.
-    tests = [(int(line[0]), name) for line, name in zip(grid.cells[1:], grid.names[1:], strict=True)]
+    results = world.results(job, [(run, stage)])
+    tests = list(zip(results.codes[:, 0].tolist(), results.names, strict=True))
     count = Counter(code for code, _ in tests)
     counts = [(_WORDS[code], count[code]) for code in (FAIL, FLAKY, PASS, SKIPPED)]
     counts.append(("without result", len(job.tests) - len(tests)))
     tiles = "".join(f'<li class="card of-{w.replace(" ", "-")}"><b>{n:,}</b>{w}</li>' for w, n in counts)
     rows = sorted(
-        (code == FLAKY, name, said[0])
-        for (code, name), said in zip(tests, messages[1:], strict=True)
+        (code == FLAKY, name, said.get(0, ""))
+        for (code, name), said in zip(tests, results.messages, strict=True)
         if code in (FAIL, FLAKY)
     )
     lines = [

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from ciworld.clock import milliseconds
-from ciworld.dice import Dice, key_of, uniforms
-from ciworld.testgrid import FAIL, FLAKY, NO_RESULT, PASS, RUNNING, SKIPPED
-from ciworld.universe import ABSENT, INFRA_FAILURE, PLATFORMS, Job, Universe
+from ciworld.world.dice import Dice, key_of, uniforms
+from ciworld.world.statuses import FAIL, FLAKY, NO_RESULT, PASS, RUNNING, SKIPPED
+from ciworld.world.universe import ABSENT, INFRA_FAILURE, PLATFORMS, Job, Universe
 
 LATE_SHARE = 0.03
 RERUN_SHARE = 0.02

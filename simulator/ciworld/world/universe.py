@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ciworld.dice import Dice, key_of, uniforms
+from ciworld.world.dice import Dice, key_of, uniforms
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HISTORY_START = EPOCH - timedelta(days=45)

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from ciworld.payload import Json
-from ciworld.recorded import MAX_FILE_BYTES
-from ciworld.testgrid import normalise
+from ciworld.recorded.base import MAX_FILE_BYTES
+from ciworld.services.testgrid.grid import normalise
 
 ATTEMPTS = 5
 LEAST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0

@@ -1,4 +1,7 @@
-"""TestGrid's legacy JSON: run lengths, cutting a table at a time, and the summary of a grid."""
+"""TestGrid's legacy JSON: run lengths, cutting a table at a time, and the summary of a grid.
+
+The format is described in TestGrid's own repository (pb/state, pb/summary) and its legacy frontend.
+"""
 
 import itertools
 import re
@@ -9,8 +12,8 @@ import numpy as np
 
 from ciworld.clock import milliseconds
 from ciworld.payload import Json
+from ciworld.world.statuses import FLAKY, NO_RESULT, RUNNING
 
-NO_RESULT, PASS, SKIPPED, RUNNING, TIMED_OUT, FAIL, FLAKY = 0, 1, 3, 4, 9, 12, 13
 PASSING = (1, 2, 3, 15)
 FAILING = (9, 10, 11, 12, 14)
 RECENT_COLUMNS = 10

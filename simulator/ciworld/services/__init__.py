@@ -1,0 +1,1 @@
+"""The services that ciworld plays, each in a package of its own."""
