@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 from tests.support.grids import make_table
+from tests.support.reply_service import reply_service
 
 CASES = Path(__file__).parents[3] / "shared/data/testgrid-cases"
 ORDINARY = make_table({"Overall": [1], "a": [1]})
@@ -35,29 +33,9 @@ def load(number: int) -> dict[str, Any]:
 @contextmanager
 def serve(replies: dict[str, Any], served: str) -> Iterator[str]:
     """Reply by path as given, by a clock that stands at ``served``; yield the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            query = parse_qs(parts.query, keep_blank_values=True)
-            key = unquote(parts.path) + "".join(f"#{tab}" for tab in query.get("tab", ()))
-            stale = f"{key}&stale" if "show-stale-tests" in query else key
-            reply = replies.get(stale) or replies.get(key) or {"status": 404, "text": ""}
+    with reply_service() as (url, shown):
+        shown["Date"] = format_datetime(datetime.fromisoformat(served), usegmt=True)
+        for key, reply in replies.items():
             body = orjson.dumps(reply["body"]) if "body" in reply else reply["text"].encode()
-            self.send_response_only(reply["status"])
-            self.send_header("Date", format_datetime(datetime.fromisoformat(served), usegmt=True))
-            self.send_header("ETag", f'"{len(body)}"')
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+            shown[key] = (reply["status"], body, ("ETag", f'"{len(body)}"'))
+        yield url

@@ -58,12 +58,12 @@ DECODER_VERSION = Column(
 LANDED_DATE = Column(
     "landed_date", "date", "Day of the landing (partition key of the ingest run) that brought this row.",
     example="2021-06-21",
-)  # fmt: skip
+)
 LANDING_ID = Column("landing_id", "string", "Landing that wrote the row.", example="testgrid-2021-06-21")
 PREDICTION_DATE = Column(
     "prediction_date", "date", "Decision day: the prediction uses what was known when this day ended, UTC.",
     example="2021-06-21",
-)  # fmt: skip
+)
 MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="a_model")
 MODEL_VERSION = Column(
     "model_version",
@@ -124,4 +124,4 @@ def payload_columns(*, source: str, endpoint: str, describes: str, example: str)
         Column("payload_sha256", "string", "SHA-256 of the body.", example="0" * 64),
         Column("content_sha256", "string", "SHA-256 of the body without what changes on every request.", example="0" * 64),
         LANDING_ID,
-    )  # fmt: skip
+    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
 import cilake.models as models_package
 from cilake.contracts.model_spec import Model
+from cilake.folders import declaration, folder_names
 
 if TYPE_CHECKING:  # scikit-learn is slow to import, and the command line lists the names alone
     from cilake.models.base import Forecaster
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # scikit-learn is slow to import, and the command line lists 
 
 def model_names() -> list[str]:
     """Return the names of the models, which are those of their folders; none is imported."""
-    return sorted(module.name for module in pkgutil.iter_modules(models_package.__path__) if module.ispkg)
+    return folder_names(models_package)
 
 
 @cache
@@ -27,11 +27,7 @@ def model(name: str) -> Model:
         TypeError: when the folder declares another one, or none.
 
     """
-    declared = importlib.import_module(f"{models_package.__name__}.{name}.spec")
-    found = getattr(declared, "MODEL", None)
-    if not isinstance(found, Model) or found.name != name:
-        raise TypeError(f"{declared.__name__} is to declare MODEL = Model(name={name!r}, …)")
-    return found
+    return declaration(models_package, name, "spec", Model)
 
 
 def forecaster(name: str) -> Forecaster:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
 import cilake.sources as sources_package
+from cilake.folders import declaration, folder_names
 
 if TYPE_CHECKING:  # the command line lists the names alone
     from cilake.sources.base import Source
@@ -15,7 +14,7 @@ if TYPE_CHECKING:  # the command line lists the names alone
 
 def source_names() -> list[str]:
     """Return the names of the sources, which are those of their folders; none is imported."""
-    return sorted(module.name for module in pkgutil.iter_modules(sources_package.__path__) if module.ispkg)
+    return folder_names(sources_package)
 
 
 @cache
@@ -28,11 +27,7 @@ def source(name: str) -> Source:
     """
     from cilake.sources.base import Source
 
-    declared = importlib.import_module(f"{sources_package.__name__}.{name}.source")
-    found = getattr(declared, "SOURCE", None)
-    if not isinstance(found, Source) or found.name != name:
-        raise TypeError(f"{declared.__name__} is to declare SOURCE = Source(name={name!r}, …)")
-    return found
+    return declaration(sources_package, name, "source", Source)
 
 
 def sources() -> list[Source]:

@@ -53,4 +53,4 @@ TABLE = Table(
     ),
     example_query="select run_key, count(*) as content_count from core.ci_run_observations group by 1 "
     "having count(*) > 1 order by 2 desc limit 10",
-)  # fmt: skip
+)

@@ -36,4 +36,4 @@ TABLE = Table(
     ),
     example_query="select t.test_name, count_if(r.test_status = 'failed') as failed_count, count(*) as result_count "
     "from core.test_results r join core.tests t using (test_key) group by 1 order by 2 desc limit 20",
-)  # fmt: skip
+)

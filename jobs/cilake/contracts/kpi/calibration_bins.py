@@ -34,4 +34,4 @@ TABLE = Table(
     shown_on="predictions",
     example_query="select from_probability, sum(expected_failures) / sum(decision_count) as forecast_ratio, "
     "sum(failure_count) * 1e0 / sum(decision_count) as failed_ratio from kpi.calibration_bins where scorer = 'model' group by 1 order by 1",
-)  # fmt: skip
+)

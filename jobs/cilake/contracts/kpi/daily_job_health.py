@@ -40,4 +40,4 @@ TABLE = Table(
     freshness_hours=36,
     shown_on="ci-health",
     example_query="select job_name, 1e0 * sum(passed_count) / nullif(sum(passed_count + failed_count + flaky_count), 0) as pass_ratio from kpi.daily_job_health group by 1 order by 2 limit 20",
-)  # fmt: skip
+)

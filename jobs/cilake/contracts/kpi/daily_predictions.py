@@ -47,4 +47,4 @@ TABLE = Table(
     shown_on="predictions",
     example_query="select release, sum(measured_count) as decision_count, sum(model_loss) / sum(measured_count) as log_loss "
     "from kpi.daily_predictions group by 1 having sum(measured_count) > 0 order by 2 desc",
-)  # fmt: skip
+)

@@ -39,4 +39,4 @@ TABLE = Table(
     ),
     example_query="select week_date, test_name, other_test_name, together_count, failure_correlation "
     "from kpi.failing_pairs where test_key < other_test_key order by week_date desc, together_count desc limit 20",
-)  # fmt: skip
+)

@@ -52,4 +52,4 @@ TABLE = Table(
     shown_on="flaky-and-failing-tests",
     example_query="select failure_probability, job_name, test_name, top_reasons from kpi.likely_failures "
     "where prediction_date = (select max(prediction_date) from kpi.likely_failures) order by 1 desc limit 12",
-)  # fmt: skip
+)

@@ -69,4 +69,4 @@ TABLE = Table(
     ),
     example_query="select test_name, sum(flaky_count) * 1.0 / sum(result_count) as flake_ratio, sum(result_count) as result_count "
     "from kpi.weekly_test_health group by 1 having sum(flaky_count) > 0 order by 2 desc limit 20",
-)  # fmt: skip
+)

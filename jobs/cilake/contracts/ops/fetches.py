@@ -54,4 +54,4 @@ TABLE = Table(
     shown_on="platform-health",
     example_query="select partition_date, natural_id, note from ops.fetches where fetch_status = 'missing' "
     "order by fetched_at desc",
-)  # fmt: skip
+)

@@ -20,4 +20,4 @@ TABLE = Table(
     made_by="every decision",
     shown_on="platform-health",
     example_query="select natural_id, reason, from_date, until_date from ops.left_out order by decided_at desc",
-)  # fmt: skip
+)

@@ -32,4 +32,4 @@ TABLE = Table(
     made_by="train",
     shown_on="predictions",
     example_query="select model_version, status, decided_date, gate_reasons from ops.model_versions order by trained_at desc",
-)  # fmt: skip
+)

@@ -26,4 +26,4 @@ TABLE = Table(
     made_by="every landing",
     shown_on="platform-health",
     example_query="select natural_id, reason from ops.quarantine order by quarantined_at desc",
-)  # fmt: skip
+)

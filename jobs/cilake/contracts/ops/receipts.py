@@ -35,4 +35,4 @@ TABLE = Table(
         "A day that was landed again has a receipt of each landing: for sums take ops.latest_receipts.",
     ),
     example_query="select * from ops.receipts where landed_count + unchanged_count < expected_count order by landed_at desc",
-)  # fmt: skip
+)

@@ -28,4 +28,4 @@ TABLE = Table(
     ),
     example_query="select restated_at, table_address, reason, removed_count, added_count from ops.restatements "
     "order by restated_at desc",
-)  # fmt: skip
+)

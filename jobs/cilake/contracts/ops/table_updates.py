@@ -28,4 +28,4 @@ TABLE = Table(
     shown_on="platform-health",
     example_query="select table_address, max(finished_at) as updated_at, max_by(newest_date, finished_at) as newest_day "
     "from ops.table_updates where update_status = 'succeeded' group by 1 order by 2",
-)  # fmt: skip
+)

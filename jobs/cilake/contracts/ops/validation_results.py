@@ -24,4 +24,4 @@ TABLE = Table(
     made_by="every build",
     shown_on="platform-health",
     example_query="select table_address, expectation_id, observed from ops.validation_results where not was_successful",
-)  # fmt: skip
+)

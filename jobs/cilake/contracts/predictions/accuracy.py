@@ -42,4 +42,4 @@ TABLE = Table(
     shown_on="predictions",
     example_query="select prediction_date, scorer, decision_count, brier, log_loss, average_precision "
     "from predictions.accuracy where outcome_age_days = 14 order by 1, 2",
-)  # fmt: skip
+)

@@ -48,4 +48,4 @@ TABLE = Table(
     example_query="select j.job_name, t.test_name, p.failure_probability, p.top_reasons from predictions.test_failure p "
     "join core.ci_jobs j using (job_key) join core.tests t using (test_key) where p.abstain_reason is null "
     "order by p.prediction_date desc, p.failure_probability desc limit 12",
-)  # fmt: skip
+)

@@ -49,4 +49,4 @@ TABLE = Table(
     caveats=("A prediction whose test has not run again within 14 days has no outcome.",),
     example_query="select prediction_date, count(*) as outcome_count, count_if(has_failed) as failed_count "
     "from predictions.test_failure_outcomes group by 1 order by 1",
-)  # fmt: skip
+)

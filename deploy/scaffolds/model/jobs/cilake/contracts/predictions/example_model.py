@@ -31,4 +31,4 @@ TABLE = Table(
     key_slices=4,
     shown_on="predictions",
     example_query="select prediction_date, count(*) as prediction_count from predictions.example_model group by 1 order by 1",
-)  # fmt: skip
+)

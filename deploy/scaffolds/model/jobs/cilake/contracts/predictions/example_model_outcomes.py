@@ -36,4 +36,4 @@ TABLE = Table(
     shown_on="predictions",
     example_query="select prediction_date, count_if(has_failed) as failed_count "
     "from predictions.example_model_outcomes group by 1 order by 1",
-)  # fmt: skip
+)
