@@ -1,4 +1,4 @@
-"""Who serves: a champion while the ledger says that it is better, and for so long as its training is fresh."""
+"""Who serves: a champion while the ledger says that it is better, and while its training is fresh."""
 
 import pytest
 from tests.support.builders import make_row
