@@ -10,7 +10,7 @@ snapshots do.
 
 **Triage**: tables stay right without it, dashboards grow slow. A table that a run is writing is left for the
 next time. If a build fails because a table changed under it, this DAG ran into it, and the build's retry
-mends that. Clearing the task is always safe.
+fixes that. Clearing the task is always safe.
 """
 
 from cilake_airflow.dag_kit import each_morning, job_dag

@@ -1,6 +1,6 @@
 """The script that ``spark-submit`` and EMR Serverless start: the command line of the work, nothing else.
 
-The package travels beside it as a zip (``--py-files``); the arguments are those of ``cilake``.
+The package travels with it as a zip (``--py-files``); the arguments are those of ``cilake``.
 """
 
 from __future__ import annotations

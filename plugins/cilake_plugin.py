@@ -1,6 +1,6 @@
 """What Airflow loads from this folder: links under our tasks, our pages, their menu entries, days in run ids.
 
-The package ``cilake_airflow`` beside this file is ordinary code that DAG files import; ``.airflowignore``
+The package ``cilake_airflow`` next to this file is ordinary code that DAG files import; ``.airflowignore``
 keeps the plugin manager from executing its modules one by one.
 """
 

@@ -314,7 +314,7 @@ class Superset:
             self.page.remove_listener("response", dashboard.collect)
 
     def ask_again(self, answer: Answer) -> tuple[float, int]:
-        """Milliseconds and status of the same question asked anew, past Superset's cache."""
+        """Milliseconds and status of the same question asked again, past Superset's cache."""
         question = json.loads(answer.question) | {"force": True}
         timing = self.page.evaluate(
             """async ([url, body]) => {

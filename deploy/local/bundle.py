@@ -19,7 +19,7 @@ def write(folder: Path = REPO / "dist") -> list[Path]:
         folder / name for name in ("cilake.zip", "cilake_job.py", "requirements.txt", "plugins.zip")
     )
     sources = {path: path.relative_to(REPO / "jobs") for path in (REPO / "jobs/cilake").rglob("*.py")}
-    # The suites lie beside the package in the repository and inside it in the zip.
+    # The suites are next to the package in the repository and inside it in the zip.
     suites = (REPO / "expectations").rglob("*.json")
     sources |= {path: Path("cilake") / path.relative_to(REPO) for path in suites}
     _zip(package, {name: path.read_bytes() for path, name in sources.items()})

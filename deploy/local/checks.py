@@ -1,4 +1,4 @@
-"""What CI runs: the linters, then the tests of each environment, and beside them those of the whole stack."""
+"""What CI runs: the linters, then the tests of each environment, and in parallel those of the whole stack."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ def soak(stops: int) -> Step:
 def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bool:
     """Run every step, also after one failed, and print one line for each; true when all passed.
 
-    ``slow`` runs beside the others, as neither it nor they keep two processors busy; what it prints is held
-    back until they have ended.
+    ``slow`` runs in parallel with the others, as neither it nor they keep two processors busy; what it
+    prints is held back until they have ended.
     """
     with tempfile.NamedTemporaryFile("r", errors="replace") as held, ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(_run, layout, slow, Path(held.name)) if slow else None
+        parallel = pool.submit(_run, layout, slow, Path(held.name)) if slow else None
         outcomes = [_run(layout, step) for step in steps]
-        if beside:
-            say("what the step beside them printed:")
-            _follow(held, beside)
-            outcomes.append(beside.result())
+        if parallel:
+            say("what the step in parallel printed:")
+            _follow(held, parallel)
+            outcomes.append(parallel.result())
     failed = sum(code != 0 for _, code, _ in outcomes)
     for step, code, seconds in outcomes:
         print(f"{'ok  ' if code == 0 else 'FAIL'} {step.name} ({seconds:.0f} s)")

@@ -66,7 +66,7 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
         written += [private / "trino.pem", private / "trino.crt"]
     if not written:
         raise StackError(
-            f"{path} and {private} exist and are kept: edit them, or remove what is to be made anew (new "
+            f"{path} and {private} exist and are kept: edit them, or remove what is to be made again (new "
             "database passwords need empty volumes)"
         )
     if os.getuid() == 0:

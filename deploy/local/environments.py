@@ -28,8 +28,8 @@ def setup(layout: Layout, *more: str) -> None:
     uv = _uv(layout)
     first, *others = (*ENVIRONMENTS, *more)
     # The first environment takes longest, and one of its programs fetches the artifacts.
-    with ThreadPoolExecutor(1) as beside:
-        installed = beside.map(partial(_environment, layout, uv), others)
+    with ThreadPoolExecutor(1) as parallel:
+        installed = parallel.map(partial(_environment, layout, uv), others)
         _environment(layout, uv, first)
         artifacts.ensure(layout)
         list(installed)  # raises what went wrong there

@@ -40,14 +40,14 @@ def main() -> None:
             "-c",
             str(here.run / "supervisord.conf"),
         ]
-        sys.exit(keep(supervisord, configuration.environment(here, settings), patience=2))
+        sys.exit(keep(supervisord, configuration.environment(here, settings), timeout=2))
     service = BY_NAME[name]
     environment = service.whole_environment(here, settings)
     command = service.command(here, settings)
     if name == "postgres":
         _become(postgres.place(here))
     if service.reaped:
-        sys.exit(keep(command, environment, patience=5))
+        sys.exit(keep(command, environment, timeout=5))
     os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
@@ -66,7 +66,7 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def keep(command: list[str], environment: Mapping[str, str], *, patience: float) -> int:
+def keep(command: list[str], environment: Mapping[str, str], *, timeout: float) -> int:
     """Run a command, pass on signals, and end every descendant it leaves; its exit status."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -85,13 +85,13 @@ def keep(command: list[str], environment: Mapping[str, str], *, patience: float)
             status = os.waitstatus_to_exitcode(raw)
             child.returncode = status
             break
-    _end_orphans(patience)
+    _end_orphans(timeout)
     return status if status >= 0 else 128 - status
 
 
-def _end_orphans(patience: float) -> None:
+def _end_orphans(timeout: float) -> None:
     """End every child, and the children that fall to us by that, until none is left."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     told: set[int] = set()
     while True:
         children = _children()

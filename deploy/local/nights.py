@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     _switch_on(airflow)
     # Nobody looks at the dashboards before the first night is over.
-    with ThreadPoolExecutor(1) as beside:
-        imported = beside.submit(superset.import_dashboards, here, settings)
+    with ThreadPoolExecutor(1) as parallel:
+        imported = parallel.submit(superset.import_dashboards, here, settings)
         try:
             played = [
                 _play(airflow, settings, arguments.start + timedelta(days=number), arguments)
@@ -308,7 +308,7 @@ def _failure(airflow: Airflow, dag_id: str, run_id: str) -> str:
             parts.append(airflow.log_tail(dag_id, run_id, task))
     page = f"{airflow.url}/dags/{dag_id}/runs/{run_id}"
     parts.append(
-        f"--- the whole log: {page}\nThe DAG's page says how to triage. Mend the cause, repeat the command."
+        f"--- the whole log: {page}\nThe DAG's page says how to triage. Fix the cause, repeat the command."
     )
     return "\n".join(parts)
 

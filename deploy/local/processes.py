@@ -104,8 +104,8 @@ def resident_bytes(pids: Iterable[int]) -> int:
     return total
 
 
-def end(pids: Iterable[int], *, patience: float) -> None:
-    """End these processes: politely, then after `patience` seconds by force."""
+def end(pids: Iterable[int], *, timeout: float) -> None:
+    """End these processes: politely, then after `timeout` seconds by force."""
     waiting = {pid: start_time(pid) for pid in pids}
     for sent in (signal.SIGTERM, signal.SIGKILL):
         for pid in waiting:
@@ -113,7 +113,7 @@ def end(pids: Iterable[int], *, patience: float) -> None:
                 os.kill(pid, sent)
             except ProcessLookupError:
                 continue
-        deadline = time.monotonic() + (patience if sent == signal.SIGTERM else 5)
+        deadline = time.monotonic() + (timeout if sent == signal.SIGTERM else 5)
         while waiting and time.monotonic() < deadline:
             waiting = {pid: t for pid, t in waiting.items() if alive(pid) and start_time(pid) == t}
             time.sleep(0.05)

@@ -52,7 +52,7 @@ def up(
         postgres.create_databases(layout, settings)
     _await(layout, settings, [s for s in wanted if s.name == "s3"])
     _begin(layout, settings, [s for s in wanted if s.name == "spark"])
-    # The databases of Airflow and Superset are prepared beside each other and beside the start of Spark.
+    # The databases of Airflow and Superset are prepared in parallel, and with the start of Spark.
     with ThreadPoolExecutor() as pool:
         prepared: list[Future[None]] = []
         if any(name.startswith("airflow") for name in names) and _migration_stamp(layout):

@@ -113,12 +113,12 @@ def start(layout: Layout, settings: Mapping[str, str]) -> None:
     if keeper(layout) is not None and states(layout):
         if path.exists() and path.read_text() == text:
             return
-        say("the list of services changed: starting anew")
+        say("the list of services changed: starting again")
         stop(layout)
     leftovers = processes.ours(layout)
     if leftovers:
         say(f"ending {len(leftovers)} processes that an earlier stack left")
-        processes.end(leftovers, patience=10)
+        processes.end(leftovers, timeout=10)
     layout.socket.unlink(missing_ok=True)
     write_private(path, text)
     with (layout.log / "keeper.log").open("ab") as log:
@@ -150,7 +150,7 @@ def stop(layout: Layout) -> int:
                 os.waitpid(pid, os.WNOHANG)  # when this very command started it
             time.sleep(0.1)
     leftovers = processes.ours(layout)
-    processes.end(leftovers, patience=5)
+    processes.end(leftovers, timeout=5)
     remaining = processes.ours(layout)
     if remaining:
         listed = ", ".join(f"{number} ({line[:60]})" for number, line in remaining.items())

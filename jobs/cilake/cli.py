@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code, which is explained in ``EXIT_CODES``.
 
-    What a person can mend is one line on standard error; a fault of the program keeps its traceback.
+    What a person can fix is one line on standard error; a fault of the program keeps its traceback.
     """
     arguments = _parser().parse_args(argv)
     command: Command = arguments.command

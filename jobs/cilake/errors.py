@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CilakeError(Exception):
-    """Something that a person can mend. The message says what is wrong, then the way out."""
+    """Something that a person can fix. The message says what is wrong, then the way out."""
 
     exit_code = 1
     """What the command ends with: 1, because another try may succeed."""

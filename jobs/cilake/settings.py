@@ -171,7 +171,7 @@ def _read(path: Path) -> Settings:
     found = read_settings(given | _read_only(given))
     if not found.trino_ca:
         return found
-    # The certificate is handed out with the file and lies beside it, wherever that is.
+    # The certificate is handed out with the file and is next to it, wherever that is.
     return replace(found, trino_ca=str(path.absolute().parent / found.trino_ca))
 
 

@@ -39,7 +39,7 @@ def each_day() -> CronPartitionTimetable:
 
 
 def each_morning() -> CronPartitionTimetable:
-    """Return the schedule of upkeep: at four UTC, when the night of the day that ended is over."""
+    """Return the schedule of maintenance: at four UTC, when the night of the day that ended is over."""
     return CronPartitionTimetable(
         "0 4 * * *", timezone="UTC", run_offset=-1, run_immediately=AT_THE_TICK, key_format=KEY_FORMAT
     )

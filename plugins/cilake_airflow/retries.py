@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 PERMANENT = 2
-"""The exit code of ``cilake`` for what another try does not mend (``cilake --help``)."""
+"""The exit code of ``cilake`` for what another try does not fix (``cilake --help``)."""
 
 
 class UnlessPermanent:

@@ -301,7 +301,7 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
         "core.test_results": one,
     }
     again = rebuild.rebuild(lake.settings, window, names=["core"], reason="once more")
-    assert again == {"restatement_id": None}, "nothing is left to mend"
+    assert again == {"restatement_id": None}, "nothing is left to fix"
     build_tables(lake.settings, window, step="build_kpi_ci_health")
     assert kpi_tables(lake) == answers, "a build of the answers follows, though its runs are of one version"
     day = FIRST_RUN_DAY

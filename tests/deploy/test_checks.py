@@ -1,4 +1,4 @@
-"""The runner of linters and tests: what runs beside the others, and what it says of all."""
+"""The runner of linters and tests: what runs in parallel with the others, and what it says of all."""
 
 from deploy.local import checks, layout
 

@@ -104,7 +104,7 @@ def test_a_day_that_has_not_begun_at_the_source_is_refused(played):
     before = lake.contents()
     landing = lake.start("land", "testgrid", NIGHTS[-1] + timedelta(days=2))
     _, said = landing.communicate(timeout=300)
-    assert landing.returncode == 2, "a retry cannot mend that"
+    assert landing.returncode == 2, "a retry cannot fix that"
     assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in said
     assert lake.contents() == before
 
@@ -314,7 +314,7 @@ def test_upkeep_removes_what_killed_runs_left_and_nothing_that_may_be_in_use(pla
 
 
 def look_after_a_killed_run():
-    """Print what upkeep does with a branch and a file that nobody will ask for, now and when they are old.
+    """Print what maintenance does with a branch and a file that nothing needs, now and when they are old.
 
     Iceberg looks at the clock before it removes files: the second time they are listed as four days old.
     """
@@ -322,7 +322,7 @@ def look_after_a_killed_run():
     catalog, now = open_catalog(settings), datetime.now(UTC)
     left = f"{catalog.load_table(kept.address).location()}/data/killed.parquet"
     found = []
-    with spark_session(settings, app_name="upkeep") as spark:
+    with spark_session(settings, app_name="maintenance") as spark:
         spark.sql(f"ALTER TABLE {kept.identifier} CREATE BRANCH audit_killed")
         rows = spark.table(kept.identifier).limit(1)
         rows.writeTo(f"{kept.identifier}.branch_audit_killed").append()

@@ -51,7 +51,7 @@ BROKEN = Failure(
 def broken(tmp_path_factory):
     """The folder with one file per day for which the work fails; the file is what it says.
 
-    What it says no other try mends. An address in it is that of TestGrid, and the real work is done.
+    What it says no other try fixes. An address in it is that of TestGrid, and the real work is done.
     """
     return tmp_path_factory.mktemp("broken")
 

@@ -21,7 +21,7 @@ def test_later_requests_wait_for_room_and_the_first_never_does():
     assert budget.held_bytes == 5
     third.give_back()
     third.take(3)
-    assert budget.held_bytes == 3, "a request that begins anew holds only what it has now"
+    assert budget.held_bytes == 3, "a request that starts again holds only what it has now"
     third.close()
     assert budget.held_bytes == 0
 

@@ -26,7 +26,7 @@ from cilake.settings import Settings
 from cilake.windows import Window
 
 Told = Mapping[str, object]
-"""What transforms are told beside their inputs, by argument; each is told what it asks for."""
+"""What transforms are told besides their inputs, by argument; each is told what it asks for."""
 
 
 def build_tables(

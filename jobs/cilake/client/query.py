@@ -115,7 +115,7 @@ def instant(as_of: Instant) -> datetime:
     """Return the instant that ``as_of`` names: itself, or the end of a day, UTC.
 
     Raises:
-        LakeError: when it is neither an instant nor a day, or lies after today.
+        LakeError: when it is neither an instant nor a day, or is after today.
 
     """
     found = _parse(as_of)
@@ -126,7 +126,7 @@ def instant(as_of: Instant) -> datetime:
     else:
         moment = datetime.combine(found, _DAY_END, tzinfo=UTC)
     if moment > datetime.combine(datetime.now(UTC).date(), _DAY_END, tzinfo=UTC):
-        raise LakeError(f"{as_of!r} lies in the future: nobody knows the table as it will be", "as_of")
+        raise LakeError(f"{as_of!r} is in the future: nobody knows the table as it will be", "as_of")
     return moment
 
 

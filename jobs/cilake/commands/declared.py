@@ -191,7 +191,7 @@ COMMANDS = (
             "night --start 2026-03-01 --end 2026-03-08 --skip score,measure,train",
         ),
         description="Run the steps of each day in order in this process: land, build, score and measure, and "
-        "on Mondays train. A step that fails ends it; repeat the command when the cause is mended.",
+        "on Mondays train. A step that fails ends it; repeat the command when the cause is fixed.",
     ),
     Command(
         "parse",

@@ -45,7 +45,7 @@ def leave_out_payload(
     today = datetime.now(UTC).date()
     first = parse_day(start) if start else min(today, last or today)
     if last is not None and last < first:
-        raise LeaveOutError(f"--end {last} lies before --start {first}")
+        raise LeaveOutError(f"--end {last} is before --start {first}")
     catalog = open_catalog(settings)
     leave_out(catalog, source, natural_id, reason=reason, start=first, end=last)
     asked_for = catalog.load_table(FETCHES.address).scan(

@@ -1,4 +1,4 @@
-"""Upkeep of the tables: many small files become one, what nothing needs any more is removed."""
+"""Maintenance of the tables: many small files become one, what nothing needs any more is removed."""
 
 from __future__ import annotations
 

@@ -51,5 +51,5 @@ def _find_aged(catalog: Catalog, model: Model, newest: date | None) -> list[date
 
 
 def told_of(catalog: Catalog, model: Model) -> dict[str, object]:
-    """Return what transforms of the tables that models share are told beside their inputs."""
+    """Return what transforms of the tables that models share are told besides their inputs."""
     return {"model": model, "newest_run_date": newest_date(catalog, CI_RUNS)}

@@ -29,7 +29,7 @@ def run_night(
 
     Only ``sources`` are landed, by default those that are configured. Steps in ``skip`` are left out, named
     as they are or by their verb. Models are trained on Mondays, at the end. A step that fails ends the night:
-    repeat the command when the cause is mended.
+    repeat the command when the cause is fixed.
 
     Raises:
         StepError: when a source or a step is named that there is not, or no source is configured.

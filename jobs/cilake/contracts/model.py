@@ -81,7 +81,7 @@ class Table:
     """One table of the lake: its meaning, shape and rules.
 
     ``partition_by`` holds Iceberg transforms such as ``months(run_date)``; ``inputs`` are addresses of
-    the tables it is made from, beside those that say that they feed it (``feeds``). ``made_by`` is the step
+    the tables it is made from, besides those that say that they feed it (``feeds``). ``made_by`` is the step
     that makes it, or a verb alone: then each of its steps makes the rows of its model.
     ``freshness_hours`` is how old the newest row may be (``None``: no SLO).
     ``rebuild`` says which rows are made again when rows of the inputs change. A change of a row shows in its

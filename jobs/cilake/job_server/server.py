@@ -54,7 +54,7 @@ class _Work:
 def serve(socket_path: Path) -> None:
     """Serve at a socket until told to end; the work under way is then told to end, too.
 
-    When our code is not what was imported, the server begins anew with the next command.
+    When our code is not what was imported, the server starts again with the next command.
 
     Raises:
         ServeError: when another server is there, or the folder is none.
@@ -73,7 +73,7 @@ def serve(socket_path: Path) -> None:
         listener.close()
         socket_path.unlink(missing_ok=True)
     if server.is_outdated:
-        logger.info("job server: begins anew, as the code has changed")
+        logger.info("job server: starts again, as the code has changed")
         os.execv(sys.executable, [sys.executable, "-m", "cilake.cli", "serve", str(socket_path)])  # noqa: S606
 
 
@@ -184,7 +184,7 @@ class _Server:
         if self._is_ending:
             return "it ends"
         self.is_outdated = self.is_outdated or fingerprint() != self._code
-        return "it begins anew, as the code has changed" if self.is_outdated else None
+        return "it starts again, as the code has changed" if self.is_outdated else None
 
     def _start(self, connection: socket.socket, request: dict[str, Any], files: list[int]) -> None:
         server = os.getpid()

@@ -1,4 +1,4 @@
-"""Model artifacts beside the tables, through the catalog's own storage."""
+"""Model artifacts next to the tables, through the catalog's own storage."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def built_from(catalog: Catalog, consumer: Table, source: Table, *, part: str = 
 def note_restated(catalog: Catalog, table: Table, snapshot: int, dates: Iterable[date]) -> None:
     """Note that what is published after a snapshot restates these dates, whatever the rows show of it.
 
-    It is for rows of tables beside this one. Noted before they are published, no kill loses it; that nothing
-    may follow costs a look at dates that have not changed.
+    It is for rows of other tables. Noted before they are published, no kill loses it; that nothing may follow
+    costs a look at dates that have not changed.
     """
     notes = _notes(catalog.load_table(table.address))
     notes.append((snapshot, sorted(day.isoformat() for day in dates)))
@@ -101,7 +101,7 @@ def _name(source: Table, part: str) -> str:
 
 
 def _files(present: IcebergTable, snapshot: int, column: str) -> dict[str, set[str]]:
-    """Return the paths of the files by partition if a date of ``column`` lies in one only, else together."""
+    """Return the paths of the files by partition if a date of ``column`` is in one only, else together."""
     source = present.schema().find_field(column).field_id
     specs = present.specs()
     parts: dict[str, set[str]] = {}

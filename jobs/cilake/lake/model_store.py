@@ -1,4 +1,4 @@
-"""The model registry: verdicts on versions in ``ops.model_versions``, artifacts beside the lake."""
+"""The model registry: verdicts on versions in ``ops.model_versions``, artifacts next to the lake."""
 
 from __future__ import annotations
 

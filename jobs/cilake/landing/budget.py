@@ -50,7 +50,7 @@ class Share:
                 budget.held_bytes += count
 
     def give_back(self) -> None:
-        """Hold nothing any more: the request begins anew."""
+        """Hold nothing any more: the request starts again."""
         with self._budget._changed:
             self._forget()
 

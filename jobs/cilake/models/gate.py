@@ -57,7 +57,7 @@ class Served:
 
 
 def blocks_of(started_at: pa.ChunkedArray, key: pa.ChunkedArray) -> np.ndarray:
-    """Return the number of the block, a decision day of a key, that each decision lies in."""
+    """Return the number of the block, a decision day of a key, that each decision is in."""
     day = started_at.to_numpy().astype("datetime64[D]").astype(np.int64)
     number = pa.chunked_array([key.combine_chunks().dictionary_encode().indices]).to_numpy()
     _, block = np.unique(day * (int(number.max(initial=0)) + 1) + number, return_inverse=True)

@@ -23,7 +23,7 @@ class Requests:
 def judge_requests(requests: Iterable[tuple[Tab, str, bool]]) -> Requests:
     """Sort the tabs by what became of their requests, each a tab, a state and whether the reply was stale.
 
-    One request that obtained a tab is enough, so a landing that is repeated mends the one before.
+    One request that obtained a tab is enough, so a landing that is repeated fixes the one before.
     """
     asked, obtained = set(), set()
     for tab, status, is_stale in requests:

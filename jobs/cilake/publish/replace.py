@@ -52,7 +52,7 @@ def replace_days(
 ) -> dict[str, int]:
     """Write the rows of the days that differ in place of the table's; return how many were written to each.
 
-    The tables must not depend on each other: they are compared and written beside each other, as each is
+    The tables must not depend on each other: they are compared and written in parallel, as each is
     small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
     what is not being published yet never is.
 
@@ -72,9 +72,9 @@ def replace_days(
         return count
 
     counts: list[Future[int]] = []
-    with ThreadPoolExecutor(len(replacements)) as beside:
+    with ThreadPoolExecutor(len(replacements)) as parallel:
         try:
-            counts += (beside.submit(replace, replacement) for replacement in replacements)
+            counts += (parallel.submit(replace, replacement) for replacement in replacements)
             done = [count.result() for count in counts]
         except (SystemExit, KeyboardInterrupt):
             ending.set()

@@ -1,7 +1,7 @@
 """The record of what a rebuild or a rollback changed, which no kill can lose.
 
 The commit that changes a table notes in a property of it what it is for. Whoever comes next, at the latest
-the upkeep, adds the row to ``ops.restatements`` and takes the note away.
+the maintenance, adds the row to ``ops.restatements`` and takes the note away.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bounds on how long a connection is waited for, below the HTTP client.
 
-The client's own timeouts begin anew with every byte: a reply whose headers drip would be waited for for ever.
+The client's own timeouts start again with every byte: one would wait for ever for headers that drip.
 """
 
 from __future__ import annotations

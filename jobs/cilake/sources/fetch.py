@@ -71,7 +71,7 @@ def fetch(
     if reply.status == 304 and previous and etag:
         digest = previous.etag_content
         if not previous.has(digest, reply.served_at):
-            # Another reply came in between: this content begins anew, and has to be stored again.
+            # Another reply came in between: this content starts again, and has to be stored again.
             return fetch(
                 subject, get, read, previous, compare_unmodified=compare_unmodified, conditional=False
             )

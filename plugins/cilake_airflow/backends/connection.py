@@ -12,7 +12,7 @@ def read_connection(conn_id: str, required: Sequence[str]) -> Connection:
     """Return the connection; its extra has every name in ``required``.
 
     Raises:
-        AirflowFailException: when there is none or its extra lacks something, which no other try mends.
+        AirflowFailException: when there is none or its extra lacks something, which no other try fixes.
 
     """
     try:

@@ -1,6 +1,6 @@
 """Runs a command that ends when its parent ends: ``die_with_parent.py PARENT_PID COMMAND [ARGUMENT...]``.
 
-A task runner that is killed cannot stop its child, and the child would go on writing beside the retry.
+A task runner that is killed cannot stop its child, which would go on writing in parallel with the retry.
 """
 
 from __future__ import annotations

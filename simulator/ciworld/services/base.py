@@ -22,7 +22,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Page:
-    """A response that is small and made anew each time: a page, a listing or a refusal."""
+    """A response that is small and made again each time: a page, a listing or a refusal."""
 
     status: HTTPStatus
     body: bytes

@@ -149,7 +149,7 @@ def test_unchanged_content_is_recognised_by_etag_and_by_digest(service):
 
 
 def test_a_content_that_returns_after_another_one_is_asked_for_whole(service):
-    """A, B, A: the tag of the first A still holds, but what it stands for begins anew."""
+    """A, B, A: the tag of the first A still holds, but what it stands for starts again."""
     url, replies, asked = service
     replies["/d/summary"] = [(200, {}, b'{"a": {}}')]
     replies["/d/table#a"] = [(200, {}, TABLE)]

@@ -65,7 +65,7 @@ FACTS = (
         example="0" * 32,
     ),
 )
-"""What a source says about a run beside its identity and start."""
+"""What a source says about a run besides its identity and start."""
 
 TABLE = Table(
     address="core.ci_runs",

@@ -8,7 +8,7 @@ TABLE = Table(
     address="kpi.failing_pairs",
     title="Failing pairs",
     grain="One row per week and pair of tests that failed together in at least three of the week's runs; each pair twice, once from each test.",
-    description="Tests that fail together often have one cause: mend it once. Only pairs with a correlation of 0.5 or more are kept.",
+    description="Tests that fail together often have one cause: fix it once. Only pairs with a correlation of 0.5 or more are kept.",
     columns=(
         WEEK_DATE,
         TEST_KEY,

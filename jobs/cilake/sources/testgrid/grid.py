@@ -240,7 +240,7 @@ def _cut_columns(cells: Cells, messages: pa.Array) -> dict[int, str]:
 def _leave_out(
     cells: Cells, refused_rows: dict[int, str], accepted: list[int], rows: int, columns: int
 ) -> Cells:
-    """Return the cells of the accepted rows and columns, the latter numbered anew."""
+    """Return the cells of the accepted rows and columns, the latter renumbered."""
     is_row = np.ones(rows, bool)
     is_row[list(refused_rows)] = False
     is_column = np.zeros(columns, bool)
