@@ -135,7 +135,7 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def is_address(source: str) -> bool:
-    """Return whether nights are played from a service that exists, with a clock of its own."""
+    """Return whether nights are played from a service that exists, with its own clock."""
     return source.startswith(("http://", "https://"))
 
 

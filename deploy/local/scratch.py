@@ -1,4 +1,4 @@
-"""A stack of its own on free ports in a home of its own, for tests and benchmarks; gone afterwards."""
+"""A stack with its own home, on free ports, for tests and benchmarks; gone afterwards."""
 
 from __future__ import annotations
 

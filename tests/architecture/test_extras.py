@@ -13,7 +13,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 PINNED = dict(
     re.findall(r"^([\w-]+)(?:\[.*\])?==([\d.]+)", (ROOT / "requirements/jobs.txt").read_text(), re.M)
 )
-SERVER = {"pyspark-client": "pyspark"}  # the client is a package of its own, of the server's minor version
+SERVER = {"pyspark-client": "pyspark"}  # the client is its own package, of the server's minor version
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class SourceConformance:
 
     @pytest.fixture
     def landing(self, tmp_path, monkeypatch) -> Iterator[Any]:
-        """A function that lands the service's day into a lake of its own, with that lake and the replies."""
+        """A function that lands the service's day into its own lake, with that lake and the replies."""
         catalog = make_catalog(tmp_path)
         monkeypatch.setattr(land, "open_catalog", lambda settings: catalog)
         own = source(self.name)

@@ -16,7 +16,7 @@ from cilake.settings import Settings
 
 @contextmanager
 def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession]:
-    """Yield a session of its own for one job, ended with it.
+    """Yield a session for one job, ended with it.
 
     With ``CILAKE_SPARK_REMOTE`` it is a client of that Connect server (token in
     ``SPARK_CONNECT_AUTHENTICATE_TOKEN``), else a classic session (local, or as spark-submit says).

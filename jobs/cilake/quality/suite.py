@@ -92,7 +92,7 @@ def read(table: Table, root: Traversable | None = None) -> list[Entry]:
     for entry in entries:
         name = entry.get("id")
         if not name or name in seen:
-            raise SuiteError(f"{path}: each rule needs an id of its own, found {name!r}")
+            raise SuiteError(f"{path}: each rule needs its own id, found {name!r}")
         if entry.get("severity") not in SEVERITIES or not entry.get("notes"):
             raise SuiteError(f"{path}: rule {name} needs a reason in `notes` and a severity of {SEVERITIES}")
         seen.add(name)

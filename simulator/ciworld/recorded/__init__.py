@@ -1,1 +1,1 @@
-"""Recordings of services: each layout of a recorded folder in a package of its own."""
+"""Recordings of services: each layout of a recorded folder in its own package."""

@@ -1,1 +1,1 @@
-"""The services that ciworld plays, each in a package of its own."""
+"""The services that ciworld plays, each in its own package."""

@@ -8,7 +8,7 @@ from cilake.contracts.model_spec import Gate, Model
 
 #: Entities without a result for this long are not scored: the job or the test is gone.
 ACTIVE_DAYS = 14
-#: Below this many earlier results the history says too little for a probability of its own.
+#: Below this many earlier results the history says too little for a probability.
 MINIMUM_RUNS = 3
 #: A job is silent when its newest known run is older than this many of its usual intervals, and than so many
 #: hours: its runs are missing or it has stopped, and what is known of it is not what it is like now.

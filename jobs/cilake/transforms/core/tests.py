@@ -1,4 +1,4 @@
-"""Tests: the distinct names that have results, each with a key of its own."""
+"""Tests: the distinct names that have results, each with its own key."""
 
 from __future__ import annotations
 
