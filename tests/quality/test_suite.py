@@ -72,7 +72,7 @@ def test_write_suites_keeps_hand_written_rules_and_refreshes_generated_ones(tmp_
     [
         ("{", "not a suite"),
         ("[]", "not a suite"),
-        ('{"expectations": [{"id": "", "severity": "info", "notes": "x"}]}', "id of its own"),
+        ('{"expectations": [{"id": "", "severity": "info", "notes": "x"}]}', "its own id"),
         ('{"expectations": [{"id": "a", "severity": "fatal", "notes": "x"}]}', "severity"),
         ('{"expectations": [{"id": "a", "severity": "info", "notes": ""}]}', "reason"),
     ],
