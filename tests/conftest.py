@@ -6,8 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # the tests of Airflow run where the packages of the jobs are not
+    from tests.support.lake_session import LocalLake
 
 FEW_COMPILED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 """Java compiles little, and has more room for it than the usual 48 MiB: once they are full, each build
@@ -58,3 +63,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         else:
             os.environ[name] = value
     time.tzset()
+
+
+@pytest.fixture
+def lake(spark: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalLake]:
+    """A lake that knows the jobs and tests of the predicted world, and nothing of their runs yet."""
+    from tests.support.predicted_world import World, lake_of
+
+    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
+        World().name(lake)
+        yield lake

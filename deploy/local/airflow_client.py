@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import NO_ANSWER, StackError
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 """How long an API that does not answer is asked again: a restart of it takes about 15 s."""
 
 ENDED = ("success", "failed")
@@ -30,7 +30,7 @@ class Airflow:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return the decoded answer, or None for 404 and for 409 (it exists already)."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
                 if not self._token:

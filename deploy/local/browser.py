@@ -33,7 +33,7 @@ from .errors import StackError
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 9000
-_PATIENCE_MS = 240_000
+_TIMEOUT_MS = 240_000
 _LOOK_MS = 250
 _IS_DRAWN = """canvas => {
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -84,7 +84,7 @@ def open_other_page(page: Page) -> Iterator[Page]:
 
 def _new_page(browser: Browser) -> Page:
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-    page.set_default_timeout(_PATIENCE_MS)
+    page.set_default_timeout(_TIMEOUT_MS)
     return page
 
 
@@ -157,7 +157,7 @@ class Dashboard:
 
     def _until(self, left: Callable[[], list[str]], failure: str) -> None:
         """Wait until nothing is left; else raise, and say what is left and how the page looks."""
-        for _ in range(_PATIENCE_MS // _LOOK_MS):
+        for _ in range(_TIMEOUT_MS // _LOOK_MS):
             if not (names := left()):
                 return
             self.page.wait_for_timeout(_LOOK_MS)

@@ -20,7 +20,7 @@ from .layout import REPO, Layout, say
 from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
 
 _LEAST_MEMORY = 4 * 1024**3
-_PATIENCE_SECONDS = 180
+_TIMEOUT_SECONDS = 180
 _AIRFLOW_POOLS = REPO / "deploy" / "airflow" / "pools.json"
 _UP = ("RUNNING", "STARTING", "BACKOFF")
 
@@ -147,7 +147,7 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
 def _await(layout: Layout, settings: Mapping[str, str], services: list[Service]) -> None:
     """Wait until each of these works, telling who is waited for; one clear line when one does not."""
     waiting = list(services)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     told = time.monotonic()
     while waiting:
         known = supervision.states(layout)
@@ -157,12 +157,12 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
                 raise StackError(f"{service.name} does not start: see `make logs S={service.name}`")
             if info.get("statename") in _UP and service.healthy(layout, settings):
                 waiting.remove(service)
-                if info["now"] - info["start"] < _PATIENCE_SECONDS:
+                if info["now"] - info["start"] < _TIMEOUT_SECONDS:
                     say(f"{service.name} works")
         if waiting and time.monotonic() > deadline:
             names = ", ".join(service.name for service in waiting)
             raise StackError(
-                f"{names} not healthy after {_PATIENCE_SECONDS} s: see `make logs S={waiting[0].name}`"
+                f"{names} not healthy after {_TIMEOUT_SECONDS} s: see `make logs S={waiting[0].name}`"
             )
         if waiting and time.monotonic() - told > 10:
             say(f"waiting for {', '.join(service.name for service in waiting)}")

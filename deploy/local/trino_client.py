@@ -9,12 +9,12 @@ from typing import Any
 
 from .errors import NO_ANSWER, StackError
 
-TRINO_PATIENCE_SECONDS = 60
+TRINO_TIMEOUT_SECONDS = 60
 
 
 def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list[list[Any]]]:
     """Return the column names and rows of a query; ask a Trino again that lost its catalog's connections."""
-    deadline = time.monotonic() + TRINO_PATIENCE_SECONDS
+    deadline = time.monotonic() + TRINO_TIMEOUT_SECONDS
     while True:
         try:
             return _ask(url, query, user)

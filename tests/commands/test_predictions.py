@@ -141,13 +141,6 @@ def test_upkeep_leaves_what_is_tagged(played):
 # ---- one lake for each of these
 
 
-@pytest.fixture
-def lake(spark, tmp_path, monkeypatch):
-    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
-        WORLD.name(lake)
-        yield lake
-
-
 def foretell(lake, number, *, version="baseline", **overrides):
     """A night in the ledger for the tests of job 0, without any model."""
     common = {

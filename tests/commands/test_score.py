@@ -2,7 +2,7 @@
 
 import pytest
 from tests.support.builders import make_row
-from tests.support.predicted_world import World, lake_of, select
+from tests.support.predicted_world import World, select
 
 from cilake.build.half_published import mark_build
 from cilake.commands import score
@@ -18,13 +18,6 @@ from cilake.windows import DayError, Window
 pytestmark = pytest.mark.spark
 
 WORLD = World()
-
-
-@pytest.fixture
-def lake(spark, tmp_path, monkeypatch):
-    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
-        WORLD.name(lake)
-        yield lake
 
 
 def test_a_job_whose_runs_stopped_coming_makes_scoring_abstain(lake):

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.support.builders import make_row
-from tests.support.predicted_world import World, lake_of, select
+from tests.support.predicted_world import World, select
 
 from cilake.commands import measure, train
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -15,13 +15,6 @@ from cilake.models.test_failure.spec import MODEL
 pytestmark = pytest.mark.spark
 
 WORLD = World()
-
-
-@pytest.fixture
-def lake(spark, tmp_path, monkeypatch):
-    with lake_of(spark, tmp_path / "lake", monkeypatch) as lake:
-        WORLD.name(lake)
-        yield lake
 
 
 def registered(lake, number, **changes):

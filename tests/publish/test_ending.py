@@ -7,7 +7,7 @@ from threading import Timer
 
 import pytest
 
-PATIENCE = 60
+TIMEOUT_SECONDS = 60
 PROGRAM = '''
 import os
 import sys
@@ -130,7 +130,7 @@ def test_a_command_that_is_told_to_end_interrupts_its_work_and_publishes_nothing
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    overdue = Timer(PATIENCE, process.kill)
+    overdue = Timer(TIMEOUT_SECONDS, process.kill)
     overdue.start()
     try:
         awaited = set(running)

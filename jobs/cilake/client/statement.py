@@ -18,7 +18,7 @@ from cilake.client.query import LakeError, UnansweredError
 from cilake.settings import Settings
 
 PAGE_ROWS = 1000
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 _NO_ANSWER = (
     trino.exceptions.TrinoConnectionError,
     trino.exceptions.Http502Error,
@@ -105,7 +105,7 @@ def _untrusted(trino_url: str) -> LakeError:
 
 
 def _execute(connection: Any, statement: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         cursor = connection.cursor()
         try:
