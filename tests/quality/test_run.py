@@ -1,26 +1,34 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import partial
 
 import pyarrow as pa
 import pytest
-from tests.support.builders import make_frame, make_row
+from tests.support.builders import make_frame, make_row, make_rows
 
 from cilake.contracts import registry
 from cilake.lake.catalog import arrow_schema
 from cilake.lake.records import check
 from cilake.quality import report, run
 
-pytestmark = pytest.mark.spark
 DAY = date(2021, 6, 21)
+
+
+@pytest.fixture(params=["spark", "pandas"])
+def make_batch(request):
+    """A function from the rows of a table to a batch, for each engine that checks one."""
+    if request.param == "pandas":
+        return make_rows
+    return partial(make_frame, request.getfixturevalue("spark"))
 
 
 def _validate(batch, address="core.test_results"):
     return run.validate(address, batch, validation_id="build-1", partition_date=DAY)
 
 
-def test_results_are_rows_of_validation_results(spark) -> None:
-    found = _validate(make_frame(spark, "core.tests", [make_row("core.tests", test_name=" ")]), "core.tests")
+def test_results_are_rows_of_validation_results(make_batch) -> None:
+    found = _validate(make_batch("core.tests", [make_row("core.tests", test_name=" ")]), "core.tests")
     table = registry.table("ops.validation_results")
     assert all(list(row) == table.column_names for row in found.results)
     assert all(isinstance(row["validated_at"], datetime) for row in found.results)
@@ -35,9 +43,9 @@ def test_results_are_rows_of_validation_results(spark) -> None:
         ({"test_status": "exploded"}, "test_status_allowed"),
     ],
 )
-def test_broken_contract_blocks_and_shows_the_key(spark, overrides, rule) -> None:
+def test_broken_contract_blocks_and_shows_the_key(make_batch, overrides, rule) -> None:
     rows = [make_row("core.test_results"), make_row("core.test_results", test_key=99, **overrides)]
-    found = _validate(make_frame(spark, "core.test_results", rows))
+    found = _validate(make_batch("core.test_results", rows))
     assert not found.was_successful
     failure = found.failures[0]
     assert failure.expectation_id == rule
@@ -45,41 +53,41 @@ def test_broken_contract_blocks_and_shows_the_key(spark, overrides, rule) -> Non
     assert failure.examples[0]["test_key"] == 99
 
 
-def test_missing_column_is_named_and_rules_on_it_fail(spark) -> None:
-    batch = make_frame(spark, "core.test_results", [make_row("core.test_results")]).drop("known_at")
-    found = _validate(batch)
+def test_missing_column_is_named_and_rules_on_it_fail(make_batch) -> None:
+    batch = make_batch("core.test_results", [make_row("core.test_results")])
+    found = _validate(batch.drop("known_at") if hasattr(batch, "sparkSession") else batch.drop_columns("known_at"))
     failed = {failure.expectation_id: failure for failure in found.failures}
     assert not found.was_successful
     assert {"columns", "known_at_not_null", "known_after_start"} <= set(failed)
     assert "known_at" in failed["known_at_not_null"].observed["error"]
 
 
-def test_duplicate_key_is_found_in_the_checked_slice_only(spark) -> None:
+def test_duplicate_key_is_found_in_the_checked_slice_only(make_batch) -> None:
     def duplicates(run_key: int) -> list[str]:
         rows = [make_row("core.test_results", run_key=run_key)] * 2
-        return [f.expectation_id for f in _validate(make_frame(spark, "core.test_results", rows)).failures]
+        return [f.expectation_id for f in _validate(make_batch("core.test_results", rows)).failures]
 
     assert duplicates(-32) == ["key_unique"]
     assert duplicates(33) == []
 
 
-def test_examples_are_few_and_short(spark) -> None:
+def test_examples_are_few_and_short(make_batch) -> None:
     rows = [make_row("core.tests", test_key=n, test_name="x" * 5000) for n in range(20)]
-    failure = _validate(make_frame(spark, "core.tests", rows), "core.tests")
+    failure = _validate(make_batch("core.tests", rows), "core.tests")
     example = {f.expectation_id: f for f in failure.failures}["test_name_short"].examples
     assert len(example) == run.EXAMPLES
     assert all(len(row["test_name"]) <= 301 for row in example)
 
 
-def test_texts_explain_and_pages_escape_hostile_names(spark, tmp_path) -> None:
+def test_texts_explain_and_pages_escape_hostile_names(make_batch, tmp_path) -> None:
     hostile = "<script>alert('x')</script>"
     rows = [make_row("core.tests", test_key=n, test_name=hostile) for n in (1, 2)]
-    found = _validate(make_frame(spark, "core.tests", rows), "core.tests")
+    found = _validate(make_batch("core.tests", rows), "core.tests")
     text = report.failure_text(found)
     for part in ("[critical] test_name_unique", "observed:", "example:", "to do:", hostile):
         assert part in text
     index = report.write_data_docs(found, tmp_path)
-    report.write_data_docs(_validate(make_frame(spark, "core.test_results", [])), tmp_path)
+    report.write_data_docs(_validate(make_batch("core.test_results", [])), tmp_path)
     page = (tmp_path / "core.tests.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from cilake.contracts import registry
 from cilake.contracts.model import Column, Table
+from cilake.lake.catalog import arrow_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,16 +33,17 @@ def make_row(table: Table | str, **overrides: Any) -> Row:
     }
 
 
-def make_frame(spark: SparkSession, table: Table | str, rows: list[Row]) -> DataFrame:
-    """A frame with the table's columns and types, all nullable so that bad rows can be made too."""
-    import pyarrow as pa
-
-    from cilake.lake.catalog import arrow_schema
-
+def make_rows(table: Table | str, rows: list[Row]) -> pa.Table:
+    """Rows with the table's columns and types, all nullable so that bad rows can be made too."""
     contract = registry.table(table) if isinstance(table, str) else table
     schema = pa.schema([field.with_nullable(True) for field in arrow_schema(contract)])
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def make_frame(spark: SparkSession, table: Table | str, rows: list[Row]) -> DataFrame:
+    """A frame of such rows."""
     # Through Arrow the rows become a local relation; plain rows would need Python workers in every query.
-    return spark.createDataFrame(pa.Table.from_pylist(rows, schema=schema))
+    return spark.createDataFrame(make_rows(table, rows))
 
 
 def _is_left_out(column: Column) -> bool:

@@ -1,4 +1,4 @@
-"""The check of a batch before it is published.
+"""The check of a batch before it is published, in Spark or, where it is small enough to be here, without.
 
 First one cheap pass asks only which rules hold; the failed ones run again with samples. Great Expectations
 turns all row rules of a pass into one aggregate, so a pass costs about one scan of the columns used.
@@ -7,17 +7,24 @@ turns all row rules of a pass into one aggregate, so a pass costs about one scan
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
 from cilake.contracts import registry
 from cilake.contracts.model import Table
-from cilake.quality import suite
+from cilake.quality import arrow_batch, suite
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    Batch = DataFrame | pa.Table
 
 EXAMPLES = 5
 _TEXT_LIMIT = 300
@@ -54,7 +61,14 @@ class Report:
         return not any(failure.severity == "critical" for failure in self.failures)
 
 
-def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partition_date: date) -> Report:
+def validate(
+    table: Table | str,
+    batch: Batch,
+    *,
+    validation_id: str,
+    partition_date: date,
+    row_count: int | None = None,
+) -> Report:
     """Return the report on ``batch`` against the suite of ``table``; nothing is written.
 
     Args:
@@ -62,12 +76,14 @@ def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partit
         batch: the rows about to be published; read several times, so not an expensive plan.
         validation_id: the id of this check, another for every try of a build.
         partition_date: the day the build is for.
+        row_count: the number of rows where it is known; else they are counted.
 
     """
     contract = registry.table(table) if isinstance(table, str) else table
     entries = suite.read(contract)
     outcomes = check(contract, batch, entries)
-    row_count = batch.count()
+    if row_count is None:
+        row_count = batch.num_rows if isinstance(batch, pa.Table) else batch.count()
     validated_at = datetime.now(UTC)
     failures = []
     results = []
@@ -93,11 +109,20 @@ def validate(table: Table | str, batch: DataFrame, *, validation_id: str, partit
     return Report(contract.address, validation_id, partition_date, row_count, results, failures)
 
 
-def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[str, Failure | None]:
+def check(table: Table, batch: Batch, entries: list[suite.Entry]) -> dict[str, Failure | None]:
     """Per rule id the failure, or ``None`` where the rule holds."""
-    source = _batch(table, batch)
-    verdicts = _run(source, table, entries, "BOOLEAN_ONLY")
-    failed = [entry for entry in entries if not verdicts[entry["id"]].success]
+    with _opened(table, batch) as opened:
+        verdicts = _run(opened, table, entries, "BOOLEAN_ONLY")
+        failed = [entry for entry in entries if not verdicts[entry["id"]].success]
+        details = _show(opened, table, failed, _names(batch)) if failed else {}
+    return {
+        entry["id"]: _failure(table, entry, details[entry["id"]]) if entry["id"] in details else None
+        for entry in entries
+    }
+
+
+def _show(opened: Any, table: Table, failed: list[suite.Entry], names: list[str]) -> dict[str, Any]:
+    """Run rules that failed again, with samples of the rows that break them."""
     # Query rules give their rows only in the COMPLETE format, where GX caps them; for row rules that format
     # would collect every bad row.
     queries = [entry for entry in failed if entry["type"] == suite.NO_ROWS]
@@ -109,13 +134,13 @@ def check(table: Table, batch: DataFrame, entries: list[suite.Entry]) -> dict[st
     samples = {
         "result_format": "SUMMARY",
         "partial_unexpected_count": EXAMPLES,
-        "unexpected_index_column_names": [name for name in batch.columns if name in shown],
+        "unexpected_index_column_names": [name for name in names if name in shown],
     }
-    details = _run(source, table, queries, "COMPLETE") | _run(source, table, others, samples)
-    return {
-        entry["id"]: _failure(table, entry, details[entry["id"]]) if entry["id"] in details else None
-        for entry in entries
-    }
+    return _run(opened, table, queries, "COMPLETE") | _run(opened, table, others, samples)
+
+
+def _names(batch: Batch) -> list[str]:
+    return list(batch.column_names if isinstance(batch, pa.Table) else batch.columns)
 
 
 @cache
@@ -129,9 +154,19 @@ def _context() -> Any:
     return context
 
 
-def _batch(table: Table, frame: DataFrame) -> Any:
-    # Without persist=False GX caches every column of the batch, which costs more than all the rules.
-    source = _context().data_sources.add_or_update_spark(name="lake", persist=False)
+@contextmanager
+def _opened(table: Table, batch: Batch) -> Iterator[Any]:
+    """Yield the batch as Great Expectations reads it, by pandas or by Spark."""
+    sources = _context().data_sources
+    if isinstance(batch, pa.Table):
+        with arrow_batch.opened(batch) as frame:
+            yield _as_gx(sources.add_or_update_pandas(name="rows"), table, frame)
+    else:
+        # Without persist=False GX caches every column of the batch, which costs more than all the rules.
+        yield _as_gx(sources.add_or_update_spark(name="lake", persist=False), table, batch)
+
+
+def _as_gx(source: Any, table: Table, frame: Any) -> Any:
     asset = source.add_dataframe_asset(name=table.address)
     return asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
 
@@ -208,6 +243,8 @@ def _examples(result: dict[str, Any], shown: set[str]) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return a JSON value of bounded size: batches hold hostile text of any length."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):

@@ -211,7 +211,7 @@ def _key_entry(table: Table) -> Entry:
     # Grouping needs one hash aggregate; GX's own uniqueness rules use a window, which sorts everything.
     key = ", ".join(table.primary_key)
     slices = table.key_slices
-    where = f" where pmod({table.primary_key[0]}, {slices}) = 0" if slices > 1 else ""
+    where = f" where {table.primary_key[0]} % {slices} = 0" if slices > 1 else ""
     sampled = (
         f" Checked on the 1/{slices} of the rows whose {table.primary_key[0]} falls into one slice: rows "
         "with equal keys are always in the same slice, but duplicates in the other slices are not seen."
