@@ -47,7 +47,7 @@ def test_what_was_written_is_audited_published_and_the_branch_is_gone(lake):
 
     def audit(branch):
         assert names(lake) == [], "nothing is published before the audit"
-        seen.append([row.test_name for row in branch.appended().collect()])
+        seen.append(branch.appended()["test_name"].to_pylist())
 
     def write(branch):
         branch.append(frame(lake, "a"))

@@ -1,4 +1,4 @@
-"""Every hand-written rule fails on its bad sample, no rule on a good one, and both engines read them alike."""
+"""Every hand-written rule fails on its bad sample, no rule on a good one, both engines read them alike."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def samples_of(table):
     bad = [row for rows in BAD.get(table.address, {}).values() for row in rows]
     nulls = [{column.name: None} for column in table.columns]
     odd = [{column.name: float("nan")} for column in table.columns if column.type == "double"]
-    return [good, *(good | make_row(table, **(GOOD.get(table.address, {}) | one)) for one in (*bad, *nulls, *odd))]
+    changes = [GOOD.get(table.address, {}) | one for one in (*bad, *nulls, *odd)]
+    return [good, *(make_row(table, **one) for one in changes)]
 
 
 @pytest.mark.spark
@@ -112,7 +113,8 @@ def test_spark_and_pandas_judge_columns_alike(spark) -> None:
     """Also values that are no number, which pandas takes for null and Spark ranks above all others."""
     table = registry.table("predictions.test_failure")
     rows, rules = samples_of(table), suite.read(table)
-    checks = [run.check(table, batch, rules) for batch in (make_frame(spark, table, rows), make_rows(table, rows))]
+    batches = (make_frame(spark, table, rows), make_rows(table, rows))
+    checks = [run.check(table, batch, rules) for batch in batches]
     in_spark, here = ({rule: one and one.observed for rule, one in found.items()} for found in checks)
     assert here == in_spark
     assert here["base_rate_probability_in_range"]["unexpected_count"] == 1

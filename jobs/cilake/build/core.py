@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
+from cilake.build.decoding import RawTable, decode, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
@@ -22,7 +22,6 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
-from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import open_catalog, set_properties
 from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform, differing_keys
@@ -31,13 +30,12 @@ from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
+from cilake.publish.few import arrange, is_few, take_few
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
-from cilake.sources.base import Source
-from cilake.sources.decoder import DECODED
-from cilake.sources.registry import precedence, sources
+from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.windows import Window
 
@@ -67,7 +65,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     if find_unfinished_rebuild(catalog):
         with spark_session(settings, app_name="finish a rebuild") as spark:
             finish_rebuild(spark, settings, catalog)
-    found = [(raw, find_unbuilt(catalog, raw.table, CI_RUNS)) for raw in _raw_tables()]
+    found = [(raw, find_unbuilt(catalog, raw.table, CI_RUNS)) for raw in raw_tables()]
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
     if not unbuilt:
@@ -98,7 +96,7 @@ def rebuild_core(
     reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
     """
     of_days = days_condition("partition_date", list(window.days))
-    landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in _raw_tables()]
+    landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in raw_tables()]
     _build(spark, settings, catalog, window, landed, restates=restatement)
 
 
@@ -107,18 +105,18 @@ def _build(
     settings: Settings,
     catalog: Catalog,
     window: Window,
-    payloads: list[tuple[_RawTable, DataFrame]],
+    payloads: list[tuple[RawTable, DataFrame]],
     *,
     mark: Mapping[str, str] | None = None,
-    late: list[tuple[_RawTable, Unbuilt]] | None = None,
+    late: list[tuple[RawTable, Unbuilt]] | None = None,
     restates: Restatement | None = None,
 ) -> dict[str, int]:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
     logger.info("decoding payloads")
-    decoded = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads)).persist()
+    decoded = reduce(DataFrame.unionByName, (decode(raw, rows) for raw, rows in payloads)).persist()
     try:
         for raw, unbuilt in late or []:
-            decoded = decoded.unionByName(_decode(raw, _read_hidden(spark, raw, unbuilt, decoded)))
+            decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
         try:
@@ -131,51 +129,6 @@ def _build(
     finally:
         with suppress(Exception):  # where the server is what failed, the first error is the one to be told
             decoded.unpersist()
-
-
-@dataclass(frozen=True, slots=True)
-class _RawTable:
-    """A raw table whose payloads show runs, and the source that knows how to read them."""
-
-    source: Source
-    endpoint: str
-    table: Table
-
-
-def _raw_tables() -> list[_RawTable]:
-    """Return the raw tables of all sources that show runs."""
-    return [
-        _RawTable(source, endpoint, contract(address))
-        for source in sources()
-        for endpoint, address in source.endpoints.items()
-        if address in source.decoders
-    ]
-
-
-def _decode(raw: _RawTable, payloads: DataFrame) -> DataFrame:
-    """Return what the source's decoder reads in payloads, with the names of source and endpoint."""
-    origin = F.concat_ws("|", F.lit(raw.table.address), "partition_date", "natural_id", "content_sha256")
-    decoded = payloads.select(
-        "payload", "served_at", "partition_date", origin.alias("origin"), "natural_id"
-    ).mapInArrow(
-        raw.source.decoders[raw.table.address](),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
-        from_arrow_schema(DECODED),
-    )
-    return decoded.withColumns({"source": F.lit(raw.source.name), "endpoint": F.lit(raw.endpoint)})
-
-
-def _read_hidden(spark: SparkSession, raw: _RawTable, unbuilt: Unbuilt, decoded: DataFrame) -> DataFrame:
-    """Return the payloads after late ones that may show runs as they were before these.
-
-    They said nothing new when they were built; after a late payload with another content they do.
-    """
-    seen = decoded.where((F.col("source") == raw.source.name) & F.col("reject_reason").isNull())
-    seen = ci_run_observations.transform(seen.where(F.col("endpoint") == raw.endpoint)).select(*KEY)
-    published = spark.table(OBSERVATIONS.identifier).select(*KEY)
-    of_runs = published.join(F.broadcast(seen.select("run_key").distinct()), "run_key", "left_semi")
-    changes = ci_run_observations.select_changes(seen, of_runs)
-    since = changes.groupBy("natural_id").agg(F.min("seen_at").alias("late_at")).localCheckpoint()
-    return unbuilt.read_following(spark, since)
 
 
 def _set_aside_broken(build: _CoreBuild, error: AuditError) -> DataFrame:
@@ -225,13 +178,7 @@ class _CoreBuild:
 
     def publish(self) -> dict[str, int]:
         """Write, audit and publish the tables that change; return the number of rows written to each."""
-        rows = self._rows()
-        counts = {table: rows[table].count() for table in (TESTS, CI_JOBS)}
-        counts |= {
-            OBSERVATIONS: (self.beginnings if self.outdated is None else self.added).count(),
-            TEST_RESULTS: self.result_count,
-            CI_RUNS: self.run_count,
-        }
+        rows, few, counts = self._take_rows()
         removed = self._outdated_observations()
         removes = {OBSERVATIONS: removed, TEST_RESULTS: self.run_count}
         touched = [table for table in CORE if counts[table] or removes.get(table)]
@@ -251,7 +198,7 @@ class _CoreBuild:
                 (key,) = branch.table.primary_key
                 rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
                 branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
-            branch.append(conform(rows[branch.table], branch.table))
+            branch.append(few.get(branch.table, rows[branch.table]))
             logger.info(f"wrote {branch.table.address} to {branch.name}")
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
@@ -270,9 +217,27 @@ class _CoreBuild:
             set_properties(self.catalog, CI_RUNS, self.mark)
         return {table.address: int(count) for table, count in counts.items()}
 
+    def _take_rows(self) -> tuple[dict[Table, DataFrame], dict[Table, pa.Table], dict[Table, int]]:
+        """Return the rows of each table, those of tables that get few from here, and how many each gets."""
+        added_count, added_results = self.added.agg(
+            F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
+        ).collect()[0]
+        are_few = is_few(max(added_results, self.result_count))
+        rows = {table: conform(frame, table) for table, frame in self._rows(are_arranged=not are_few).items()}
+        counts = {OBSERVATIONS: added_count, TEST_RESULTS: self.result_count, CI_RUNS: self.run_count}
+        few = {}
+        for table in CORE:
+            is_name = table in (TESTS, CI_JOBS)
+            taken = take_few(rows[table], table) if is_name or (are_few and counts[table]) else None
+            if taken is not None:
+                few[table] = arrange(taken, table)
+            if is_name:
+                counts[table] = rows[table].count() if taken is None else taken.num_rows
+        return rows, few, counts
+
     def find_broken_runs(self) -> DataFrame:
         """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
-        rows = self._rows()
+        rows = self._rows(are_arranged=False)
         found = [
             find_broken(table, conform(rows[table], table)).select(
                 "run_key", F.concat(F.lit(f"{table.address}: "), "broken_rule").alias("reason")
@@ -340,15 +305,18 @@ class _CoreBuild:
         runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
         return ci_run_observations.select_standing(every, precedence()), runs
 
-    def _rows(self) -> dict[Table, DataFrame]:
-        observations = self._observations_of(self.changed)
+    def _rows(self, *, are_arranged: bool) -> dict[Table, DataFrame]:
+        added, observations = self.added, self._observations_of(self.changed)
         runs = ci_runs.transform(F.broadcast(self.changed), observations)
+        if are_arranged:
+            added, observations = self._arrange(added), self._arrange(observations)
+            runs = runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at")
         return {
             TESTS: self._named(TESTS, tests.transform),
             CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
-            OBSERVATIONS: self._arrange(self.added),
-            TEST_RESULTS: test_results.transform(F.broadcast(self.changed), self._arrange(observations)),
-            CI_RUNS: runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at"),
+            OBSERVATIONS: added,
+            TEST_RESULTS: test_results.transform(F.broadcast(self.changed), observations),
+            CI_RUNS: runs,
         }
 
     def _named(self, table: Table, transform: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:

@@ -21,6 +21,7 @@ from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
 from cilake.publish.audit import auditor, prepare_audit
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
+from cilake.publish.few import take_few
 from cilake.settings import Settings
 from cilake.windows import Window
 
@@ -68,12 +69,17 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     for address in model.inputs:
         pins.tag(catalog, contract(address), run_id, keep=SNAPSHOTS_KEPT)
 
-    def write(branch: Branch) -> None:
-        branch.append(conform(rows, ledger_table).coalesce(1))
-
     prepare_audit()
+    found = conform(rows, ledger_table).persist()
+    few = take_few(found, ledger_table)
+
+    def write(branch: Branch) -> None:
+        branch.append(found.coalesce(1) if few is None else few)
+
     audit = auditor(settings, catalog, day=day)
-    write_audit_publish([open_branch(spark, catalog, ledger_table, run_id)], write, audit)
-    count = ledger.count()
+    branch = open_branch(spark, catalog, ledger_table, run_id)
+    write_audit_publish([branch], write, audit)
+    found.unpersist()
+    count = ledger.count() if few is None else few.num_rows
     logger.info(f"{day}: {count:,} predictions by {version}")
     return count

@@ -141,8 +141,6 @@ def _metrics(table: Table) -> dict[str, str]:
     It cuts them after 16 characters and counts the last one up: U+D7FF becomes half of a surrogate pair,
     which cannot be written. These texts come from outside.
     """
-    if table.is_audited:
-        return {}
     texts = (column.name for column in table.columns if column.type == "string")
     return {f"write.metadata.metrics.column.{name}": "counts" for name in texts}
 

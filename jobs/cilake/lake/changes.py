@@ -12,13 +12,13 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import ancestors_of
 
 from cilake.contracts.model import Table
 from cilake.lake.catalog import set_properties
+from cilake.lake.files import read_files
 
 _PROPERTY = "cilake.built-from."
 _RESTATED = "cilake.restated-dates"
@@ -114,15 +114,6 @@ def _files(present: IcebergTable, snapshot: int, column: str) -> dict[str, set[s
 
 def _count(present: IcebergTable, files: set[str], columns: list[str]) -> pa.Table:
     """Count the equal rows of the files, by all columns."""
-    rows = _read(present, sorted(files), columns)
+    rows = read_files(present, sorted(files), columns)
     counted = rows.group_by(columns).aggregate([([], "count_all")])
     return counted.rename_columns([*columns, "rows"])
-
-
-def _read(present: IcebergTable, files: list[str], columns: list[str]) -> pa.Table:
-    schema = pa.schema([present.schema().as_arrow().field(name) for name in columns])
-    parts = []
-    for path in files:
-        with present.io.new_input(path).open() as file:
-            parts.append(pq.read_table(file, columns=columns).select(columns).cast(schema))
-    return pa.concat_tables(parts) if parts else schema.empty_table()

@@ -56,6 +56,7 @@ def auditor(settings: Settings, catalog: Catalog, *, day: date) -> Callable[[Bra
                 branch.appended(),
                 validation_id=branch.name.removeprefix(AUDIT_PREFIX),
                 partition_date=day,
+                row_count=branch.appended_count,
             )
             append_rows(catalog, "ops.validation_results", report.results)
             if settings.data_docs:

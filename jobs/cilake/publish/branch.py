@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from secrets import token_hex
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.table.update.snapshot import ManageSnapshots
@@ -16,6 +18,8 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 from cilake.contracts.model import Table
 from cilake.errors import CilakeError
+from cilake.lake.files import appended_files, read_files
+from cilake.publish.few import is_few
 from cilake.publish.stop_points import pass_point
 
 AUDIT_PREFIX = "audit_"
@@ -47,12 +51,15 @@ class Branch:
         """The identifier that writes go to."""
         return f"{self.table.identifier}.branch_{self.name}"
 
-    def append(self, rows: DataFrame) -> None:
-        """Add rows."""
-        rows.writeTo(self.target).append()
+    def append(self, rows: DataFrame | pa.Table) -> None:
+        """Add rows, in Spark or from here."""
+        if isinstance(rows, pa.Table):
+            self._loaded().append(rows, branch=self.name)
+        else:
+            rows.writeTo(self.target).append()
 
-    def delete(self, condition: str) -> None:
-        """Remove the rows that meet an SQL condition.
+    def delete(self, condition: str | BooleanExpression) -> None:
+        """Remove the rows that meet a condition: in Spark where it is SQL, else from here, file by file.
 
         Raises:
             TypeError: of a ledger, of which no row is ever removed.
@@ -60,17 +67,28 @@ class Branch:
         """
         if self.table.write_mode == "ledger":
             raise TypeError(f"{self.table.address} is a ledger: its rows are never removed")
-        self.spark.sql(f"DELETE FROM {self.target} WHERE {condition}")  # noqa: S608 - conditions are ours
+        if isinstance(condition, str):
+            self.spark.sql(f"DELETE FROM {self.target} WHERE {condition}")  # noqa: S608 - conditions are ours
+        else:
+            self._loaded().delete(condition, branch=self.name)
 
     def seal(self) -> Branch:
         """Return the branch as it is now: what is audited and published is this snapshot, no later one."""
-        return replace(self, head=self.catalog.load_table(self.table.address).refs()[self.name].snapshot_id)
+        return replace(self, head=self._loaded().refs()[self.name].snapshot_id)
 
-    def appended(self) -> DataFrame:
-        """Return the rows that were appended to the branch before it was sealed."""
-        if self.sealed == self.base:  # nothing was written: Iceberg has no range for that
-            return self.rows().limit(0)
+    def appended(self) -> DataFrame | pa.Table:
+        """Return the rows that were appended to the branch before it was sealed: here where they are few."""
+        if is_few(self.appended_count):
+            present = self._loaded()
+            paths = [file.file_path for file in appended_files(present, self.base, self.sealed)]
+            return read_files(present, paths, self.table.column_names)
         return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
+
+    @property
+    def appended_count(self) -> int:
+        """The number of rows that were appended to the branch before it was sealed."""
+        files = appended_files(self._loaded(), self.base, self.sealed)
+        return sum(file.record_count for file in files)
 
     def rows(self) -> DataFrame:
         """Return all rows of the table as they will be once the sealed branch is published."""
@@ -79,7 +97,7 @@ class Branch:
     @property
     def row_count(self) -> int:
         """The number of rows of the table as it will be once the sealed branch is published."""
-        snapshot = self.catalog.load_table(self.table.address).snapshot_by_id(self.sealed)
+        snapshot = self._loaded().snapshot_by_id(self.sealed)
         assert snapshot is not None and snapshot.summary is not None
         return int(snapshot.summary["total-records"] or 0)
 
@@ -90,7 +108,7 @@ class Branch:
             PublishError: when ``main`` is no longer what the branch began with, or the branch went on.
 
         """
-        present = self.catalog.load_table(self.table.address)
+        present = self._loaded()
         head = self.sealed
         if (found := present.refs().get(self.name)) is None or found.snapshot_id != head:
             raise PublishError(f"{self.table.address}: {self.name} was changed after its audit; run again")
@@ -106,7 +124,10 @@ class Branch:
 
     def drop(self) -> None:
         """Forget the branch if it exists; what it wrote is left to expiry."""
-        _drop(self.catalog.load_table(self.table.address), [self.name])
+        _drop(self._loaded(), [self.name])
+
+    def _loaded(self) -> IcebergTable:
+        return self.catalog.load_table(self.table.address)
 
     def _reader(self) -> DataFrameReader:
         return self.spark.read.option("end-snapshot-id", str(self.sealed))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Event
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +20,7 @@ from cilake.lake.session import interrupt
 from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
+from cilake.publish.few import arrange, of_days, read_few, split_by_day, take_few
 
 INTERRUPT_SECONDS = 1
 """How long after an interruption the next follows: a thread may have been between two statements."""
@@ -98,24 +100,14 @@ def _replace(
     note: Note | None,
     ending: Event,
 ) -> int:
-    table, column = replacement.table, replacement.column
+    table = replacement.table
     rows = conform(replacement.rows, table).persist()
     try:
-        present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
-        wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
-        changed = [day for day in replacement.days if wanted.get(day) != found.get(day)]
-        if not changed:
+        change = _find_change(spark, catalog, replacement, rows)
+        if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
         prepare_audit()
-        scope = _scope(replacement, changed)
-
-        def write(branch: Branch) -> None:
-            branch.delete(scope)
-            # These tables are small, and people wait for them: one sorted file a partition is read fastest.
-            branch.append(
-                rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
-            )
 
         def require_going_on(branches: Mapping[str, Branch]) -> None:
             if ending.is_set():
@@ -123,15 +115,66 @@ def _replace(
 
         write_audit_publish(
             [open_branch(spark, catalog, table, run_id)],
-            write,
+            change.write,
             audit,
             reconcile=require_going_on,
             properties={table.address: replacement.properties},
             note=note,
         )
-        return sum(wanted[day][0] for day in changed if day in wanted)
+        return change.row_count
     finally:
         rows.unpersist()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Days whose rows differ from the published, how many rows they get, and what writes these."""
+
+    days: list[date]
+    row_count: int
+    write: Callable[[Branch], None]
+
+
+def _find_change(spark: SparkSession, catalog: Catalog, replacement: Replacement, rows: DataFrame) -> _Change:
+    table, column = replacement.table, replacement.column
+    if (few := take_few(rows, table)) is not None:
+        scope = of_days(column, replacement.days, replacement.where)
+        if (present := read_few(catalog, table, scope)) is not None:
+            return _change_here(replacement, few, present)
+    return _change_in_spark(spark, replacement, rows)
+
+
+def _change_here(replacement: Replacement, few: pa.Table, present: pa.Table) -> _Change:
+    table, column = replacement.table, replacement.column
+    wanted, found = (split_by_day(rows, table, column) for rows in (few, present))
+    none = few.slice(0, 0)
+    days = [day for day in replacement.days if not wanted.get(day, none).equals(found.get(day, none))]
+    rows = pa.concat_tables([wanted[day] for day in days if day in wanted] or [none])
+
+    def write(branch: Branch) -> None:
+        if outdated := [day for day in days if day in found]:
+            branch.delete(of_days(column, outdated, replacement.where))
+        if rows.num_rows:
+            branch.append(arrange(rows, table))
+
+    return _Change(days, rows.num_rows, write)
+
+
+def _change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:
+    table, column = replacement.table, replacement.column
+    present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
+    wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
+    days = [day for day in replacement.days if wanted.get(day) != found.get(day)]
+    scope = _scope(replacement, days)
+
+    def write(branch: Branch) -> None:
+        branch.delete(scope)
+        # People wait for these tables: one sorted file a partition is read fastest.
+        branch.append(
+            rows.where(scope).coalesce(1).sortWithinPartitions(*(table.sort_by or table.primary_key))
+        )
+
+    return _Change(days, sum(wanted[day][0] for day in days if day in wanted), write)
 
 
 def _scope(replacement: Replacement, days: list[date]) -> str:

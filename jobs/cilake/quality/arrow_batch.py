@@ -47,7 +47,7 @@ def hold(condition: str) -> Any:
 
 
 def _rank_nan(rows: pa.Table) -> pa.Table:
-    """Return the rows with infinity for what is no number: Spark ranks that last, pandas takes it for null."""
+    """Return the rows with infinity for NaN: Spark ranks both last, and pandas takes NaN for null."""
     for place, field in enumerate(rows.schema):
         if pa.types.is_floating(field.type):
             values = rows.column(place)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from cilake.quality import arrow_batch, suite
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    Batch = DataFrame | pa.Table
+    Batch: TypeAlias = DataFrame | pa.Table
 
 EXAMPLES = 5
 _TEXT_LIMIT = 300

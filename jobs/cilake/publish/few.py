@@ -1,0 +1,64 @@
+"""Few rows come here: compared, written and judged without Spark, whose statements each take their time.
+
+What is more is left to Spark, so that memory is bounded whatever a night brings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, BooleanExpression
+from pyiceberg.expressions.parser import parse
+from pyspark.sql import DataFrame
+
+from cilake.contracts.model import Table
+from cilake.lake.catalog import arrow_schema
+
+FEW_ROWS = 100_000
+"""So many rows of one table are brought here at most."""
+READ_ROWS = 2_000_000
+"""So many rows may lie in the files that are read, or written again, for those few."""
+
+
+def is_few(row_count: int) -> bool:
+    """Return whether so many rows of a table are brought here."""
+    return row_count <= FEW_ROWS
+
+
+def take_few(rows: DataFrame, table: Table) -> pa.Table | None:
+    """Return all rows of a frame with the columns of a table; ``None`` where they are too many."""
+    few = rows.limit(FEW_ROWS + 1).toArrow()
+    return few.cast(arrow_schema(table)) if is_few(few.num_rows) else None
+
+
+def read_few(catalog: Catalog, table: Table, where: BooleanExpression) -> pa.Table | None:
+    """Return the published rows that meet a condition; ``None`` where the files of these are too large."""
+    scan = catalog.load_table(table.address).scan(row_filter=where)
+    if sum(task.file.record_count for task in scan.plan_files()) > READ_ROWS:
+        return None
+    return scan.to_arrow().cast(arrow_schema(table))
+
+
+def of_days(column: str, days: list[date], where: str) -> BooleanExpression:
+    """Return the condition that ``column`` is one of the days and an SQL condition is met."""
+    listed = ", ".join(f"'{day.isoformat()}'" for day in days)
+    return And(parse(f"{column} IN ({listed})"), parse(where))
+
+
+def split_by_day(rows: pa.Table, table: Table, column: str) -> dict[date, pa.Table]:
+    """Return the rows of each day, sorted by the key: of equal rows, the same table."""
+    ordered = rows.sort_by([(name, "ascending") for name in dict.fromkeys((column, *table.primary_key))])
+    days: dict[date, pa.Table] = {}
+    start = 0
+    for day, count in Counter(ordered[column].to_pylist()).items():
+        days[day] = ordered.slice(start, count)
+        start += count
+    return days
+
+
+def arrange(rows: pa.Table, table: Table) -> pa.Table:
+    """Return the rows in the order in which the table is read fastest."""
+    return rows.sort_by([(name, "ascending") for name in (table.sort_by or table.primary_key)])
