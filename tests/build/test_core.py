@@ -20,7 +20,9 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.registry import made_by
 from cilake.errors import PermanentError
 from cilake.lake.snapshots import snapshot_id
+from cilake.publish import few
 from cilake.publish.audit import AuditError
+from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
 from cilake.windows import Window
 
@@ -95,8 +97,11 @@ def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days)
     assert int(starts[-1 if days > 0 else 0].timestamp() * 1000) == moved["timestamps"][0]
 
 
-def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
-    """Contents A, B, A; tabs that disagree; a moved start; an equal job name in another CI instance."""
+def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake, monkeypatch):
+    """Contents A, B, A; tabs that disagree; a moved start; an equal job name in another CI instance.
+
+    Shuffled, all rows are written and judged in Spark, as many are.
+    """
     moved = FINAL | {"timestamps": [FINAL["timestamps"][0] + 86_400_000, FINAL["timestamps"][1]]}
     landings = [
         (RUNNING, 1, "board/a"),
@@ -110,6 +115,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake):
     for seed in range(2):
         order = random.Random(seed)
         lake = new_lake()
+        monkeypatch.setattr(few, "FEW_ROWS", 0 if seed else FEW_ROWS)
         shuffled = order.sample(landings, len(landings)) if seed else landings
         for table, hour, tab in shuffled:
             land(lake, table, hour=hour, tab=tab)
@@ -225,7 +231,8 @@ def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake):
     assert statuses(lake) == ["failed", "passed", "passed", "passed", "passed"]
 
 
-def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch):
+@pytest.mark.parametrize("is_few", [True, False], ids=["few rows", "many"])
+def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch, is_few):
     undisturbed = new_lake()
     land(undisturbed, RUNNING)
     land(undisturbed, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
@@ -235,6 +242,7 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     right = core_tables(undisturbed)
     lake = new_lake()
     stops = stop_points(monkeypatch)
+    monkeypatch.setattr(few, "FEW_ROWS", FEW_ROWS if is_few else 0)
     land(lake, RUNNING)
     for place, stops[:] in enumerate([one] for one in STOPS):
         if place == 1:

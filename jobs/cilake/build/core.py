@@ -9,6 +9,7 @@ from functools import reduce
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import BooleanExpression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,7 +31,7 @@ from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import AuditError, auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
-from cilake.publish.few import arrange, is_few, take_few
+from cilake.publish.few import are_in_few, arrange, is_few, of_days, take_few
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.quality.row_rules import find_broken
@@ -39,12 +40,15 @@ from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.windows import Window
 
+BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
 PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
 CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
 FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
+FEW_REPLACED = 1000
+"""So many runs are removed without Spark, where they lie in files that are not too large."""
 KEY = list(ci_run_observations.KEY)
 
 
@@ -111,13 +115,14 @@ def _build(
     late: list[tuple[RawTable, Unbuilt]] | None = None,
     restates: Restatement | None = None,
 ) -> dict[str, int]:
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PAYLOADS_PER_BATCH))
+    spark.conf.set(BATCH_SIZE, str(PAYLOADS_PER_BATCH))
     logger.info("decoding payloads")
     decoded = reduce(DataFrame.unionByName, (decode(raw, rows) for raw, rows in payloads)).persist()
     try:
         for raw, unbuilt in late or []:
             decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))
         runs = set_aside_unreadable(spark, catalog, decoded, limit=settings.rejected_ratio)
+        spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
         build = _CoreBuild(spark, settings, catalog, window, runs, mark or {}, restates=restates)
         try:
             return build.publish()
@@ -344,13 +349,21 @@ class _CoreBuild:
             month, "job_key", "started_at"
         )
 
-    def _replaced_runs(self) -> str:
+    def _replaced_runs(self) -> str | BooleanExpression:
         """Return the condition of the published rows that go, empty when there are none."""
         of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
         if is_half_published(self.catalog):
             return of_changed  # left by a build that was killed between the two, on whatever days
-        days = self.changed.where("old_run_date IS NOT NULL").select("old_run_date").distinct().collect()
-        return f"{days_condition('run_date', [row[0] for row in days])} AND {of_changed}" if days else ""
+        replaced = self.changed.where("old_run_date IS NOT NULL").select("old_run_date", "run_key").toArrow()
+        if not replaced.num_rows:
+            return ""
+        days = replaced["old_run_date"].unique().to_pylist()
+        if replaced.num_rows <= FEW_REPLACED:
+            keys = ", ".join(map(str, replaced["run_key"].to_pylist()))
+            condition = of_days("run_date", days, f"run_key IN ({keys})")
+            if all(are_in_few(self.catalog, table, condition) for table in (TEST_RESULTS, CI_RUNS)):
+                return condition
+        return f"{days_condition('run_date', days)} AND {of_changed}"
 
     def _outdated_observations(self) -> str:
         """Return the condition of the published observations that go, empty when there are none."""

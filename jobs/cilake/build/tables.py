@@ -14,7 +14,7 @@ from cilake.build.targets import Target, affected_periods, targets_of, watched_b
 from cilake.contracts.model import Table
 from cilake.contracts.registry import made_by
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
-from cilake.lake.changes import built_from, changed_dates, mark_built
+from cilake.lake.changes import built_from, changed_dates, held_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin, snapshot_id
 from cilake.landing.incomplete import say_if_incomplete
@@ -119,7 +119,7 @@ def _build(
         replacements = []
         for target, periods in ready:
             properties = marks.get(target.table, {})
-            told_of = _keep_told(spark, pins, target, periods)
+            told_of = _keep_told(catalog, pins, target, periods)
             if told_of:
                 replacements.append(_make(spark, pins, target, told_of, properties, told))
             else:
@@ -129,18 +129,14 @@ def _build(
     return counts
 
 
-def _keep_told(spark: SparkSession, pins: Pins, target: Target, periods: list[date]) -> list[date]:
+def _keep_told(catalog: Catalog, pins: Pins, target: Target, periods: list[date]) -> list[date]:
     """Return those of the periods that the target has something to tell of, or has told of."""
     if not target.about or not periods:
         return periods
     days = target.rule.days_of(periods)
-    own = spark.table(target.table.identifier).where(target.where)
-    found: set[date] = set()
-    for rows, column in (
-        *((_read(spark, pins, one, days), str(one.day_column)) for one in target.about),
-        (own.where(spans_condition(target.rule.column, days)), target.rule.column),
-    ):
-        found.update(row[0] for row in rows.select(column).distinct().collect())
+    found = held_dates(catalog, target.table, target.rule.column, days, where=target.where)
+    for one in target.about:
+        found |= held_dates(catalog, one, str(one.day_column), days, snapshot=pins.snapshots.get(one.address))
     return [period for period in periods if found & target.rule.days_of([period])]
 
 

@@ -7,12 +7,14 @@ that publishes the work. Nothing is missed when a run is killed, comes late or w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And
+from pyiceberg.expressions.parser import parse
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import ancestors_of
 
@@ -78,6 +80,25 @@ def changed_dates(
         differs = pc.not_equal(pc.fill_null(joined["rows_gone"], 0), pc.fill_null(joined["rows_come"], 0))
         dates.update(joined.filter(differs)[column].unique().to_pylist())
     return sorted(dates)
+
+
+def held_dates(
+    catalog: Catalog,
+    table: Table,
+    column: str,
+    among: Collection[date],
+    *,
+    where: str = "true",
+    snapshot: int | None = None,
+) -> set[date]:
+    """Return those of the dates of which a table, now or at a snapshot, has rows that meet ``where``."""
+    if not among:
+        return set()
+    between = f"{column} >= '{min(among)}' AND {column} <= '{max(among)}'"
+    scan = catalog.load_table(table.address).scan(
+        And(parse(between), parse(where)), selected_fields=(column,), snapshot_id=snapshot
+    )
+    return set(scan.to_arrow()[column].unique().to_pylist()) & set(among)
 
 
 def _restated(present: IcebergTable, since: int, until: int) -> set[date]:

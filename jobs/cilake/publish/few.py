@@ -35,11 +35,17 @@ def take_few(rows: DataFrame, table: Table) -> pa.Table | None:
 
 
 def read_few(catalog: Catalog, table: Table, where: BooleanExpression) -> pa.Table | None:
-    """Return the published rows that meet a condition; ``None`` where the files of these are too large."""
-    scan = catalog.load_table(table.address).scan(row_filter=where)
-    if sum(task.file.record_count for task in scan.plan_files()) > READ_ROWS:
+    """Return the published rows that meet a condition; ``None`` where they are, or their files, too many."""
+    if not are_in_few(catalog, table, where):
         return None
-    return scan.to_arrow().cast(arrow_schema(table))
+    few = catalog.load_table(table.address).scan(row_filter=where).to_arrow()
+    return few.cast(arrow_schema(table)) if is_few(few.num_rows) else None
+
+
+def are_in_few(catalog: Catalog, table: Table, where: BooleanExpression) -> bool:
+    """Return whether the files that may hold such rows have few enough to be read, or written again, here."""
+    files = catalog.load_table(table.address).scan(row_filter=where).plan_files()
+    return sum(task.file.record_count for task in files) <= READ_ROWS
 
 
 def of_days(column: str, days: list[date], where: str) -> BooleanExpression:

@@ -24,6 +24,8 @@ from cilake.publish.few import arrange, of_days, read_few, split_by_day, take_fe
 
 INTERRUPT_SECONDS = 1
 """How long after an interruption the next follows: a thread may have been between two statements."""
+FEW_DAYS = 50
+"""The rows of more days than these are not tried here: to see that they are too many costs all their work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,12 @@ def _replace(
     ending: Event,
 ) -> int:
     table = replacement.table
-    rows = conform(replacement.rows, table).persist()
+    rows = conform(replacement.rows, table)
+    change = _find_change_here(catalog, replacement, rows)
+    is_here = change is not None
     try:
-        change = _find_change(spark, catalog, replacement, rows)
+        if change is None:
+            change = _find_change_in_spark(spark, replacement, rows.persist())
         if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
@@ -123,7 +128,8 @@ def _replace(
         )
         return change.row_count
     finally:
-        rows.unpersist()
+        if not is_here:
+            rows.unpersist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,32 +141,30 @@ class _Change:
     write: Callable[[Branch], None]
 
 
-def _find_change(spark: SparkSession, catalog: Catalog, replacement: Replacement, rows: DataFrame) -> _Change:
+def _find_change_here(catalog: Catalog, replacement: Replacement, rows: DataFrame) -> _Change | None:
+    """Return the change where few rows are published and wanted; ``None`` where one is for Spark."""
     table, column = replacement.table, replacement.column
-    if (few := take_few(rows, table)) is not None:
-        scope = of_days(column, replacement.days, replacement.where)
-        if (present := read_few(catalog, table, scope)) is not None:
-            return _change_here(replacement, few, present)
-    return _change_in_spark(spark, replacement, rows)
-
-
-def _change_here(replacement: Replacement, few: pa.Table, present: pa.Table) -> _Change:
-    table, column = replacement.table, replacement.column
-    wanted, found = (split_by_day(rows, table, column) for rows in (few, present))
+    if len(replacement.days) > FEW_DAYS:
+        return None
+    present = read_few(catalog, table, of_days(column, replacement.days, replacement.where))
+    few = take_few(rows, table) if present is not None else None
+    if few is None or present is None:
+        return None
+    wanted, found = (split_by_day(held, table, column) for held in (few, present))
     none = few.slice(0, 0)
     days = [day for day in replacement.days if not wanted.get(day, none).equals(found.get(day, none))]
-    rows = pa.concat_tables([wanted[day] for day in days if day in wanted] or [none])
+    differing = pa.concat_tables([wanted[day] for day in days if day in wanted] or [none])
 
     def write(branch: Branch) -> None:
         if outdated := [day for day in days if day in found]:
             branch.delete(of_days(column, outdated, replacement.where))
-        if rows.num_rows:
-            branch.append(arrange(rows, table))
+        if differing.num_rows:
+            branch.append(arrange(differing, table))
 
-    return _Change(days, rows.num_rows, write)
+    return _Change(days, differing.num_rows, write)
 
 
-def _change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:
+def _find_change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:
     table, column = replacement.table, replacement.column
     present = spark.table(table.identifier).where(_scope(replacement, replacement.days))
     wanted, found = _fingerprints(rows, table, column), _fingerprints(present, table, column)
