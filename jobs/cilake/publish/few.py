@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from cilake.contracts.model import Table
 from cilake.lake.catalog import arrow_schema
 
-FEW_ROWS = 100_000
+FEW_ROWS = 200_000
 """So many rows of one table are brought here at most."""
 READ_ROWS = 2_000_000
 """So many rows may lie in the files that are read, or written again, for those few."""
