@@ -4,11 +4,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from tests.support.builders import make_frame, make_row
+from pyiceberg.types import StringType
+from tests.support.builders import make_frame, make_row, make_rows
 from tests.support.lake_session import local_lake
 
 from cilake.contracts.core.tests import TABLE
 from cilake.contracts.predictions.test_failure import TABLE as LEDGER
+from cilake.lake.catalog import arrow_schema
 from cilake.publish.branch import PublishError, open_branch, opened_at, write_audit_publish
 from cilake.publish.replace import Replacement, replace_days
 
@@ -55,6 +57,19 @@ def test_what_was_written_is_audited_published_and_the_branch_is_gone(lake):
     write_audit_publish([open_for(lake)], write, audit, properties={TABLE.address: {"cilake.build": "1"}})
     assert (seen, names(lake), branches(lake)) == ([["a"]], ["a"], [])
     assert lake.catalog.load_table(TABLE.address).properties["cilake.build"] == "1"
+
+
+def test_an_audit_sees_the_columns_that_are_there_and_lists_of_bounded_size(lake, monkeypatch):
+    with lake.catalog.load_table(TABLE.address).update_schema() as update:
+        update.add_column("extra", StringType())
+    branch = open_for(lake)
+    one = make_rows(TABLE, [make_row(TABLE)]).cast(arrow_schema(TABLE))
+    lake.catalog.load_table(TABLE.address).append(one, branch=branch.name)
+    sealed = branch.seal()
+    assert sealed.appended().column_names == [*TABLE.column_names, "extra"]
+    assert sealed.appended_count == 1
+    monkeypatch.setattr("cilake.publish.branch.FEW_VALUES", len(TABLE.columns) - 1)
+    assert sealed.appended().count() == 1, "what is too large is left in Spark"
 
 
 def test_a_failed_audit_publishes_nothing(lake):

@@ -8,6 +8,7 @@ from tests.support.lake_session import local_lake
 
 from cilake.contracts.predictions.accuracy import TABLE
 from cilake.publish import few
+from cilake.publish.branch import PublishError, open_branch
 from cilake.publish.replace import Replacement, replace_days
 
 DAY = date(2021, 6, 21)
@@ -96,4 +97,22 @@ def test_the_two_ways_find_each_others_rows_unchanged(lake, monkeypatch):
     days = range(4)
     replace(lake, rows, days=days)
     monkeypatch.setattr(few, "FEW_ROWS", 0 if few.FEW_ROWS else 100_000)
-    assert replace(lake, [rows[0], *rows[2:]], days=(0, 2, 3)) == 0
+    assert replace(lake, rows, days=days) == 0
+
+
+def test_another_writer_between_the_look_and_the_branch_doubles_nothing(lake, monkeypatch):
+    from cilake.publish import replace as module
+
+    def open_late(*arguments):
+        if not held(lake):
+            lake.insert(TABLE.address, [row(log_loss=0.5)])
+        return open_branch(*arguments)
+
+    monkeypatch.setattr(module, "open_branch", open_late)
+    try:
+        replace(lake, [row(log_loss=0.25)])
+    except PublishError as error:
+        assert "was changed by another run meanwhile; run again" in str(error)
+    assert len(held(lake)) == 1
+    replace(lake, [row(log_loss=0.25)])
+    assert [one[-1] for one in held(lake)] == [0.25]

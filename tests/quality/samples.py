@@ -17,6 +17,8 @@ ALIKE: dict[str, Sample] = {
         {"job_key": 1, "job_name": "a", "ci_instance": "prow"},
         {"job_key": 2, "job_name": "a", "ci_instance": "prow:kubernetes"},
     ],
+    # A name may be of blanks that are no spaces: Spark takes these for letters, and so must all.
+    "core.tests": [{"test_name": "\u00a0"}, {"test_key": 2, "test_name": "\u3000"}],
     # Two runs of a job may start at the same instant.
     "kpi.weekly_test_health": [
         {"last_good_at": "2021-06-21T12:00:00Z", "started_failing_at": "2021-06-21T12:00:00Z"}

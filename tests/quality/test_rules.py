@@ -81,7 +81,7 @@ def test_good_row_passes_every_rule(address) -> None:
 def samples_of(table):
     """All samples of the table, a good row, and good rows with a null or with what is no number."""
     good = make_row(table, **GOOD.get(table.address, {}))
-    bad = [row for rows in BAD.get(table.address, {}).values() for row in rows]
+    bad = [row for rows in BAD.get(table.address, {}).values() for row in rows] + ALIKE.get(table.address, [])
     nulls = [{column.name: None} for column in table.columns]
     odd = [{column.name: float("nan")} for column in table.columns if column.type == "double"]
     changes = [GOOD.get(table.address, {}) | one for one in (*bad, *nulls, *odd)]

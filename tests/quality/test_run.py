@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import date, datetime
 from functools import partial
 
@@ -51,6 +52,20 @@ def test_broken_contract_blocks_and_shows_the_key(make_batch, overrides, rule) -
     assert failure.expectation_id == rule
     assert failure.observed["unexpected_count"] == 1
     assert failure.examples[0]["test_key"] == 99
+
+
+def test_examples_are_the_values_themselves(make_batch) -> None:
+    """Also beside nulls, which would make large keys inexact, of many bad rows, and of what is no number."""
+    address = "kpi.daily_job_health"
+    odd = [None, 1234567890123456789, *range(20_000)]
+    rows = [make_row(address, job_key=key, run_count=-1, pass_ratio=float("nan")) for key in odd]
+    failures = {one.expectation_id: one for one in _validate(make_batch(address, rows), address).failures}
+    examples = failures["run_count_in_range"].examples
+    assert len(examples) == run.EXAMPLES
+    assert examples[1]["job_key"] == 1234567890123456789
+    assert examples[0]["job_key"] is None and examples[0]["run_count"] == -1
+    assert failures["run_count_in_range"].observed["unexpected_count"] == len(rows)
+    assert all(math.isnan(one["pass_ratio"]) for one in failures["pass_ratio_in_range"].examples)
 
 
 def test_missing_column_is_named_and_rules_on_it_fail(make_batch) -> None:

@@ -18,8 +18,8 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 from cilake.contracts.model import Table
 from cilake.errors import CilakeError
-from cilake.lake.files import appended_files, read_files
-from cilake.publish.few import is_few
+from cilake.lake.files import appended_files, count_values, read_files
+from cilake.publish.few import FEW_VALUES, is_few
 from cilake.publish.stop_points import pass_point
 
 AUDIT_PREFIX = "audit_"
@@ -72,16 +72,26 @@ class Branch:
         else:
             self._loaded().delete(condition, branch=self.name)
 
+    def require_base(self, snapshot: int | None) -> None:
+        """Check that the branch begins with a snapshot, or with an empty table where there is ``None``.
+
+        Raises:
+            PublishError: when another writer changed the table between that look at it and this branch.
+
+        """
+        if self.base != snapshot and (snapshot is not None or self._row_count_of(self.base)):
+            raise PublishError(f"{self.table.address} was changed by another run meanwhile; run again")
+
     def seal(self) -> Branch:
         """Return the branch as it is now: what is audited and published is this snapshot, no later one."""
         return replace(self, head=self._loaded().refs()[self.name].snapshot_id)
 
     def appended(self) -> DataFrame | pa.Table:
         """Return the rows that were appended to the branch before it was sealed: here where they are few."""
-        if is_few(self.appended_count):
-            present = self._loaded()
-            paths = [file.file_path for file in appended_files(present, self.base, self.sealed)]
-            return read_files(present, paths, self.table.column_names)
+        present = self._loaded()
+        paths = [file.file_path for file in appended_files(present, self.base, self.sealed)]
+        if is_few(self.appended_count) and count_values(present, paths) <= FEW_VALUES:
+            return read_files(present, paths, present.schema().column_names)
         return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
 
     @property
@@ -97,7 +107,10 @@ class Branch:
     @property
     def row_count(self) -> int:
         """The number of rows of the table as it will be once the sealed branch is published."""
-        snapshot = self._loaded().snapshot_by_id(self.sealed)
+        return self._row_count_of(self.sealed)
+
+    def _row_count_of(self, snapshot_id: int) -> int:
+        snapshot = self._loaded().snapshot_by_id(snapshot_id)
         assert snapshot is not None and snapshot.summary is not None
         return int(snapshot.summary["total-records"] or 0)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, BooleanExpression
@@ -19,6 +20,8 @@ from cilake.lake.catalog import arrow_schema
 
 FEW_ROWS = 200_000
 """So many rows of one table are brought here at most."""
+FEW_VALUES = 5_000_000
+"""So many values, with those in lists, are brought here to be judged: about half a gigabyte."""
 READ_ROWS = 2_000_000
 """So many rows may lie in the files that are read, or written again, for those few."""
 
@@ -38,8 +41,8 @@ def read_few(catalog: Catalog, table: Table, where: BooleanExpression) -> pa.Tab
     """Return the published rows that meet a condition; ``None`` where they are, or their files, too many."""
     if not are_in_few(catalog, table, where):
         return None
-    few = catalog.load_table(table.address).scan(row_filter=where).to_arrow()
-    return few.cast(arrow_schema(table)) if is_few(few.num_rows) else None
+    few = catalog.load_table(table.address).scan(row_filter=where, limit=FEW_ROWS + 1).to_arrow()
+    return few.select(table.column_names).cast(arrow_schema(table)) if is_few(few.num_rows) else None
 
 
 def are_in_few(catalog: Catalog, table: Table, where: BooleanExpression) -> bool:
@@ -63,6 +66,20 @@ def split_by_day(rows: pa.Table, table: Table, column: str) -> dict[date, pa.Tab
         days[day] = ordered.slice(start, count)
         start += count
     return days
+
+
+def are_same(rows: pa.Table, others: pa.Table) -> bool:
+    """Return whether two tables hold the same rows in the same order; NaN is the same as NaN."""
+    return rows.num_rows == others.num_rows and all(
+        _are_same(one, other) for one, other in zip(rows.columns, others.columns, strict=True)
+    )
+
+
+def _are_same(values: pa.ChunkedArray, others: pa.ChunkedArray) -> bool:
+    if not pa.types.is_floating(values.type):
+        return bool(values.equals(others))
+    numbers = (values.to_numpy(), others.to_numpy())
+    return bool(values.is_null().equals(others.is_null())) and np.array_equal(*numbers, equal_nan=True)
 
 
 def arrange(rows: pa.Table, table: Table) -> pa.Table:

@@ -17,10 +17,11 @@ from cilake.contracts.model import Table
 from cilake.lake.catalog import set_properties
 from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
+from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
-from cilake.publish.few import arrange, of_days, read_few, split_by_day, take_few
+from cilake.publish.few import are_same, arrange, of_days, read_few, split_by_day, take_few
 
 INTERRUPT_SECONDS = 1
 """How long after an interruption the next follows: a thread may have been between two statements."""
@@ -146,16 +147,20 @@ def _find_change_here(catalog: Catalog, replacement: Replacement, rows: DataFram
     table, column = replacement.table, replacement.column
     if len(replacement.days) > FEW_DAYS:
         return None
-    present = read_few(catalog, table, of_days(column, replacement.days, replacement.where))
-    few = take_few(rows, table) if present is not None else None
-    if few is None or present is None:
+    scope = of_days(column, replacement.days, replacement.where)
+    if read_few(catalog, table, scope) is None or (few := take_few(rows, table)) is None:
+        return None
+    # Others may have written meanwhile: what differs is found, and must begin, with what is there now.
+    looked_at = snapshot_id(catalog, table)
+    if (present := read_few(catalog, table, scope)) is None:
         return None
     wanted, found = (split_by_day(held, table, column) for held in (few, present))
     none = few.slice(0, 0)
-    days = [day for day in replacement.days if not wanted.get(day, none).equals(found.get(day, none))]
+    days = [day for day in replacement.days if not are_same(wanted.get(day, none), found.get(day, none))]
     differing = pa.concat_tables([wanted[day] for day in days if day in wanted] or [none])
 
     def write(branch: Branch) -> None:
+        branch.require_base(looked_at)
         if outdated := [day for day in days if day in found]:
             branch.delete(of_days(column, outdated, replacement.where))
         if differing.num_rows:

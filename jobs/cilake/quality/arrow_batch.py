@@ -5,12 +5,13 @@ A statement of Spark takes a tenth of a second whatever it reads, and a suite ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OPENED: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("batch")
+_BROKEN: dict[str, Callable[[dict[str, Any]], str]] = {
+    "expect_column_values_to_not_be_null": lambda rule: f"{rule['column']} IS NULL",
+    "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} NOT IN {_listed(rule['value_set'])}",
+    "expect_column_values_to_be_between": lambda rule: _outside(**rule),
+    "expect_column_values_to_match_regex": lambda rule: (
+        f"NOT regexp_matches({rule['column']}, {_quoted(rule['regex'])})"
+    ),
+    "expect_rows_to_satisfy": lambda rule: f"NOT ({rule['condition']})",
+}
+"""The condition of the rows that break a rule about rows, by its kind."""
 
 
 @contextmanager
@@ -44,6 +55,28 @@ def hold(condition: str) -> Any:
     """Return whether a condition holds in each row, in order: an array; also true where it is unknown."""
     verdicts = _OPENED.get().sql(f"SELECT coalesce(({condition}), true) AS holds FROM batch")  # noqa: S608 - rules are ours
     return verdicts.to_arrow_table()["holds"].to_numpy()
+
+
+def find_examples(rows: pa.Table, rule: dict[str, Any], names: list[str], limit: int) -> list[dict[str, Any]]:
+    """Return columns of the first rows that break a rule; empty for a rule that is not about single rows."""
+    if rule["type"] not in _BROKEN:
+        return []
+    is_whole = hold(f"NOT ({_BROKEN[rule['type']](rule['kwargs'])})")
+    found: list[dict[str, Any]] = rows.select(names).take(np.flatnonzero(~is_whole)[:limit]).to_pylist()
+    return found
+
+
+def _outside(column: str, min_value: float | None = None, max_value: float | None = None, **_: Any) -> str:
+    limits = [f"{column} < {min_value}"] if min_value is not None else []
+    return " OR ".join([*limits, *([f"{column} > {max_value}"] if max_value is not None else [])])
+
+
+def _listed(values: list[str]) -> str:
+    return f"({', '.join(map(_quoted, values))})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _rank_nan(rows: pa.Table) -> pa.Table:

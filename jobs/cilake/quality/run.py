@@ -114,14 +114,12 @@ def check(table: Table, batch: Batch, entries: list[suite.Entry]) -> dict[str, F
     with _opened(table, batch) as opened:
         verdicts = _run(opened, table, entries, "BOOLEAN_ONLY")
         failed = [entry for entry in entries if not verdicts[entry["id"]].success]
-        details = _show(opened, table, failed, _names(batch)) if failed else {}
-    return {
-        entry["id"]: _failure(table, entry, details[entry["id"]]) if entry["id"] in details else None
-        for entry in entries
-    }
+        details = _show(opened, table, failed, batch) if failed else {}
+        failures = {entry["id"]: _failure(table, entry, details[entry["id"]], batch) for entry in failed}
+    return {entry["id"]: failures.get(entry["id"]) for entry in entries}
 
 
-def _show(opened: Any, table: Table, failed: list[suite.Entry], names: list[str]) -> dict[str, Any]:
+def _show(opened: Any, table: Table, failed: list[suite.Entry], batch: Batch) -> dict[str, Any]:
     """Run rules that failed again, with samples of the rows that break them."""
     # Query rules give their rows only in the COMPLETE format, where GX caps them; for row rules that format
     # would collect every bad row.
@@ -131,16 +129,10 @@ def _show(opened: Any, table: Table, failed: list[suite.Entry], names: list[str]
         *table.primary_key,
         *(name for entry in others for name in entry["kwargs"].get("column_list", [])),
     }
-    samples = {
-        "result_format": "SUMMARY",
-        "partial_unexpected_count": EXAMPLES,
-        "unexpected_index_column_names": [name for name in names if name in shown],
-    }
+    samples: dict[str, Any] = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
+    if not isinstance(batch, pa.Table):  # with pandas GX collects every bad row for this
+        samples["unexpected_index_column_names"] = [name for name in batch.columns if name in shown]
     return _run(opened, table, queries, "COMPLETE") | _run(opened, table, others, samples)
-
-
-def _names(batch: Batch) -> list[str]:
-    return list(batch.column_names if isinstance(batch, pa.Table) else batch.columns)
 
 
 @cache
@@ -178,14 +170,22 @@ def _run(source: Any, table: Table, entries: list[suite.Entry], result_format: A
     return {one.expectation_config.id: one for one in result.results}
 
 
-def _failure(table: Table, entry: suite.Entry, outcome: Any) -> Failure:
+def _failure(table: Table, entry: suite.Entry, outcome: Any, batch: Batch) -> Failure:
     result = outcome.result or {}
+    error = _error(outcome.exception_info)
+    shown = _shown(table, entry)
+    if isinstance(batch, pa.Table) and not error and entry["type"] != suite.NO_ROWS:
+        names = [name for name in batch.column_names if name in shown]
+        found = arrow_batch.find_examples(batch, entry, names, EXAMPLES)
+        examples = [{name: _plain(value) for name, value in row.items()} for row in found]
+    else:
+        examples = _examples(result, shown)
     observed = {
         name: _plain(result[name])
         for name in ("observed_value", "element_count", "unexpected_count", "unexpected_percent")
         if result.get(name) is not None
     }
-    if error := _error(outcome.exception_info):
+    if error:
         observed["error"] = error
     meta = entry.get("meta", {})
     return Failure(
@@ -195,7 +195,7 @@ def _failure(table: Table, entry: suite.Entry, outcome: Any) -> Failure:
         reason=entry["notes"],
         rule=entry["kwargs"],
         observed=observed,
-        examples=_examples(result, _shown(table, entry)),
+        examples=examples,
         advice=meta.get("what_to_do") or _ADVICE[entry["severity"]],
     )
 
