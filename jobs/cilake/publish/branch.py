@@ -91,7 +91,7 @@ class Branch:
         present = self._loaded()
         paths = [file.file_path for file in appended_files(present, self.base, self.sealed)]
         if is_few(self.appended_count) and count_values(present, paths) <= FEW_VALUES:
-            return read_files(present, paths, present.schema().column_names)
+            return read_files(present, paths, [field.name for field in present.schema().fields])
         return self._reader().option("start-snapshot-id", str(self.base)).table(self.table.identifier)
 
     @property
