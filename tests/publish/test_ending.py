@@ -7,8 +7,9 @@ from threading import Timer
 
 import pytest
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 120
 PROGRAM = '''
+import faulthandler
 import os
 import sys
 from threading import Event
@@ -21,6 +22,9 @@ from cilake.publish import replace
 from cilake.contracts.kpi.daily_job_health import TABLE as FIRST
 from cilake.contracts.kpi.weekly_test_health import TABLE as SECOND
 from cilake.lake import session
+
+
+faulthandler.dump_traceback_later(100)  # so that a test that takes too long shows where
 
 
 def say(text):
@@ -134,13 +138,14 @@ def test_a_command_that_is_told_to_end_interrupts_its_work_and_publishes_nothing
     overdue = Timer(TIMEOUT_SECONDS, process.kill)
     overdue.start()
     try:
-        awaited = set(running)
+        awaited, lines = set(running), []
         for line in process.stdout:
+            lines.append(line.rstrip())
             awaited.discard(line.strip())
             if not awaited:
                 process.send_signal(signal.SIGTERM)
                 break
-        lines = process.stdout.read().splitlines()
+        lines += process.stdout.read().splitlines()
         process.wait()
     finally:
         overdue.cancel()
