@@ -138,18 +138,18 @@ def test_a_command_that_is_told_to_end_interrupts_its_work_and_publishes_nothing
     overdue = Timer(TIMEOUT_SECONDS, process.kill)
     overdue.start()
     try:
-        awaited, lines = set(running), []
+        awaited, before = set(running), []
         for line in process.stdout:
-            lines.append(line.rstrip())
+            before.append(line.rstrip())
             awaited.discard(line.strip())
             if not awaited:
                 process.send_signal(signal.SIGTERM)
                 break
-        lines += process.stdout.read().splitlines()
+        lines = process.stdout.read().splitlines()
         process.wait()
     finally:
         overdue.cancel()
         process.kill()
-    assert process.returncode == 128 + signal.SIGTERM, lines
+    assert process.returncode == 128 + signal.SIGTERM, [*before, *lines]
     assert "interrupted" in lines and "stopped" in lines
     assert not [line for line in lines if line.startswith(("published", "recorded"))], "it ends at once"
