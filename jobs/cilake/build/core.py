@@ -13,7 +13,7 @@ from pyiceberg.expressions import BooleanExpression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.build.decoding import RawTable, decode, raw_tables, read_hidden
+from cilake.build.decoding import KEY, RawTable, decode, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
@@ -49,7 +49,6 @@ FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
 FEW_REPLACED = 1000
 """So many runs are removed without Spark, where they lie in files that are not too large."""
-KEY = list(ci_run_observations.KEY)
 
 
 def build_core(settings: Settings, window: Window) -> dict[str, int]:

@@ -18,6 +18,7 @@ from cilake.sources.registry import sources
 from cilake.transforms.core import ci_run_observations
 
 KEY = list(ci_run_observations.KEY)
+"""The columns that tell observations apart, as Spark wants them."""
 
 
 @dataclass(frozen=True, slots=True)
