@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -61,6 +61,17 @@ def parse_day(text: str) -> date:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise DayError(f"{text!r} is out of range: days lie between {FIRST_DAY} and {LAST_DAY}")
     return day
+
+
+def spans_of(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Return the first and last day of each span of days without a gap, in order."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if spans and day - spans[-1][1] <= timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
 
 
 def day_start(day: date) -> datetime:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from importlib import import_module
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 
+from cilake.build.inputs import open_here, read_in_spark
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
 from cilake.contracts.registry import made_by
@@ -20,9 +22,10 @@ from cilake.lake.snapshots import Pins, pin, snapshot_id
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
-from cilake.publish.replace import Replacement, days_condition, replace_days, spans_condition
+from cilake.publish.replace import Replacement, days_condition, replace_days
 from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
+from cilake.transforms.engines import DuckEngine, Engine, Rows, SparkEngine
 from cilake.windows import Window
 
 Told = Mapping[str, object]
@@ -121,7 +124,7 @@ def _build(
             properties = marks.get(target.table, {})
             told_of = _keep_told(catalog, pins, target, periods)
             if told_of:
-                replacements.append(_make(spark, pins, target, told_of, properties, told))
+                replacements.append(_make(spark, catalog, pins, target, told_of, properties, told))
             else:
                 set_properties(catalog, target.table, properties)
         if replacements:
@@ -142,6 +145,7 @@ def _keep_told(catalog: Catalog, pins: Pins, target: Target, periods: list[date]
 
 def _make(
     spark: SparkSession,
+    catalog: Catalog,
     pins: Pins,
     target: Target,
     periods: list[date],
@@ -149,22 +153,27 @@ def _make(
     told: Told,
 ) -> Replacement:
     """Return what the table should hold for the periods, by the transform at its address."""
+    here = open_here(catalog, pins, target, periods)
+    rows: DataFrame | pa.Table
+    if here is not None:
+        rows = _transform(DuckEngine(), target, periods, here, told)
+    else:
+        inputs = read_in_spark(spark, pins, target, periods)
+        rows = _transform(SparkEngine(spark), target, periods, inputs, told)
+    return Replacement(target.table, rows, target.rule.column, periods, where=target.where, properties=marks)
+
+
+def _transform(
+    engine: Engine[Rows], target: Target, periods: list[date], inputs: Mapping[str, Rows], told: Told
+) -> Rows:
     transform = import_module(f"cilake.transforms.{target.table.address}").transform
-    inputs = {
-        argument: _read(spark, pins, one, target.rule.reach_of(periods, one.address))
-        for argument, one in target.inputs.items()
-    }
     asked = {name: told[name] for name in inspect.signature(transform).parameters if name in told}
-    column = target.rule.column
     # A transform may tell more than is asked, such as of the days that only show what was before.
-    rows = transform(**inputs, **asked).where(days_condition(column, periods))
-    return Replacement(target.table, rows, column, periods, where=target.where, properties=marks)
-
-
-def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date]) -> DataFrame:
-    """Return a table as it is pinned, of these days where its rows have a day."""
-    rows = pins.read(spark, table) if table.address in pins.snapshots else spark.table(table.identifier)
-    return rows.where(spans_condition(table.day_column, days)) if table.day_column else rows
+    return engine.sql(
+        f"SELECT {', '.join(target.table.column_names)} FROM made"  # noqa: S608 - names are ours
+        f" WHERE {days_condition(target.rule.column, periods)}",
+        made=transform(engine, **inputs, **asked),
+    )
 
 
 def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[Table, list[date]]:

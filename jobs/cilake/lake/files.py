@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.dataset import Dataset, dataset
+from pyarrow.fs import FileSystem
+from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, BooleanExpression
+from pyiceberg.expressions.parser import parse
+from pyiceberg.expressions.visitors import bind
+from pyiceberg.io.pyarrow import PyArrowFileIO, expression_to_pyarrow
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation, ancestors_of
+
+from cilake.windows import spans_of
 
 
 def appended_files(present: IcebergTable, base: int, head: int) -> list[DataFile]:
@@ -49,3 +58,40 @@ def read_files(present: IcebergTable, paths: Iterable[str], columns: Sequence[st
         with present.io.new_input(path).open() as file:
             parts.append(pq.read_table(file, columns=list(columns)).select(columns).cast(schema))
     return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def open_days(
+    present: IcebergTable, day_column: str | None, days: Iterable[date], *, snapshot: int | None, limit: int
+) -> tuple[pa.Table | Dataset, int] | None:
+    """Return the rows of some days, read as they are asked for, and how many rows their files hold.
+
+    Without a ``day_column`` all rows, of the current snapshot where none is named. ``None`` where the files
+    hold more than ``limit`` rows, or some of their rows are deleted by other files.
+    """
+    wanted = _of_days(day_column, days) if day_column else AlwaysTrue()
+    tasks = list(present.scan(row_filter=wanted, snapshot_id=snapshot).plan_files())
+    held = sum(task.file.record_count for task in tasks)
+    if held > limit or any(task.delete_files for task in tasks):
+        return None
+    schema = pa.schema([field.with_nullable(True) for field in present.schema().as_arrow()])
+    if not tasks:
+        return schema.empty_table(), 0
+    paths = [PyArrowFileIO.parse_location(task.file.file_path) for task in tasks]
+    names, place = [path for _, _, path in paths], _file_system(present, paths[0])
+    rows = dataset(names, schema=schema, format="parquet", filesystem=place)
+    if day_column:
+        rows = rows.filter(expression_to_pyarrow(bind(present.schema(), wanted, case_sensitive=True)))
+    return rows, held
+
+
+def _file_system(present: IcebergTable, location: tuple[str, str, str]) -> FileSystem:
+    scheme, host, _ = location
+    if not isinstance(present.io, PyArrowFileIO):
+        raise TypeError(f"files are read by {type(present.io).__name__}, not by PyArrowFileIO")
+    return present.io.fs_by_scheme(scheme, host)
+
+
+def _of_days(column: str, days: Iterable[date]) -> BooleanExpression:
+    spans = (f"({column} >= '{first}' and {column} <= '{last}')" for first, last in spans_of(days))
+    condition = " or ".join(spans)
+    return parse(condition) if condition else AlwaysFalse()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from threading import Event
 
 import pyarrow as pa
@@ -14,14 +14,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
-from cilake.lake.catalog import set_properties
+from cilake.lake.catalog import arrow_schema, set_properties
 from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
-from cilake.publish.few import are_same, arrange, of_days, read_few, split_by_day, take_few
+from cilake.publish.few import are_same, arrange, is_few, of_days, read_few, split_by_day, take_few
+from cilake.windows import spans_of
 
 INTERRUPT_SECONDS = 1
 """How long after an interruption the next follows: a thread may have been between two statements."""
@@ -39,7 +40,7 @@ class Replacement:
     """
 
     table: Table
-    rows: DataFrame
+    rows: DataFrame | pa.Table
     column: str
     days: list[date]
     where: str = "true"
@@ -104,12 +105,12 @@ def _replace(
     ending: Event,
 ) -> int:
     table = replacement.table
-    rows = conform(replacement.rows, table)
-    change = _find_change_here(catalog, replacement, rows)
-    is_here = change is not None
+    change = _find_change_here(catalog, replacement)
+    in_spark = None
     try:
         if change is None:
-            change = _find_change_in_spark(spark, replacement, rows.persist())
+            in_spark = _rows_in_spark(spark, replacement).persist()
+            change = _find_change_in_spark(spark, replacement, in_spark)
         if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
@@ -129,8 +130,8 @@ def _replace(
         )
         return change.row_count
     finally:
-        if not is_here:
-            rows.unpersist()
+        if in_spark is not None:
+            in_spark.unpersist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,21 @@ class _Change:
     write: Callable[[Branch], None]
 
 
-def _find_change_here(catalog: Catalog, replacement: Replacement, rows: DataFrame) -> _Change | None:
+def _rows_in_spark(spark: SparkSession, replacement: Replacement) -> DataFrame:
+    rows = replacement.rows
+    return conform(spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows, replacement.table)
+
+
+def _find_change_here(catalog: Catalog, replacement: Replacement) -> _Change | None:
     """Return the change where few rows are published and wanted; ``None`` where one is for Spark."""
     table, column = replacement.table, replacement.column
-    if len(replacement.days) > FEW_DAYS:
+    if isinstance(replacement.rows, pa.Table):
+        if not is_few(replacement.rows.num_rows):
+            return None
+    elif len(replacement.days) > FEW_DAYS:
         return None
     scope = of_days(column, replacement.days, replacement.where)
-    if read_few(catalog, table, scope) is None or (few := take_few(rows, table)) is None:
+    if read_few(catalog, table, scope) is None or (few := _take_few(replacement)) is None:
         return None
     # Others may have written meanwhile: what differs is found, and must begin, with what is there now.
     looked_at = snapshot_id(catalog, table)
@@ -167,6 +176,13 @@ def _find_change_here(catalog: Catalog, replacement: Replacement, rows: DataFram
             branch.append(arrange(differing, table))
 
     return _Change(days, differing.num_rows, write)
+
+
+def _take_few(replacement: Replacement) -> pa.Table | None:
+    rows, table = replacement.rows, replacement.table
+    if isinstance(rows, pa.Table):
+        return rows.cast(arrow_schema(table))
+    return take_few(conform(rows, table), table)
 
 
 def _find_change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:
@@ -198,13 +214,7 @@ def _fingerprints(rows: DataFrame, table: Table, column: str) -> dict[date, tupl
 
 def spans_condition(column: str, days: Iterable[date]) -> str:
     """Return the SQL condition that ``column`` is one of many days, as spans of days without a gap."""
-    spans: list[list[date]] = []
-    for day in sorted(set(days)):
-        if spans and day - spans[-1][1] <= timedelta(days=1):
-            spans[-1][1] = day
-        else:
-            spans.append([day, day])
-    between = (f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans)
+    between = (f"{column} BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in spans_of(days))
     return f"({' OR '.join(between) or 'false'})"
 
 

@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
-from cilake.contracts.kpi.calibration_bins import BIN_EDGES, TABLE
+from cilake.contracts.kpi.calibration_bins import BIN_EDGES
 from cilake.contracts.model_spec import MODEL_SCORER, Model
-from cilake.transforms.sums import exact_sum
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import double, exact_sum, quoted
 
 
-def transform(*, outcomes: DataFrame, model: Model) -> DataFrame:
+def transform(engine: Engine[Rows], *, outcomes: Rows, model: Model) -> Rows:
     """Return rows of ``kpi.calibration_bins`` for the days of a model's outcomes."""
     compared = {scorer: model.scorers[scorer] for scorer in (MODEL_SCORER, model.gate.baseline)}
-    forecasts = F.explode(
-        F.array(
-            *[
-                F.struct(F.lit(scorer).alias("scorer"), F.col(column).alias("probability"))
-                for scorer, column in compared.items()
-            ]
-        )
-    ).alias("forecast")
-    scored = outcomes.where(~F.col("has_abstained")).select(
-        F.lit(model.name).alias("model_name"), "prediction_date", "model_version", model.label, forecasts
+    forecasts = " UNION ALL ".join(
+        f"SELECT {quoted(scorer)} AS scorer, {column} AS probability, prediction_date, model_version,"
+        f" {model.label} AS has_happened FROM outcomes WHERE NOT has_abstained"
+        for scorer, column in compared.items()
     )
-    probability = F.col("forecast.probability")
-    return (
-        scored.groupBy(
-            "model_name",
-            "prediction_date",
-            "model_version",
-            F.col("forecast.scorer").alias("scorer"),
-            _edge(probability, BIN_EDGES[:-1]).alias("from_probability"),
-            _edge(probability, BIN_EDGES[1:]).alias("to_probability"),
-        )
-        .agg(
-            F.count("*").alias("decision_count"),
-            F.count_if(model.label).alias("failure_count"),
-            exact_sum(probability).alias("expected_failures"),
-        )
-        .select(TABLE.column_names)
+    query = f"""
+    WITH binned AS (
+        SELECT *, {_edge(BIN_EDGES[:-1])} AS from_probability, {_edge(BIN_EDGES[1:])} AS to_probability
+        FROM ({forecasts})
     )
+    SELECT {quoted(model.name)} AS model_name, prediction_date, model_version, scorer,
+        from_probability, to_probability,
+        count(*) AS decision_count,
+        count_if(has_happened) AS failure_count,
+        {exact_sum("probability")} AS expected_failures
+    FROM binned
+    GROUP BY prediction_date, model_version, scorer, from_probability, to_probability
+    """
+    return engine.sql(query, outcomes=outcomes)
 
 
-def _edge(probability: Column, edges: tuple[float, ...]) -> Column:
+def _edge(edges: tuple[float, ...]) -> str:
     """Return the edge in the place of the bin that holds the probability; the last bin holds 1 too."""
-    chosen = F.lit(edges[0])
-    for lower, edge in zip(BIN_EDGES[1:-1], edges[1:], strict=True):
-        chosen = F.when(probability >= lower, F.lit(edge)).otherwise(chosen)
-    return chosen
+    lower_bounds = [*zip(BIN_EDGES[1:-1], edges[1:], strict=True)][::-1]
+    cases = (f"WHEN probability >= {double(lower)} THEN {double(edge)}" for lower, edge in lower_bounds)
+    return f"CASE {' '.join(cases)} ELSE {double(edges[0])} END"

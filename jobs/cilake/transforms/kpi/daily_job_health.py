@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from cilake.contracts.columns import FAILING, PASSING, RUNNING
-from cilake.contracts.kpi.daily_job_health import TABLE
-from cilake.transforms.core.tests import leave_out_verdicts
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import RESULTS_OF_TESTS, listed, quoted
+
+QUERY = f"""
+WITH by_day AS (
+    SELECT job_key, run_date,
+        count(*) AS run_count,
+        count_if(result IN {listed(PASSING)}) AS run_passed_count,
+        count_if(result IN {listed(FAILING)}) AS run_failed_count,
+        count_if(result = {quoted(RUNNING)}) AS run_running_count,
+        sum(passed_count) AS passed_count,
+        sum(failed_count) AS failed_count,
+        sum(flaky_count) AS flaky_count,
+        sum(running_count) AS running_count,
+        sum(test_count) AS test_count,
+        sum(passed_count + failed_count + flaky_count) AS ended_count
+    FROM ci_runs GROUP BY job_key, run_date
+),
+last_failed AS (
+    SELECT job_key, run_date, max(started_at) AS last_failed_at,
+        max_by(run_url, struct(started_at, run_key)) AS last_failed_run_url
+    FROM ci_runs WHERE result IN {listed(FAILING)} GROUP BY job_key, run_date
+),
+failing AS (
+    SELECT runs.job_key, runs.run_date, array_sort(collect_set(failures.test_key)) AS failing_test_keys
+    FROM ci_runs AS runs LEFT JOIN (
+        SELECT run_key, test_key FROM {RESULTS_OF_TESTS} WHERE test_status IN {listed(FAILING)}
+    ) AS failures ON runs.run_key = failures.run_key
+    GROUP BY runs.job_key, runs.run_date
+)
+SELECT by_day.*, job_name, release, platform, last_failed_at, last_failed_run_url, failing_test_keys,
+    cardinality(failing_test_keys) AS failing_test_count,
+    test_count - ended_count - running_count AS other_count,
+    CASE WHEN ended_count > 0 THEN passed_count / ended_count END AS pass_ratio
+FROM by_day
+JOIN ci_jobs ON by_day.job_key = ci_jobs.job_key
+JOIN failing ON by_day.job_key = failing.job_key AND by_day.run_date = failing.run_date
+LEFT JOIN last_failed ON by_day.job_key = last_failed.job_key AND by_day.run_date = last_failed.run_date
+"""
 
 
-def transform(
-    *, ci_runs: DataFrame, ci_jobs: DataFrame, tests: DataFrame, test_results: DataFrame
-) -> DataFrame:
+def transform(engine: Engine[Rows], *, ci_runs: Rows, ci_jobs: Rows, tests: Rows, test_results: Rows) -> Rows:
     """Return the rows of ``kpi.daily_job_health`` for the days of the given runs and results."""
-    by_day = ci_runs.groupBy("job_key", "run_date").agg(
-        F.count("*").alias("run_count"),
-        F.count_if(F.col("result").isin(*PASSING)).alias("run_passed_count"),
-        F.count_if(F.col("result").isin(*FAILING)).alias("run_failed_count"),
-        F.count_if(F.col("result") == RUNNING).alias("run_running_count"),
-        *[
-            F.sum(name).alias(name)
-            for name in ("passed_count", "failed_count", "flaky_count", "running_count")
-        ],
-        F.sum("test_count").alias("test_count"),
-        F.max(F.when(F.col("result").isin(*FAILING), F.struct("started_at", "run_key", "run_url"))).alias(
-            "failed"
-        ),
-    )
-    failing = (
-        leave_out_verdicts(test_results, tests)
-        .where(F.col("test_status").isin(*FAILING))
-        .groupBy("job_key", "run_date")
-        .agg(F.array_sort(F.collect_set("test_key")).alias("failing_test_keys"))
-    )
-    ran = F.col("passed_count") + F.col("failed_count") + F.col("flaky_count")
-    return (
-        by_day.join(ci_jobs.select("job_key", "job_name", "release", "platform"), "job_key")
-        .join(failing, ["job_key", "run_date"], "left")
-        .withColumn("other_count", F.col("test_count") - ran - F.col("running_count"))
-        .withColumn("pass_ratio", F.when(ran > 0, F.col("passed_count") / ran))
-        .withColumn("failing_test_keys", F.coalesce("failing_test_keys", F.array().cast("array<bigint>")))
-        .withColumn("failing_test_count", F.size("failing_test_keys").cast("bigint"))
-        .withColumn("last_failed_at", F.col("failed.started_at"))
-        .withColumn("last_failed_run_url", F.col("failed.run_url"))
-        .select(TABLE.column_names)
-    )
+    return engine.sql(QUERY, ci_runs=ci_runs, ci_jobs=ci_jobs, tests=tests, test_results=test_results)

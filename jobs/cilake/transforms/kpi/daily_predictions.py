@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from cilake.contracts.kpi.daily_predictions import TABLE
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
-from cilake.transforms.sums import exact_sum, log_loss
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import exact_sum, log_loss, quoted
 
-_KEY = ["job_key", "prediction_date", "model_version"]
+_REASONS = ", ".join(
+    f"count_if(abstain_reason = {quoted(reason)}) AS {reason}_count"
+    for reason in PREDICTIONS.column("abstain_reason").allowed
+)
+QUERY = f"""
+WITH made AS (
+    SELECT job_key, prediction_date, model_version, count(*) AS prediction_count, {_REASONS}
+    FROM test_failure GROUP BY job_key, prediction_date, model_version
+),
+measured AS (
+    SELECT job_key, prediction_date, model_version,
+        count(*) AS measured_count,
+        count_if(has_failed) AS failure_count,
+        {exact_sum("failure_probability")} AS expected_failures,
+        {exact_sum(log_loss("failure_probability", "has_failed"))} AS model_loss,
+        {exact_sum(log_loss("shrunken_probability", "has_failed"))} AS shrunken_loss
+    FROM test_failure_outcomes WHERE NOT has_abstained GROUP BY job_key, prediction_date, model_version
+)
+SELECT made.*, 'test_failure' AS model_name, job_name, release, platform,
+    coalesce(measured_count, 0) AS measured_count,
+    coalesce(failure_count, 0) AS failure_count,
+    coalesce(expected_failures, 0e0) AS expected_failures,
+    coalesce(model_loss, 0e0) AS model_loss,
+    coalesce(shrunken_loss, 0e0) AS shrunken_loss
+FROM made
+JOIN ci_jobs ON made.job_key = ci_jobs.job_key
+LEFT JOIN measured ON made.job_key = measured.job_key AND made.prediction_date = measured.prediction_date
+    AND made.model_version = measured.model_version
+"""
 
 
-def transform(*, test_failure: DataFrame, test_failure_outcomes: DataFrame, ci_jobs: DataFrame) -> DataFrame:
+def transform(
+    engine: Engine[Rows], *, test_failure: Rows, test_failure_outcomes: Rows, ci_jobs: Rows
+) -> Rows:
     """Return rows of ``kpi.daily_predictions`` for the days of predictions and their outcomes."""
-    made = test_failure.groupBy(*_KEY).agg(
-        F.count("*").alias("prediction_count"),
-        *[
-            F.count_if(F.col("abstain_reason") == reason).alias(f"{reason}_count")
-            for reason in PREDICTIONS.column("abstain_reason").allowed
-        ],
-    )
-    measured = (
-        test_failure_outcomes.where(~F.col("has_abstained"))
-        .groupBy(*_KEY)
-        .agg(
-            F.count("*").alias("measured_count"),
-            F.count_if("has_failed").alias("failure_count"),
-            exact_sum(F.col("failure_probability")).alias("expected_failures"),
-            exact_sum(log_loss("failure_probability", "has_failed")).alias("model_loss"),
-            exact_sum(log_loss("shrunken_probability", "has_failed")).alias("shrunken_loss"),
-        )
-    )
-    return (
-        made.join(measured, _KEY, "left")
-        .fillna(0)
-        .join(ci_jobs.select("job_key", "job_name", "release", "platform"), "job_key")
-        .withColumn("model_name", F.lit("test_failure"))
-        .select(TABLE.column_names)
+    return engine.sql(
+        QUERY, test_failure=test_failure, test_failure_outcomes=test_failure_outcomes, ci_jobs=ci_jobs
     )

@@ -2,100 +2,90 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
 from cilake.contracts.columns import FAILING, UNDECIDED
-from cilake.contracts.kpi.failing_pairs import TABLE
-from cilake.transforms.core.tests import leave_out_verdicts
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import RESULTS_OF_TESTS, listed
 
 MOST_FAILURES = 100
 """A run with more failing tests broke as a whole; its pairs would outnumber all others."""
 LEAST_TOGETHER = 3
 LEAST_CORRELATION = 0.5
+QUERY = f"""
+WITH results AS (SELECT * FROM {RESULTS_OF_TESTS}),
+failures AS (SELECT DISTINCT run_key, test_key FROM results WHERE test_status IN {listed(FAILING)}),
+broken AS (SELECT run_key FROM failures GROUP BY run_key HAVING count(*) > {MOST_FAILURES}),
+counted AS (
+    SELECT runs.run_key, job_key, started_at, run_url, cast(date_trunc('week', run_date) AS date) AS week_date
+    FROM ci_runs AS runs ANTI JOIN broken ON runs.run_key = broken.run_key
+),
+failed AS (
+    SELECT week_date, job_key, test_key, counted.run_key, started_at, run_url
+    FROM counted JOIN failures ON counted.run_key = failures.run_key
+),
+together AS (
+    SELECT one.week_date, one.test_key, other.test_key AS other_test_key,
+        count(*) AS together_count,
+        max(one.started_at) AS last_together_at,
+        max_by(one.run_url, struct(one.started_at, one.run_key)) AS last_together_run_url
+    FROM failed AS one
+    JOIN failed AS other ON one.run_key = other.run_key AND one.test_key <> other.test_key
+    GROUP BY one.week_date, one.test_key, other.test_key HAVING count(*) >= {LEAST_TOGETHER}
+),
+ran AS (
+    SELECT DISTINCT cast(date_trunc('week', run_date) AS date) AS week_date, job_key, test_key
+    FROM results WHERE test_status NOT IN {listed(UNDECIDED)}
+),
+by_job AS (
+    SELECT ran.week_date, ran.job_key, ran.test_key, runs.run_count,
+        coalesce(fails.failed_count, 0) AS failed_count
+    FROM ran
+    JOIN (SELECT week_date, job_key, count(*) AS run_count FROM counted GROUP BY week_date, job_key) AS runs
+        ON ran.week_date = runs.week_date AND ran.job_key = runs.job_key
+    LEFT JOIN (
+        SELECT week_date, job_key, test_key, count(*) AS failed_count FROM failed
+        GROUP BY week_date, job_key, test_key
+    ) AS fails
+        ON ran.week_date = fails.week_date AND ran.job_key = fails.job_key AND ran.test_key = fails.test_key
+),
+pairs AS (
+    SELECT pair.week_date, pair.test_key, pair.other_test_key,
+        max(together_count) AS together_count,
+        max(last_together_at) AS last_together_at,
+        max(last_together_run_url) AS last_together_run_url,
+        sum(one.run_count) AS run_count,
+        sum(one.failed_count) AS failed_count,
+        sum(other.failed_count) AS other_failed_count
+    FROM together AS pair
+    JOIN by_job AS one ON pair.week_date = one.week_date AND pair.test_key = one.test_key
+    JOIN by_job AS other ON pair.week_date = other.week_date AND pair.other_test_key = other.test_key
+        AND one.job_key = other.job_key
+    GROUP BY pair.week_date, pair.test_key, pair.other_test_key
+),
+varying AS (
+    SELECT *, sqrt(
+        cast(failed_count AS double) * (run_count - failed_count)
+        * other_failed_count * (run_count - other_failed_count)
+    ) AS spread FROM pairs
+),
+correlated AS (
+    SELECT *, (
+        cast(run_count AS double) * together_count - cast(failed_count AS double) * other_failed_count
+    ) / spread AS failure_correlation
+    FROM varying WHERE spread > 0
+)
+SELECT correlated.*, one.test_name, other.test_name AS other_test_name
+FROM correlated
+JOIN tests AS one ON correlated.test_key = one.test_key
+JOIN tests AS other ON correlated.other_test_key = other.test_key
+WHERE failure_correlation >= {LEAST_CORRELATION}
+"""
+"""The correlation is Pearson's coefficient of two binary columns, from their counts."""
 
 
-def transform(*, ci_runs: DataFrame, tests: DataFrame, test_results: DataFrame) -> DataFrame:
+def transform(engine: Engine[Rows], *, ci_runs: Rows, tests: Rows, test_results: Rows) -> Rows:
     """Return the rows of ``kpi.failing_pairs`` for the weeks that results and runs hold in full.
 
     A pair is counted over the runs of the jobs in which both tests ran: those of other jobs, in which neither
     can fail, would make any two tests look alike.
     """
-    week = F.to_date(F.date_trunc("week", F.col("run_date"))).alias("week_date")
-    results = leave_out_verdicts(test_results, tests)
-    failures = (
-        results.where(F.col("test_status").isin(*FAILING))
-        .groupBy("run_key")
-        .agg(F.collect_set("test_key").alias("test_keys"))
-    )
-    counted = ci_runs.join(failures, "run_key", "left").where(
-        F.col("test_keys").isNull() | (F.size("test_keys") <= MOST_FAILURES)
-    )
-    failed = counted.select(
-        week,
-        "job_key",
-        F.explode("test_keys").alias("test_key"),
-        "test_keys",
-        F.struct("started_at", "run_key", "run_url").alias("run"),
-    )
-    together = (
-        failed.select("week_date", "test_key", F.explode("test_keys").alias("other_test_key"), "run")
-        .where("test_key <> other_test_key")
-        .groupBy("week_date", "test_key", "other_test_key")
-        .agg(F.count("*").alias("together_count"), F.max("run").alias("last_run"))
-        .where(F.col("together_count") >= LEAST_TOGETHER)
-    )
-    other_tests = tests.select(
-        F.col("test_key").alias("other_test_key"), F.col("test_name").alias("other_test_name")
-    )
-    return (
-        _count_in_shared_jobs(together, _count_by_job(results, counted, failed, week))
-        .withColumn("failure_correlation", _correlation())
-        .where(F.col("failure_correlation") >= LEAST_CORRELATION)
-        .join(tests, "test_key")
-        .join(other_tests, "other_test_key")
-        .withColumn("last_together_at", F.col("last_run.started_at"))
-        .withColumn("last_together_run_url", F.col("last_run.run_url"))
-        .select(TABLE.column_names)
-    )
-
-
-def _count_by_job(results: DataFrame, counted: DataFrame, failed: DataFrame, week: Column) -> DataFrame:
-    """Return for each week, test and job in which it ran: runs of the job, and those in which it failed."""
-    ran = results.where(~F.col("test_status").isin(*UNDECIDED)).select(week, "job_key", "test_key").distinct()
-    run_counts = counted.groupBy(week, "job_key").agg(F.count("*").alias("run_count"))
-    failed_counts = failed.groupBy("week_date", "job_key", "test_key").agg(F.count("*").alias("failed_count"))
-    return (
-        ran.join(run_counts, ["week_date", "job_key"])
-        .join(failed_counts, ["week_date", "job_key", "test_key"], "left")
-        .fillna(0, ["failed_count"])
-    )
-
-
-def _count_in_shared_jobs(together: DataFrame, by_job: DataFrame) -> DataFrame:
-    """Return the pairs with their runs and failures in the jobs that ran both tests."""
-    others = by_job.select(
-        "week_date",
-        "job_key",
-        F.col("test_key").alias("other_test_key"),
-        F.col("failed_count").alias("other_failed_count"),
-    )
-    return (
-        together.join(by_job, ["week_date", "test_key"])
-        .join(others, ["week_date", "other_test_key", "job_key"])
-        .groupBy("week_date", "test_key", "other_test_key")
-        .agg(
-            *(F.first(name).alias(name) for name in ("together_count", "last_run")),
-            *(F.sum(name).alias(name) for name in ("run_count", "failed_count", "other_failed_count")),
-        )
-    )
-
-
-def _correlation() -> Column:
-    """Pearson's coefficient of two binary columns, from their counts; null where one never varies."""
-    both, one, other, count = (
-        F.col(name).cast("double")
-        for name in ("together_count", "failed_count", "other_failed_count", "run_count")
-    )
-    spread = F.sqrt(one * (count - one) * other * (count - other))
-    return (count * both - one * other) / F.nullif(spread, F.lit(0.0))
+    return engine.sql(QUERY, ci_runs=ci_runs, tests=tests, test_results=test_results)

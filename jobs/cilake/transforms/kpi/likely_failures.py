@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from cilake.contracts.columns import FAILING
-from cilake.contracts.kpi.likely_failures import LOOKBACK_DAYS, TABLE
+from cilake.contracts.kpi.likely_failures import LOOKBACK_DAYS
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import double, listed
 
 LEAST_PROBABILITY = 0.01
+QUERY = f"""
+WITH likely AS (
+    SELECT * FROM test_failure
+    WHERE abstain_reason IS NULL AND failure_probability >= {double(LEAST_PROBABILITY)}
+),
+failures AS (
+    SELECT /*+ BROADCAST(likely) */ likely.job_key, likely.test_key, likely.prediction_date,
+        max_by(results.run_key, struct(results.started_at, results.run_key)) AS run_key
+    FROM test_results AS results
+    JOIN likely ON results.job_key = likely.job_key AND results.test_key = likely.test_key
+        AND results.run_date BETWEEN likely.prediction_date - {LOOKBACK_DAYS} AND likely.prediction_date
+    WHERE test_status IN {listed(FAILING)}
+    GROUP BY likely.job_key, likely.test_key, likely.prediction_date
+),
+last_failed AS (
+    SELECT failures.*, started_at AS last_failed_at, run_url AS last_failed_run_url
+    FROM failures JOIN ci_runs ON failures.run_key = ci_runs.run_key
+)
+SELECT likely.*, 'test_failure' AS model_name, job_name, release, platform, test_name,
+    last_failed_at, last_failed_run_url
+FROM likely
+JOIN ci_jobs ON likely.job_key = ci_jobs.job_key
+JOIN tests ON likely.test_key = tests.test_key AND NOT tests.is_verdict
+LEFT JOIN last_failed ON likely.job_key = last_failed.job_key AND likely.test_key = last_failed.test_key
+    AND likely.prediction_date = last_failed.prediction_date
+"""
 
 
 def transform(
+    engine: Engine[Rows],
     *,
-    test_failure: DataFrame,
-    ci_jobs: DataFrame,
-    tests: DataFrame,
-    ci_runs: DataFrame,
-    test_results: DataFrame,
-) -> DataFrame:
+    test_failure: Rows,
+    ci_jobs: Rows,
+    tests: Rows,
+    ci_runs: Rows,
+    test_results: Rows,
+) -> Rows:
     """Return rows of ``kpi.likely_failures`` for the given predictions.
 
     ``test_results`` and ``ci_runs`` reach from ``LOOKBACK_DAYS`` before each decision day to that day.
     """
-    likely = test_failure.where(
-        F.col("abstain_reason").isNull() & (F.col("failure_probability") >= LEAST_PROBABILITY)
-    )
-    entity = ["job_key", "test_key"]
-    failures = (
-        test_results.where(F.col("test_status").isin(*FAILING))
-        .join(F.broadcast(likely.select(*entity, "prediction_date")), entity)
-        .where(
-            F.col("run_date").between(F.date_sub("prediction_date", LOOKBACK_DAYS), F.col("prediction_date"))
-        )
-        .groupBy(*entity, "prediction_date")
-        .agg(F.max(F.struct("started_at", "run_key")).alias("last"))
-        .join(
-            ci_runs.select("run_key", F.col("run_url").alias("last_failed_run_url")),
-            F.col("last.run_key") == F.col("run_key"),
-        )
-        .select(
-            *entity,
-            "prediction_date",
-            F.col("last.started_at").alias("last_failed_at"),
-            "last_failed_run_url",
-        )
-    )
-    return (
-        likely.join(ci_jobs.select("job_key", "job_name", "release", "platform"), "job_key")
-        .join(tests.where("not is_verdict").select("test_key", "test_name"), "test_key")
-        .join(failures, [*entity, "prediction_date"], "left")
-        .withColumn("model_name", F.lit("test_failure"))
-        .select(TABLE.column_names)
+    return engine.sql(
+        QUERY,
+        test_failure=test_failure,
+        ci_jobs=ci_jobs,
+        tests=tests,
+        ci_runs=ci_runs,
+        test_results=test_results,
     )

@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
-
 from cilake.contracts.columns import FAILING, PASSING
-from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS, TABLE
-from cilake.transforms.core.tests import leave_out_verdicts
-from cilake.transforms.stretches import RESULTS, WEEKS, summarise_weeks
+from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.stretches import WEEKS, summarise_weeks
+from cilake.transforms.words import RESULTS_OF_TESTS, listed
 
-__all__ = ["LOOKBACK_DAYS", "TABLE", "transform"]
+__all__ = ["LOOKBACK_DAYS", "transform"]
 
 TEST_BUCKETS = 4
 """In so many parts the tests of a job are summarised: a worker holds one part of its results at a time."""
-_PAGES = {
-    "started_failing_run_url": "start_key",
-    "last_good_run_url": "good_key",
-    "last_failed_run_url": "failed_key",
-}
-_INSTANTS = {
-    "started_failing_at": "start_micros",
-    "last_good_at": "good_micros",
-    "last_failed_at": "failed_micros",
-}
+RESULTS = f"""
+SELECT job_key, test_key, run_key, unix_micros(started_at) AS started_micros,
+    test_status IN {listed(FAILING)} AS has_failed, test_status = 'flaky' AS is_flaky,
+    abs(test_key % {TEST_BUCKETS}) AS bucket
+FROM {RESULTS_OF_TESTS} WHERE test_status IN {listed((*PASSING, *FAILING, "flaky"))}
+"""
+DESCRIBED = """
+SELECT /*+ BROADCAST(ci_jobs) */ weeks.*, job_name, release, platform, test_name,
+    timestamp_micros(start_micros) AS started_failing_at, starts.run_url AS started_failing_run_url,
+    timestamp_micros(good_micros) AS last_good_at, goods.run_url AS last_good_run_url,
+    timestamp_micros(failed_micros) AS last_failed_at, fails.run_url AS last_failed_run_url
+FROM weeks
+JOIN ci_jobs ON weeks.job_key = ci_jobs.job_key
+JOIN tests ON weeks.test_key = tests.test_key
+LEFT JOIN ci_runs AS starts ON weeks.start_key = starts.run_key
+LEFT JOIN ci_runs AS goods ON weeks.good_key = goods.run_key
+LEFT JOIN ci_runs AS fails ON weeks.failed_key = fails.run_key
+"""
 
 
-def transform(
-    *, ci_runs: DataFrame, ci_jobs: DataFrame, tests: DataFrame, test_results: DataFrame
-) -> DataFrame:
+def transform(engine: Engine[Rows], *, ci_runs: Rows, ci_jobs: Rows, tests: Rows, test_results: Rows) -> Rows:
     """Return the rows of ``kpi.weekly_test_health`` for the weeks of the given results.
 
     They are right for weeks of which the results and runs are there, and those of ``LOOKBACK_DAYS`` before.
     """
-    ran = (
-        leave_out_verdicts(test_results, tests)
-        .where(F.col("test_status").isin(*PASSING, *FAILING, "flaky"))
-        .withColumns(
-            {
-                "started_micros": F.unix_micros("started_at"),
-                "has_failed": F.col("test_status").isin(*FAILING),
-                "is_flaky": F.col("test_status") == "flaky",
-            }
-        )
-        .select(RESULTS.names)
-    )
-    described = (
-        ran.groupBy("job_key", F.pmod("test_key", F.lit(TEST_BUCKETS)))
-        .applyInArrow(summarise_weeks, from_arrow_schema(WEEKS))
-        .withColumns({name: F.timestamp_micros(micros) for name, micros in _INSTANTS.items()})
-        .join(F.broadcast(ci_jobs.select("job_key", "job_name", "release", "platform")), "job_key")
-        .join(tests.select("test_key", "test_name"), "test_key")
-    )
-    for name, run_key in _PAGES.items():
-        page = ci_runs.select(F.col("run_key").alias(run_key), F.col("run_url").alias(name))
-        described = described.join(page, run_key, "left")
-    return described.select(TABLE.column_names)
+    results = engine.sql(RESULTS, test_results=test_results, tests=tests)
+    weeks = engine.apply_by(["job_key", "bucket"], summarise_weeks, results, WEEKS)
+    return engine.sql(DESCRIBED, weeks=weeks, ci_runs=ci_runs, ci_jobs=ci_jobs, tests=tests)

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-
 from cilake.contracts.columns import UNDECIDED
-from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS, TABLE
-from cilake.transforms.core.tests import leave_out_verdicts
+from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import RESULTS_OF_TESTS, listed
+
+QUERY = f"""
+WITH first_of_day AS (
+    SELECT job_key, test_key, run_date, min(started_at) AS outcome_at,
+        min_by(run_key, struct(started_at, run_key)) AS run_key,
+        min_by(test_status, struct(started_at, run_key)) AS test_status,
+        min_by(known_at, struct(started_at, run_key)) AS known_at
+    FROM {RESULTS_OF_TESTS} WHERE test_status NOT IN {listed(UNDECIDED)}
+    GROUP BY job_key, test_key, run_date
+),
+following AS (
+    SELECT *, greatest(
+        lag(run_date) OVER (PARTITION BY job_key, test_key ORDER BY run_date), run_date - {HORIZON_DAYS}
+    ) AS earliest
+    FROM first_of_day
+)
+SELECT made.job_key, made.test_key, made.prediction_date, made.model_version,
+    following.run_key, following.outcome_at, following.known_at,
+    following.test_status = 'failed' AS has_failed,
+    failure_probability, shrunken_probability, base_rate_probability, last_value_probability,
+    abstain_reason IS NOT NULL AS has_abstained
+FROM test_failure AS made
+JOIN following ON made.job_key = following.job_key AND made.test_key = following.test_key
+    AND made.prediction_date >= following.earliest AND made.prediction_date < following.run_date
+"""
+"""A day's first result is the outcome of the decisions since the day of the result before it."""
 
 
 def transform(
-    *, test_failure: DataFrame, ci_runs: DataFrame, tests: DataFrame, test_results: DataFrame
-) -> DataFrame:
+    engine: Engine[Rows], *, test_failure: Rows, ci_runs: Rows, tests: Rows, test_results: Rows
+) -> Rows:
     """Return rows of ``predictions.test_failure_outcomes``: predictions with a next result in the horizon.
 
     The decision is made when ``prediction_date`` ends; the outcome is the first result of a run started
     after it (ties by run key) in which the test ran, failed or not. ``test_results`` reach over the horizon.
     A correction shows in ``ci_runs``, of which nothing else is needed.
     """
-    results = leave_out_verdicts(test_results, tests)
-    final = results.where(~F.col("test_status").isin(*UNDECIDED))
-    order = F.struct("started_at", "run_key")
-    first_of_day = final.groupBy("job_key", "test_key", "run_date").agg(
-        F.min_by(F.struct("run_key", "started_at", "test_status", "known_at"), order).alias("next")
-    )
-    # A day's first result is the outcome of the decisions since the day of the result before it.
-    of_entity = Window.partitionBy("job_key", "test_key").orderBy("run_date")
-    earliest = F.greatest(F.lag("run_date").over(of_entity), F.date_sub("run_date", HORIZON_DAYS))
-    decided = F.sequence("earliest", F.date_sub("run_date", 1))
-    following = (
-        first_of_day.withColumn("earliest", earliest)
-        .select("job_key", "test_key", "next", F.explode(decided).alias("prediction_date"))
-        .join(test_failure, ["job_key", "test_key", "prediction_date"])
-    )
-    return following.select(
-        "job_key",
-        "test_key",
-        "prediction_date",
-        "model_version",
-        F.col("next.run_key").alias("run_key"),
-        F.col("next.started_at").alias("outcome_at"),
-        (F.col("next.test_status") == "failed").alias("has_failed"),
-        "failure_probability",
-        "shrunken_probability",
-        "base_rate_probability",
-        "last_value_probability",
-        F.col("abstain_reason").isNotNull().alias("has_abstained"),
-        F.col("next.known_at").alias("known_at"),
-    ).select(TABLE.column_names)
+    return engine.sql(QUERY, test_failure=test_failure, tests=tests, test_results=test_results)

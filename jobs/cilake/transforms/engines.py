@@ -1,0 +1,112 @@
+"""What runs a transform: Spark, or DuckDB in this process for rows that are few enough.
+
+A transform is written once, in words that both read alike; its tests run it on both.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol, TypeVar
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.dataset import Dataset
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
+Rows = TypeVar("Rows")
+WORDS = (
+    "count_if(condition) AS count(*) FILTER (WHERE condition)",
+    "struct(a, b) AS {'a': a, 'b': b}",
+    "collect_set(value) AS coalesce(list(DISTINCT value) FILTER (value IS NOT NULL), [])",
+    "max_by(value, rank) AS arg_max_null(value, rank)",
+    "min_by(value, rank) AS arg_min_null(value, rank)",
+    "unix_micros(instant) AS epoch_us(instant)",
+    "timestamp_micros(micros) AS make_timestamptz(micros)",
+)
+"""Functions of Spark, as DuckDB is taught them."""
+MEMORY_LIMIT = "1GB"
+"""What a query holds in memory at most; more goes to disk."""
+
+
+class Engine(Protocol[Rows]):
+    """What queries rows; ``Rows`` are the tables that it takes and gives."""
+
+    def sql(self, query: str, **inputs: Rows) -> Rows:
+        """Return what a query selects from inputs, which it calls by the names given here."""
+        ...
+
+    def apply_by(
+        self, keys: Sequence[str], function: Callable[[pa.Table], pa.Table], rows: Rows, schema: pa.Schema
+    ) -> Rows:
+        """Return what a function makes of the rows of each value of the keys, all of one at a time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SparkEngine:
+    """Spark: rows are its dataframes, and nothing is computed before they are asked for."""
+
+    spark: SparkSession
+
+    def sql(self, query: str, **inputs: DataFrame) -> DataFrame:
+        """See ``Engine``."""
+        named = ", ".join(f"{name} AS (SELECT * FROM {{{name}}})" for name in inputs)
+        return self.spark.sql(f"WITH {named} SELECT * FROM ({query})", None, **inputs)
+
+    def apply_by(
+        self,
+        keys: Sequence[str],
+        function: Callable[[pa.Table], pa.Table],
+        rows: DataFrame,
+        schema: pa.Schema,
+    ) -> DataFrame:
+        """See ``Engine``."""
+        return rows.groupBy(*keys).applyInArrow(function, from_arrow_schema(schema))
+
+
+class DuckEngine:
+    """DuckDB: inputs are tables of Arrow, or datasets of which it reads the columns that it needs."""
+
+    def sql(self, query: str, **inputs: pa.Table | Dataset) -> pa.Table:
+        """See ``Engine``."""
+        with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+            connection.execute(f"SET temp_directory = '{scratch}'")
+            for word in WORDS:
+                connection.execute(f"CREATE MACRO {word}")
+            for name, rows in inputs.items():
+                connection.register(name, rows)
+            selected: pa.Table = connection.sql(query).to_arrow_table()
+            return selected
+
+    def apply_by(
+        self,
+        keys: Sequence[str],
+        function: Callable[[pa.Table], pa.Table],
+        rows: pa.Table | Dataset,
+        schema: pa.Schema,
+    ) -> pa.Table:
+        """See ``Engine``."""
+        held = rows.to_table() if isinstance(rows, Dataset) else rows
+        ordered = held.sort_by([(key, "ascending") for key in keys])
+        parts = [function(part).cast(schema) for part in _split(ordered, keys)]
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+
+def _split(ordered: pa.Table, keys: Sequence[str]) -> list[pa.Table]:
+    """Return the rows of each value of the keys, by which they are sorted."""
+    if not ordered.num_rows:
+        return []
+    begins = np.zeros(ordered.num_rows - 1, dtype=bool)
+    for key in keys:
+        values = ordered[key].combine_chunks()
+        begins |= pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
+    bounds = [0, *(np.flatnonzero(begins) + 1), ordered.num_rows]
+    return [ordered.slice(start, end - start) for start, end in pairwise(bounds)]
