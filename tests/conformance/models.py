@@ -13,7 +13,7 @@ from tests.support.predicted_world import World, lake_of
 from cilake.commands import measure, score, train
 from cilake.contracts.model_spec import MODEL_SCORER
 from cilake.contracts.registry import made_by, table, tables
-from cilake.models.as_of import pin_history
+from cilake.models.as_of import pin_history, read_history
 from cilake.models.base import WEIGHT, Forecaster
 from cilake.models.registry import forecaster, model
 
@@ -77,7 +77,8 @@ class ModelConformance:
     def test_it_learns_from_earlier_decisions_the_same_each_time(self, lake, world, work):
         spec = model(self.name)
         pins = pin_history(lake.catalog, spec.inputs)
-        split = work.read_decisions(lake.spark, pins, world.day(HISTORY - 1))
+        history = read_history(lake.spark, lake.catalog, pins, world.day(HISTORY - 1))
+        split = work.read_decisions(history)
         for part in (split.earlier, split.later):
             names = {spec.label, "started_at", spec.gate.block_by, WEIGHT.name}
             assert names <= set(part.column_names) and part.num_rows

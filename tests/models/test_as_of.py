@@ -30,8 +30,10 @@ def lake(spark, tmp_path, monkeypatch):
 
 def seen(lake, day):
     """Return the results and the runs that a decision of that day sees."""
-    results, runs = read_history(lake.spark, pin(lake.catalog, *map(contract, MODEL.inputs)), day)
-    return tuple(sorted(tuple(row) for row in rows.collect()) for rows in (results, runs))
+    pins = pin(lake.catalog, *map(contract, MODEL.inputs))
+    history = read_history(lake.spark, lake.catalog, pins, day)
+    results = history.engine.to_arrow(history.results)
+    return tuple(sorted(tuple(row.values()) for row in rows.to_pylist()) for rows in (results, history.runs))
 
 
 def test_what_came_later_is_not_seen(lake):

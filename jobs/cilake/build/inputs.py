@@ -1,55 +1,51 @@
-"""The inputs of a table that is built: read here where they are few, else in Spark."""
+"""Rows of tables as inputs of queries: read in this process where they are few, else in Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import Any
 
-import pyarrow as pa
-from pyarrow.dataset import Dataset
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 
-from cilake.build.targets import Target
 from cilake.contracts.model import Table
 from cilake.lake.files import open_days
 from cilake.lake.snapshots import Pins
 from cilake.publish.replace import spans_condition
+from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 
 QUERIED_ROWS = 3_000_000
 """So many rows may lie in the files of inputs that are queried here; only the columns needed are read."""
 
+Wanted = Mapping[str, tuple[Table, Iterable[date] | None]]
+"""Tables by the name that a query calls them, each with the days of its rows; ``None``: all of them."""
 
-def open_here(
-    catalog: Catalog, pins: Pins, target: Target, periods: list[date]
-) -> dict[str, pa.Table | Dataset] | None:
-    """Return the inputs of a target's periods by argument; ``None`` where they are too many."""
+
+def open_inputs(
+    spark: SparkSession, catalog: Catalog, pins: Pins, wanted: Wanted
+) -> tuple[Engine[Any], dict[str, Any]]:
+    """Return rows of tables by name, as they are pinned, and the engine that they are for.
+
+    A table whose rows have no day is there whole.
+    """
+    here: dict[str, Any] = {}
     left = QUERIED_ROWS
-    inputs = {}
-    for argument, table in target.inputs.items():
+    for name, (table, days) in wanted.items():
+        pinned = pins.snapshots.get(table.address)
         opened = open_days(
-            catalog.load_table(table.address),
-            table.day_column,
-            target.rule.reach_of(periods, table.address),
-            snapshot=pins.snapshots.get(table.address),
-            limit=left,
+            catalog.load_table(table.address), table.day_column, days, snapshot=pinned, limit=left
         )
         if opened is None:
-            return None
-        inputs[argument], held = opened
+            in_spark = {name: _read(spark, pins, table, days) for name, (table, days) in wanted.items()}
+            return SparkEngine(spark), in_spark
+        here[name], held = opened
         left -= held
-    return inputs
+    return DuckEngine(), here
 
 
-def read_in_spark(spark: SparkSession, pins: Pins, target: Target, periods: list[date]) -> dict[str, DataFrame]:
-    """Return the inputs of a target's periods by argument."""
-    return {
-        argument: _read(spark, pins, table, target.rule.reach_of(periods, table.address))
-        for argument, table in target.inputs.items()
-    }
-
-
-def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date]) -> DataFrame:
-    """Return a table as it is pinned, of these days where its rows have a day."""
+def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date] | None) -> DataFrame:
     rows = pins.read(spark, table) if table.address in pins.snapshots else spark.table(table.identifier)
-    return rows.where(spans_condition(table.day_column, days)) if table.day_column else rows
+    if table.day_column and days is not None:
+        return rows.where(spans_condition(table.day_column, days))
+    return rows

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from importlib import import_module
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from cilake.build.inputs import open_here, read_in_spark
+from cilake.build.inputs import open_inputs
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
 from cilake.contracts.registry import made_by
@@ -25,7 +24,7 @@ from cilake.publish.audit import auditor
 from cilake.publish.replace import Replacement, days_condition, replace_days
 from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
-from cilake.transforms.engines import DuckEngine, Engine, Rows, SparkEngine
+from cilake.transforms.engines import Engine, Rows
 from cilake.windows import Window
 
 Told = Mapping[str, object]
@@ -153,13 +152,11 @@ def _make(
     told: Told,
 ) -> Replacement:
     """Return what the table should hold for the periods, by the transform at its address."""
-    here = open_here(catalog, pins, target, periods)
-    rows: DataFrame | pa.Table
-    if here is not None:
-        rows = _transform(DuckEngine(), target, periods, here, told)
-    else:
-        inputs = read_in_spark(spark, pins, target, periods)
-        rows = _transform(SparkEngine(spark), target, periods, inputs, told)
+    wanted = {
+        argument: (one, target.rule.reach_of(periods, one.address)) for argument, one in target.inputs.items()
+    }
+    engine, inputs = open_inputs(spark, catalog, pins, wanted)
+    rows = _transform(engine, target, periods, inputs, told)
     return Replacement(target.table, rows, target.rule.column, periods, where=target.where, properties=marks)
 
 

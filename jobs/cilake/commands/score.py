@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from cilake.contracts.model_spec import Model
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import create_missing, open_catalog
+from cilake.lake.changes import held_dates
 from cilake.lake.model_store import BASELINE
-from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
-from cilake.models.as_of import pin_history
+from cilake.models.as_of import pin_history, read_history
 from cilake.models.landed import require_landed
 from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
 from cilake.publish.audit import auditor, prepare_audit
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
-from cilake.publish.few import take_few
+from cilake.publish.few import in_spark, take_few
 from cilake.settings import Settings
+from cilake.transforms.words import quoted
 from cilake.windows import Window
 
 SNAPSHOTS_KEPT = timedelta(days=90)
@@ -43,7 +44,7 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     say_if_incomplete(catalog, window)
     written = 0
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
-        require_landed(spark, window)
+        require_landed(catalog, window)
         for day in window.days:
             written += _score_day(spark, settings, model, day)
     return {model.ledger: written}
@@ -51,35 +52,38 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
 
 def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date) -> int:
     ledger_table = contract(model.ledger)
-    ledger = spark.table(ledger_table.identifier).where(F.col("prediction_date") == F.lit(day))
-    if ledger.head(1):
+    catalog = open_catalog(settings)
+    if held_dates(catalog, ledger_table, "prediction_date", [day]):
         logger.info(f"{day} is in the ledger already")
         return 0
-    catalog = open_catalog(settings)
     pins = pin_history(catalog, model.inputs)
     champion = serving(catalog, model, day)
     fitted = load_model(catalog, champion) if champion else None
     version = champion["model_version"] if champion and fitted else BASELINE
-    predictions = forecaster(model.name).predict_day(spark, catalog, pins, day, fitted)
+    history = read_history(spark, catalog, pins, day)
+    predictions = forecaster(model.name).predict_day(spark, catalog, pins, history, fitted)
     if predictions is None:
         logger.info(f"{day}: nothing has run yet")
         return 0
-    rows = predictions.withColumns({"model_version": F.lit(version), "scored_at": F.lit(datetime.now(UTC))})
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    marked = f"SELECT *, {quoted(version)} AS model_version, timestamp_micros({now}) AS scored_at FROM made"  # noqa: S608
+    rows = history.engine.sql(marked, made=predictions)
     run_id = f"score_{model.name}_{day}"
     for address in model.inputs:
         pins.tag(catalog, contract(address), run_id, keep=SNAPSHOTS_KEPT)
 
     prepare_audit()
-    found = conform(rows, ledger_table).persist()
-    few = take_few(found, ledger_table)
+    kept = None if isinstance(rows, pa.Table) else in_spark(spark, rows, ledger_table).persist()
+    few = take_few(rows if kept is None else kept, ledger_table)
 
     def write(branch: Branch) -> None:
-        branch.append(found.coalesce(1) if few is None else few)
+        branch.append(in_spark(spark, rows, ledger_table).coalesce(1) if few is None else few)
 
     audit = auditor(settings, catalog, day=day)
     branch = open_branch(spark, catalog, ledger_table, run_id)
     write_audit_publish([branch], write, audit)
-    found.unpersist()
-    count = ledger.count() if few is None else few.num_rows
+    if kept is not None:
+        kept.unpersist()
+    count = branch.appended_count
     logger.info(f"{day}: {count:,} predictions by {version}")
     return count

@@ -17,7 +17,7 @@ from cilake.lake.model_store import find_champion, register
 from cilake.lake.session import spark_session
 from cilake.log import logger
 from cilake.models import gate
-from cilake.models.as_of import pin_history
+from cilake.models.as_of import pin_history, read_history
 from cilake.models.base import WEIGHT, Forecaster
 from cilake.models.registry import forecaster
 from cilake.models.serving import ScoringError, load_model, serving
@@ -49,7 +49,7 @@ def _train(settings: Settings, window: Window, model: Model) -> dict[str, object
     pins = pin_history(catalog, model.inputs)
     work = forecaster(model.name)
     with spark_session(settings, app_name=f"train {model.name} {day}") as spark:
-        split = work.read_decisions(spark, pins, day)
+        split = work.read_decisions(read_history(spark, catalog, pins, day))
     trained, evaluated = _stand_for(split.earlier), _stand_for(split.later)
     sampled = split.earlier.num_rows + split.later.num_rows
     logger.info(f"{sampled:,} decisions stand for {trained + evaluated:,}")

@@ -175,15 +175,17 @@ def set_properties(catalog: Catalog, table: Table, properties: Mapping[str, str]
             transaction.set_properties(dict(properties))
 
 
-def newest_date(catalog: Catalog, table: Table) -> date | None:
+def newest_date(catalog: Catalog, table: Table, column: str | None = None) -> date | None:
     """Return the newest day in the table, from the bounds of its files; ``None`` without days or rows.
 
-    A table of weeks has no newest day: its newest week may still be under way.
+    It is the day of its rows, or that in another ``column``. A table of weeks has no newest day: its newest
+    week may still be under way.
     """
-    if table.day_column in (None, WEEK_DATE.name):
+    column = column or table.day_column
+    if column in (None, WEEK_DATE.name):
         return None
     loaded = catalog.load_table(table.address)
-    field = loaded.schema().find_field(table.day_column)
+    field = loaded.schema().find_field(column)
     bounds = [task.file.upper_bounds.get(field.field_id) for task in loaded.scan().plan_files()]
     known = [int(from_bytes(DateType(), bound)) for bound in bounds if bound is not None]
     return days_to_date(max(known)) if known else None

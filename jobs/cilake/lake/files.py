@@ -61,14 +61,19 @@ def read_files(present: IcebergTable, paths: Iterable[str], columns: Sequence[st
 
 
 def open_days(
-    present: IcebergTable, day_column: str | None, days: Iterable[date], *, snapshot: int | None, limit: int
+    present: IcebergTable,
+    day_column: str | None,
+    days: Iterable[date] | None,
+    *,
+    snapshot: int | None,
+    limit: int,
 ) -> tuple[pa.Table | Dataset, int] | None:
     """Return the rows of some days, read as they are asked for, and how many rows their files hold.
 
-    Without a ``day_column`` all rows, of the current snapshot where none is named. ``None`` where the files
-    hold more than ``limit`` rows, or some of their rows are deleted by other files.
+    Without days, or a column of days, all rows; of the current snapshot where none is named. ``None`` where
+    the files hold more than ``limit`` rows, or some of their rows are deleted by other files.
     """
-    wanted = _of_days(day_column, days) if day_column else AlwaysTrue()
+    wanted = _of_days(day_column, days) if day_column and days is not None else AlwaysTrue()
     tasks = list(present.scan(row_filter=wanted, snapshot_id=snapshot).plan_files())
     held = sum(task.file.record_count for task in tasks)
     if held > limit or any(task.delete_files for task in tasks):
@@ -79,8 +84,9 @@ def open_days(
     paths = [PyArrowFileIO.parse_location(task.file.file_path) for task in tasks]
     names, place = [path for _, _, path in paths], _file_system(present, paths[0])
     rows = dataset(names, schema=schema, format="parquet", filesystem=place)
-    if day_column:
-        rows = rows.filter(expression_to_pyarrow(bind(present.schema(), wanted, case_sensitive=True)))
+    if wanted != AlwaysTrue():
+        bound = bind(present.schema(), wanted, case_sensitive=True)
+        rows = rows.filter(expression_to_pyarrow(bound))
     return rows, held
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.build.half_published import is_half_published
+from cilake.build.inputs import open_inputs
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
@@ -22,14 +25,21 @@ from cilake.lake.snapshots import Pins, pin
 from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_runs, test_results
 from cilake.transforms.core.ci_run_observations import SLIM, select_standing
-from cilake.transforms.core.tests import leave_out_verdicts
-from cilake.windows import day_start, known_until
+from cilake.transforms.engines import Engine, SparkEngine
+from cilake.transforms.words import RESULTS_OF_TESTS
+from cilake.windows import known_until
 
 HISTORY_DAYS = 120
-RESULT_COLUMNS = ("run_key", "job_key", "test_key", "started_at", "test_status")
-RUN_COLUMNS = (
-    "run_key", "job_key", "started_at", "test_count", "passed_count", "failed_count", "flaky_count"
-)  # fmt: skip
+LATER = "SELECT run_key FROM observations WHERE NOT {known} LIMIT 1"
+RUNS = """
+SELECT run_key, job_key, started_at, test_count, passed_count, failed_count, flaky_count FROM ci_runs
+"""
+RESULTS = f"""
+SELECT run_key, job_key, test_key, started_at, test_status FROM (
+    SELECT /*+ BROADCAST(runs) */ results.* FROM {RESULTS_OF_TESTS} AS results
+    SEMI JOIN (SELECT run_key FROM ci_runs) AS runs ON results.run_key = runs.run_key
+)
+"""
 LOOKS = 3
 """How often is looked whether the inputs stand still."""
 RESULTS_PER_BUCKET = 1_500_000
@@ -37,12 +47,26 @@ RESULTS_PER_BUCKET = 1_500_000
 LEAST_BUCKETS = 2
 
 
-def known_by(day: date) -> Column:
-    """Return the condition that an observation was known to the decisions of a day.
+@dataclass(frozen=True, slots=True)
+class History:
+    """Results and runs that had started by the end of ``day``, as they were known then.
+
+    ``results`` are rows of the ``engine``, runs a table.
+    """
+
+    day: date
+    engine: Engine[Any]
+    results: Any
+    runs: pa.Table
+
+
+def known_by(day: date) -> str:
+    """Return the SQL condition that an observation was known to the decisions of a day.
 
     A landing up to that day brought it, and not a later backfill of such a day.
     """
-    return (F.col("landed_date") <= F.lit(day)) & (F.col("seen_at") <= F.lit(known_until(day)))
+    until = int(known_until(day).timestamp()) * 1_000_000
+    return f"(landed_date <= DATE '{day}' AND unix_micros(seen_at) <= {until})"
 
 
 def pin_history(catalog: Catalog, inputs: Iterable[str]) -> Pins:
@@ -63,33 +87,50 @@ def pin_history(catalog: Catalog, inputs: Iterable[str]) -> Pins:
     )
 
 
-def read_history(spark: SparkSession, pins: Pins, day: date) -> tuple[DataFrame, DataFrame]:
-    """Return results of tests and runs that had started by the end of ``day``, as they were known then.
+def read_history(spark: SparkSession, catalog: Catalog, pins: Pins, day: date) -> History:
+    """Return what a decision at the end of a day may see.
 
     Training and scoring look back the same number of days, so a feature means the same in both.
     """
-    until = day_start(day + timedelta(days=1))
+    days = [day - timedelta(days=back) for back in range(HISTORY_DAYS + 1)]
+    wanted = {
+        "ci_runs": (CI_RUNS, days),
+        "test_results": (TEST_RESULTS, days),
+        "tests": (TESTS, None),
+        "observations": (OBSERVATIONS, None),
+    }
+    engine, inputs = open_inputs(spark, catalog, pins, wanted)
+    observations = inputs.pop("observations")
+    later = engine.sql(LATER.format(known=known_by(day)), observations=observations)
+    if engine.to_arrow(later).num_rows:
+        engine = SparkEngine(spark)
+        inputs = _as_known(spark, pins, day)
+    runs = engine.to_arrow(engine.sql(RUNS, ci_runs=inputs["ci_runs"]))
+    return History(day, engine, engine.sql(RESULTS, **inputs), runs)
+
+
+def _as_known(spark: SparkSession, pins: Pins, day: date) -> dict[str, DataFrame]:
+    """Return runs and results of which some are otherwise now than they were known by a day."""
     since = day - timedelta(days=HISTORY_DAYS)
-    in_reach = (F.col("run_date") >= F.lit(since)) & (F.col("started_at") < F.lit(until))
-    runs = pins.read(spark, CI_RUNS).where(in_reach).select(*RUN_COLUMNS)
-    results = pins.read(spark, TEST_RESULTS).where(in_reach).select(*RESULT_COLUMNS)
+    in_reach = F.col("run_date").between(F.lit(since), F.lit(day))
     observations = pins.read(spark, OBSERVATIONS)
-    since_changed = observations.where(~known_by(day)).select("run_key").distinct()
-    if not since_changed.isEmpty():
-        known = observations.where(known_by(day)).join(since_changed, "run_key", "left_semi")
-        stood = select_standing(known.select(*SLIM), precedence())
-        then_runs = ci_runs.transform(stood, known).where(in_reach).select(*RUN_COLUMNS)
-        then_results = test_results.transform(stood, known).where(in_reach).select(*RESULT_COLUMNS)
-        runs = runs.join(since_changed, "run_key", "left_anti").unionByName(then_runs)
-        results = results.join(since_changed, "run_key", "left_anti").unionByName(then_results)
-    of_runs = results.join(F.broadcast(runs.select("run_key")), "run_key", "left_semi")
-    of_tests = leave_out_verdicts(of_runs, spark.table(TESTS.identifier))
-    return of_tests.select(*RESULT_COLUMNS), runs
+    changed = observations.where(f"NOT {known_by(day)}").select("run_key").distinct()
+    known = observations.where(known_by(day)).join(changed, "run_key", "left_semi")
+    stood = select_standing(known.select(*SLIM), precedence())
+    then = {CI_RUNS: ci_runs.transform(stood, known), TEST_RESULTS: test_results.transform(stood, known)}
+    inputs = {"tests": spark.table(TESTS.identifier)}
+    for table, rows in then.items():
+        same = pins.read(spark, table).join(changed, "run_key", "left_anti")
+        columns = table.column_names
+        inputs[table.name] = same.select(columns).unionByName(rows.select(columns)).where(in_reach)
+    return inputs
 
 
-def bucket_of(runs: pa.Table) -> Column:
-    """Return the bucket of a result: as many buckets as the results of ``runs`` need, whole tests in each."""
-    return F.pmod("test_key", F.lit(max(LEAST_BUCKETS, -(-count_results(runs) // RESULTS_PER_BUCKET))))
+def in_buckets(history: History) -> Any:
+    """Return the results with their ``bucket``: as many as they need, all results of a test in one."""
+    count = max(LEAST_BUCKETS, -(-count_results(history.runs) // RESULTS_PER_BUCKET))
+    bucket = f"((test_key % {count}) + {count}) % {count}"
+    return history.engine.sql(f"SELECT *, {bucket} AS bucket FROM results", results=history.results)
 
 
 def count_results(runs: pa.Table) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from cilake.lake.snapshots import Pins
+from cilake.models.as_of import History
 from cilake.models.split import Split
 
 WEIGHT = pa.field("weight", pa.float32())
@@ -25,8 +25,8 @@ class EarlierLayoutError(ValueError):
 class Forecaster(Protocol):
     """The functions of ``forecaster.py`` in a model's folder; only they know what ``fit`` returns."""
 
-    def read_decisions(self, spark: SparkSession, pins: Pins, day: date) -> Split:
-        """Return decided decisions known by the end of a day, or a sample of them, divided by time.
+    def read_decisions(self, history: History) -> Split:
+        """Return decided decisions known by the end of the history's day, or a sample, divided by time.
 
         They have the label, ``started_at``, the column by which the gate makes blocks, and ``WEIGHT``.
 
@@ -64,10 +64,11 @@ class Forecaster(Protocol):
         ...
 
     def predict_day(
-        self, spark: SparkSession, catalog: Catalog, pins: Pins, day: date, fitted: Any
-    ) -> DataFrame | None:
-        """Return the ledger's rows of a decision day but for ``model_version`` and ``scored_at``.
+        self, spark: SparkSession, catalog: Catalog, pins: Pins, history: History, fitted: Any
+    ) -> Any:
+        """Return the ledger's rows of the history's day but for ``model_version`` and ``scored_at``.
 
-        ``fitted`` is ``None`` when the baseline serves. ``None`` when there is nobody to predict for.
+        They are rows of its engine. ``fitted`` is ``None`` when the baseline serves. ``None`` when there is
+        nobody to predict for.
         """
         ...

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
+from cilake.build.inputs import open_inputs
 from cilake.contracts.model_spec import MODEL_SCORER, Model
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import newest_date
 from cilake.lake.model_store import demote
+from cilake.lake.snapshots import Pins
 from cilake.log import logger
 from cilake.models import gate
 from cilake.models.serving import serving
-from cilake.transforms.sums import exact_sum, log_loss
+from cilake.transforms.words import exact_sum, log_loss, quoted
 
 _LOSSES = {"log_loss": log_loss}
-"""The loss of a column of probabilities by the measure that the gate is about."""
+"""The loss of a column of probabilities, in SQL, by the measure that the gate is about."""
 
 
 def find_judged(catalog: Catalog, model: Model) -> tuple[dict[str, Any], date] | None:
@@ -40,36 +41,33 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
     if judged is None:
         return None
     champion, day = judged
-    since = day - timedelta(days=model.gate.pooled_days)
-    known = spark.table(contract(model.outcomes).identifier).where(
-        (F.col("model_version") == champion["model_version"])
-        & (F.col("prediction_date") > F.lit(since))
-        & ~F.col("has_abstained")
-    )
-    verdict = gate.judge_champion(served(known, model), model.gate)
+    days = [day - timedelta(days=back) for back in range(model.gate.pooled_days)]
+    wanted = {"outcomes": (contract(model.outcomes), days)}
+    engine, inputs = open_inputs(spark, catalog, Pins({}), wanted)
+    served = engine.to_arrow(engine.sql(_served(model, champion["model_version"]), **inputs))
+    order = [(name, "ascending") for name in ("prediction_date", model.gate.block_by)]
+    verdict = gate.judge_champion(_as_served(served.sort_by(order)), model.gate)
     if not verdict.passed:
         demote(catalog, champion, day, verdict.text)
         logger.warning(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
     return verdict
 
 
-def served(known: DataFrame, model: Model) -> gate.Served:
-    """Return what the predictions with the given outcomes came to, summed by block in Spark."""
+def _served(model: Model, version: str) -> str:
+    """Return the query for what the answers of a version came to, summed by block."""
     loss = _LOSSES[model.gate.metric]
-    columns = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
-    block = ("prediction_date", model.gate.block_by)
-    blocks: pa.Table = (
-        known.groupBy(*block)
-        .agg(
-            F.count_if(model.label).alias("failures"),
-            *[
-                exact_sum(loss(model.scorers[scorer], model.label)).alias(name)
-                for name, scorer in columns.items()
-            ],
-        )
-        .orderBy(*block)
-        .toArrow()
+    said = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
+    losses = (
+        f"{exact_sum(loss(model.scorers[scorer], model.label))} AS {name}" for name, scorer in said.items()
     )
+    block = f"prediction_date, {model.gate.block_by}"
+    return f"""
+    SELECT {block}, count_if({model.label}) AS failures, {", ".join(losses)} FROM outcomes
+    WHERE model_version = {quoted(version)} AND NOT has_abstained GROUP BY {block}
+    """
+
+
+def _as_served(blocks: pa.Table) -> gate.Served:
     return gate.Served(
         model_loss=_numbers(blocks, "model"),
         baseline_loss=_numbers(blocks, "baseline"),

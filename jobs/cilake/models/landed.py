@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
+from cilake.lake.catalog import newest_date
 from cilake.lake.snapshots import Pins
 from cilake.models.as_of import known_by
 from cilake.models.obtained import jobs_not_obtained, judge_requests
 from cilake.windows import DayError, Window, day_start
 
+_LANDED = ((RECEIPTS, "partition_date"), (CI_RUNS, "landed_date"))
+"""The tables that say which days were landed, and in which column."""
 
-def require_landed(spark: SparkSession, window: Window) -> None:
+
+def require_landed(catalog: Catalog, window: Window) -> None:
     """Check that the days of the window are landed and were over by then; an empty lake has no such day.
 
     Nothing is known of a later day, and what the ledger says of a day is never changed.
@@ -27,10 +31,7 @@ def require_landed(spark: SparkSession, window: Window) -> None:
         DayError: when the last day is later than the newest landed one, or was not over when it was landed.
 
     """
-    newest = [
-        spark.table(table.identifier).agg(F.max(column)).collect()[0][0]
-        for table, column in ((RECEIPTS, "partition_date"), (CI_RUNS, "landed_date"))
-    ]
+    newest = [newest_date(catalog, table, column) for table, column in _LANDED]
     landed = max((day for day in newest if day), default=None)
     last = window.end - timedelta(days=1)
     if landed and last > landed:
@@ -38,12 +39,11 @@ def require_landed(spark: SparkSession, window: Window) -> None:
             f"{last} has not been landed: the newest landed day is {landed}; run `cilake land` "
             f"and `cilake build core_ci --start {last}` first"
         )
-    of_day = spark.table(FETCHES.identifier).where(
-        (F.col("partition_date") == F.lit(last)) & F.col("http_status").isNotNull()
+    replies = catalog.load_table(FETCHES.address).scan(
+        row_filter=f"partition_date = '{last}' and http_status is not null", selected_fields=("served_at",)
     )
-    served = of_day.agg(F.max(F.unix_micros("served_at"))).collect()[0][0]
-    over = day_start(last + timedelta(days=1))
-    if served is not None and served < over.timestamp() * 1e6:
+    served = pc.max(replies.to_arrow()["served_at"]).as_py()
+    if served is not None and served < day_start(last + timedelta(days=1)):
         raise DayError(
             f"{last} was not over when it was landed, and what the ledger says of a day is never changed: "
             "land and build it again when it is over by the source's clock, then score it"
@@ -69,6 +69,6 @@ def read_jobs_not_obtained(
     if not landing.lost:
         return frozenset()
     since = day - timedelta(days=shown_days)
-    lately = pins.read(spark, OBSERVATIONS).where(known_by(day) & (F.col("run_date") >= F.lit(since)))
+    lately = pins.read(spark, OBSERVATIONS).where(f"{known_by(day)} AND run_date >= DATE '{since}'")
     shown = lately.select("job_key", "source", "natural_id").distinct().collect()
     return jobs_not_obtained(landing, ((row["job_key"], (row["source"], row["natural_id"])) for row in shown))

@@ -13,10 +13,11 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, BooleanExpression
 from pyiceberg.expressions.parser import parse
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from cilake.contracts.model import Table
 from cilake.lake.catalog import arrow_schema
+from cilake.lake.schema import conform
 
 FEW_ROWS = 200_000
 """So many rows of one table are brought here at most."""
@@ -31,10 +32,15 @@ def is_few(row_count: int) -> bool:
     return row_count <= FEW_ROWS
 
 
-def take_few(rows: DataFrame, table: Table) -> pa.Table | None:
-    """Return all rows of a frame with the columns of a table; ``None`` where they are too many."""
-    few = rows.limit(FEW_ROWS + 1).toArrow()
-    return few.cast(arrow_schema(table)) if is_few(few.num_rows) else None
+def take_few(rows: DataFrame | pa.Table, table: Table) -> pa.Table | None:
+    """Return all rows, which have the columns of a table; ``None`` where they are too many."""
+    few = rows if isinstance(rows, pa.Table) else rows.limit(FEW_ROWS + 1).toArrow()
+    return few.select(table.column_names).cast(arrow_schema(table)) if is_few(few.num_rows) else None
+
+
+def in_spark(spark: SparkSession, rows: DataFrame | pa.Table, table: Table) -> DataFrame:
+    """Return rows, wherever they are, as a dataframe with exactly the columns of a table."""
+    return conform(spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows, table)
 
 
 def read_few(catalog: Catalog, table: Table, where: BooleanExpression) -> pa.Table | None:

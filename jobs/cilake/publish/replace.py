@@ -14,14 +14,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
-from cilake.lake.catalog import arrow_schema, set_properties
+from cilake.lake.catalog import set_properties
 from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
-from cilake.publish.few import are_same, arrange, is_few, of_days, read_few, split_by_day, take_few
+from cilake.publish.few import are_same, arrange, in_spark, of_days, read_few, split_by_day, take_few
 from cilake.windows import spans_of
 
 INTERRUPT_SECONDS = 1
@@ -105,12 +105,13 @@ def _replace(
     ending: Event,
 ) -> int:
     table = replacement.table
-    change = _find_change_here(catalog, replacement)
-    in_spark = None
+    rows = replacement.rows if isinstance(replacement.rows, pa.Table) else conform(replacement.rows, table)
+    change = _find_change_here(catalog, replacement, rows)
+    kept = None
     try:
         if change is None:
-            in_spark = _rows_in_spark(spark, replacement).persist()
-            change = _find_change_in_spark(spark, replacement, in_spark)
+            kept = in_spark(spark, rows, table).persist()
+            change = _find_change_in_spark(spark, replacement, kept)
         if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
@@ -130,8 +131,8 @@ def _replace(
         )
         return change.row_count
     finally:
-        if in_spark is not None:
-            in_spark.unpersist()
+        if kept is not None:
+            kept.unpersist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +144,15 @@ class _Change:
     write: Callable[[Branch], None]
 
 
-def _rows_in_spark(spark: SparkSession, replacement: Replacement) -> DataFrame:
-    rows = replacement.rows
-    return conform(spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows, replacement.table)
-
-
-def _find_change_here(catalog: Catalog, replacement: Replacement) -> _Change | None:
+def _find_change_here(
+    catalog: Catalog, replacement: Replacement, rows: DataFrame | pa.Table
+) -> _Change | None:
     """Return the change where few rows are published and wanted; ``None`` where one is for Spark."""
     table, column = replacement.table, replacement.column
-    if isinstance(replacement.rows, pa.Table):
-        if not is_few(replacement.rows.num_rows):
-            return None
-    elif len(replacement.days) > FEW_DAYS:
+    if not isinstance(rows, pa.Table) and len(replacement.days) > FEW_DAYS:
         return None
     scope = of_days(column, replacement.days, replacement.where)
-    if read_few(catalog, table, scope) is None or (few := _take_few(replacement)) is None:
+    if read_few(catalog, table, scope) is None or (few := take_few(rows, table)) is None:
         return None
     # Others may have written meanwhile: what differs is found, and must begin, with what is there now.
     looked_at = snapshot_id(catalog, table)
@@ -176,13 +171,6 @@ def _find_change_here(catalog: Catalog, replacement: Replacement) -> _Change | N
             branch.append(arrange(differing, table))
 
     return _Change(days, differing.num_rows, write)
-
-
-def _take_few(replacement: Replacement) -> pa.Table | None:
-    rows, table = replacement.rows, replacement.table
-    if isinstance(rows, pa.Table):
-        return rows.cast(arrow_schema(table))
-    return take_few(conform(rows, table), table)
 
 
 def _find_change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:

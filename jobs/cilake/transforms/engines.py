@@ -26,6 +26,7 @@ WORDS = (
     "collect_set(value) AS coalesce(list(DISTINCT value) FILTER (value IS NOT NULL), [])",
     "max_by(value, rank) AS arg_max_null(value, rank)",
     "min_by(value, rank) AS arg_min_null(value, rank)",
+    "array_join(items, between) AS array_to_string(items, between)",
     "unix_micros(instant) AS epoch_us(instant)",
     "timestamp_micros(micros) AS make_timestamptz(micros)",
 )
@@ -45,6 +46,10 @@ class Engine(Protocol[Rows]):
         self, keys: Sequence[str], function: Callable[[pa.Table], pa.Table], rows: Rows, schema: pa.Schema
     ) -> Rows:
         """Return what a function makes of the rows of each value of the keys, all of one at a time."""
+        ...
+
+    def to_arrow(self, rows: Rows) -> pa.Table:
+        """Return rows as a table of Arrow, all in memory."""
         ...
 
 
@@ -68,6 +73,10 @@ class SparkEngine:
     ) -> DataFrame:
         """See ``Engine``."""
         return rows.groupBy(*keys).applyInArrow(function, from_arrow_schema(schema))
+
+    def to_arrow(self, rows: DataFrame) -> pa.Table:
+        """See ``Engine``."""
+        return rows.toArrow()
 
 
 class DuckEngine:
@@ -94,10 +103,13 @@ class DuckEngine:
         schema: pa.Schema,
     ) -> pa.Table:
         """See ``Engine``."""
-        held = rows.to_table() if isinstance(rows, Dataset) else rows
-        ordered = held.sort_by([(key, "ascending") for key in keys])
+        ordered = self.to_arrow(rows).sort_by([(key, "ascending") for key in keys])
         parts = [function(part).cast(schema) for part in _split(ordered, keys)]
         return pa.concat_tables([schema.empty_table(), *parts])
+
+    def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
+        """See ``Engine``."""
+        return rows.to_table() if isinstance(rows, Dataset) else rows
 
 
 def _split(ordered: pa.Table, keys: Sequence[str]) -> list[pa.Table]:

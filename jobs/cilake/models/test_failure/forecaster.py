@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql import SparkSession
 
 from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.model import Table
 from cilake.lake.snapshots import Pins
 from cilake.log import logger
-from cilake.models.as_of import bucket_of, count_results, read_history
+from cilake.models.as_of import History, count_results, in_buckets
 from cilake.models.landed import read_jobs_not_obtained
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
+from cilake.transforms.words import listed
 from cilake.windows import day_start
 
 from . import sample, score, train
@@ -33,22 +34,32 @@ __all__ = ["fit", "forecast", "from_bytes", "predict_day", "read_decisions", "to
 SCORED = pa.schema(
     [field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")]
 )
+FINALS = f"""
+SELECT count(*) AS result_count, count_if(test_status = 'failed') AS failed_count,
+    min(started_at) AS first, max(started_at) AS last
+FROM results WHERE test_status NOT IN {listed(UNDECIDED)}
+"""
+PREDICTED = """
+SELECT job_key, test_key, DATE '{day}' AS prediction_date,
+    failure_probability, shrunken_probability, base_rate_probability, last_value_probability,
+    nullif(array_join(top_reasons, '; '), '') AS top_reasons, abstain_reason,
+    {results} AS feature_snapshot_id, {runs} AS runs_snapshot_id
+FROM scored
+"""
 
 
-def read_decisions(spark: SparkSession, pins: Pins, day: date) -> Split:
-    """Return a sample of the decisions of all results known by the end of the day, made in Spark.
+def read_decisions(history: History) -> Split:
+    """Return a sample of the decisions of all results known by the end of the day.
 
     Raises:
         ShortHistory: when no decision is known, or none is before the evaluation.
 
     """
-    results, of_runs = read_history(spark, pins, day)
-    runs = of_runs.toArrow()
-    at = evaluated_from(runs, day)
-    sampled = results.groupBy(bucket_of(runs).alias("bucket")).applyInArrow(
-        bucket_sampler(runs, at), from_arrow_schema(sample.SAMPLE_SCHEMA)
-    )
-    return split(sampled.toArrow().cast(sample.SAMPLE_SCHEMA), at, day)
+    engine, day = history.engine, history.day
+    at = evaluated_from(history.runs, day)
+    sampler = bucket_sampler(history.runs, at)
+    sampled = engine.apply_by(["bucket"], sampler, in_buckets(history), sample.SAMPLE_SCHEMA)
+    return split(engine.to_arrow(sampled).cast(sample.SAMPLE_SCHEMA), at, day)
 
 
 def evaluated_from(runs: pa.Table, day: date) -> datetime:
@@ -120,43 +131,33 @@ def forecast(fitted: train.TrainedModel, decisions: pa.Table) -> Mapping[str, np
 
 
 def predict_day(
-    spark: SparkSession, catalog: Catalog, pins: Pins, day: date, fitted: train.TrainedModel | None
-) -> DataFrame | None:
+    spark: SparkSession, catalog: Catalog, pins: Pins, history: History, fitted: train.TrainedModel | None
+) -> Any:
     """Return the predictions for every active test of a job; ``None`` when nothing has run yet."""
-    results, of_runs = read_history(spark, pins, day)
-    model = fitted or _baseline(results)
+    day, engine = history.day, history.engine
+    model = fitted or _baseline(history)
     if model is None:
         return None
     not_obtained = read_jobs_not_obtained(spark, catalog, pins, day, shown_days=ACTIVE_DAYS)
     if not_obtained:
         jobs = f"{len(not_obtained):,} jobs whose tabs were not obtained"
         logger.warning(f"{day}: abstains on {jobs}; see ops.fetches")
-    runs = of_runs.toArrow()
-    decided_at = day_start(day + timedelta(days=1))
-    scored = results.groupBy(bucket_of(runs).alias("bucket")).applyInArrow(
-        _bucket_scorer(model, runs, decided_at, not_obtained), from_arrow_schema(SCORED)
-    )
-    return scored.select(
-        "job_key",
-        "test_key",
-        F.lit(day).alias("prediction_date"),
-        "failure_probability",
-        "shrunken_probability",
-        "base_rate_probability",
-        "last_value_probability",
-        F.nullif(F.array_join("top_reasons", "; "), F.lit("")).alias("top_reasons"),
-        "abstain_reason",
-        F.lit(pins.of(TEST_RESULTS)).alias("feature_snapshot_id"),
-        F.lit(pins.of(CI_RUNS)).alias("runs_snapshot_id"),
-    )
+    scorer = _bucket_scorer(model, history.runs, day_start(day + timedelta(days=1)), not_obtained)
+    scored = engine.apply_by(["bucket"], scorer, in_buckets(history), SCORED)
+    results, runs = (_snapshot(pins, table) for table in (TEST_RESULTS, CI_RUNS))
+    return engine.sql(PREDICTED.format(day=day, results=results, runs=runs), scored=scored)
 
 
-def _baseline(results: DataFrame) -> train.TrainedModel | None:
+def _snapshot(pins: Pins, table: Table) -> str:
+    pinned = pins.of(table)
+    return f"cast({'NULL' if pinned is None else pinned} AS bigint)"
+
+
+def _baseline(history: History) -> train.TrainedModel | None:
     """Return the shrunken history rate as a model, with the history's base rate; ``None`` without any."""
-    finals = results.where(~F.col("test_status").isin(*UNDECIDED))
-    count, failed, first, last = finals.agg(
-        F.count("*"), F.count_if(F.col("test_status") == "failed"), F.min("started_at"), F.max("started_at")
-    ).collect()[0]
+    engine = history.engine
+    (found,) = engine.to_arrow(engine.sql(FINALS, results=history.results)).to_pylist()
+    count, failed = found["result_count"], found["failed_count"]
     if not count:
         return None
     return train.TrainedModel(
@@ -166,8 +167,8 @@ def _baseline(results: DataFrame) -> train.TrainedModel | None:
         feature_names=FEATURES,
         decision_count=count,
         failure_count=failed,
-        trained_from=first.isoformat(),
-        trained_until=last.isoformat(),
+        trained_from=found["first"].isoformat(),
+        trained_until=found["last"].isoformat(),
     )
 
 

@@ -115,12 +115,6 @@ def keep_names(decoded: DataFrame, rest: DataFrame) -> DataFrame:
     )
 
 
-def leave_out_verdicts(rows: DataFrame, tests: DataFrame) -> DataFrame:
-    """Return the rows about tests: those whose ``test_key`` is not the key of a verdict row."""
-    verdicts = tests.where("is_verdict").select("test_key")
-    return rows.join(F.broadcast(verdicts), "test_key", "left_anti")
-
-
 def _names(decoded: DataFrame) -> DataFrame:
     """Return each name of each payload, with its key."""
     return (

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyspark.sql import Column, DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 from sklearn.linear_model import LogisticRegression
 
 from cilake.contracts.columns import UNDECIDED
 from cilake.lake.snapshots import Pins
 from cilake.models import artifact
-from cilake.models.as_of import read_history
+from cilake.models.as_of import History
 from cilake.models.base import WEIGHT
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
+from cilake.transforms.words import double, listed
 
 from .spec import MODEL
 
@@ -28,6 +29,30 @@ MINIMUM_FAILURES = 20
 ACTIVE_DAYS = 14
 SHRINKAGE_RUNS = 2.0
 FEATURES = ("history_log_odds", "has_failed_last", "fail_count")
+
+FINAL = f"test_status NOT IN {listed(UNDECIDED)}"
+FINALS = f"""
+SELECT count(*) AS result_count, count_if(test_status = 'failed') AS failed_count FROM results WHERE {FINAL}
+"""
+STATES = f"""
+SELECT job_key, test_key, count(*) AS run_count, count_if(test_status = 'failed') AS fail_count,
+    max_by(test_status = 'failed', struct(started_at, run_key)) AS has_failed_last,
+    cast(max(started_at) AS date) AS newest_date
+FROM results WHERE {FINAL} GROUP BY job_key, test_key
+"""
+DECISIONS = f"""
+SELECT * FROM (
+    SELECT run_key, job_key, test_key, started_at, test_status = 'failed' AS {MODEL.label},
+        count(*) OVER before AS run_count,
+        cast(sum(CASE WHEN test_status = 'failed' THEN 1 ELSE 0 END) OVER before AS bigint) AS fail_count,
+        last_value(test_status = 'failed') OVER before AS has_failed_last
+    FROM results WHERE {FINAL}
+    WINDOW before AS (
+        PARTITION BY job_key, test_key ORDER BY started_at, run_key
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
+) WHERE run_count > 0
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +64,16 @@ class Fitted:
     weights: tuple[float, ...]
 
 
-def read_decisions(spark: SparkSession, pins: Pins, day: date) -> Split:
+def read_decisions(history: History) -> Split:
     """Return all decisions known by the end of the day: each result but the first, with what was before it.
 
     Raises:
         ShortHistory: when there are none, or none before or after the division.
 
     """
-    results, _ = read_history(spark, pins, day)
-    before = (
-        Window.partitionBy("job_key", "test_key")
-        .orderBy("started_at", "run_key")
-        .rowsBetween(Window.unboundedPreceding, -1)
-    )
-    failed = F.col("test_status") == "failed"
-    decisions = (
-        results.where(~F.col("test_status").isin(*UNDECIDED))
-        .select(
-            "run_key",
-            "job_key",
-            "test_key",
-            "started_at",
-            failed.alias(MODEL.label),
-            F.count("*").over(before).alias("run_count"),
-            F.count_if(failed).over(before).alias("fail_count"),
-            F.last(failed).over(before).alias("has_failed_last"),
-            F.lit(1.0).cast("float").alias(WEIGHT.name),
-        )
-        .where("run_count > 0")
-        .toArrow()
-    )
+    engine, day = history.engine, history.day
+    decisions = engine.to_arrow(engine.sql(DECISIONS, results=history.results))
+    decisions = decisions.append_column(WEIGHT, pa.array(np.ones(decisions.num_rows), WEIGHT.type))
     if not decisions.num_rows:
         raise ShortHistory(f"no test has two results by the end of {day}")
     span = pc.min_max(decisions["started_at"]).as_py()
@@ -123,43 +128,34 @@ def from_bytes(data: bytes, sha256: str) -> Fitted:
 
 
 def predict_day(
-    spark: SparkSession, catalog: Catalog, pins: Pins, day: date, fitted: Fitted | None
-) -> DataFrame | None:
+    spark: SparkSession, catalog: Catalog, pins: Pins, history: History, fitted: Fitted | None
+) -> Any:
     """Return the predictions for every test with a result lately; ``None`` when nothing has run yet."""
-    results, _ = read_history(spark, pins, day)
-    final = results.where(~F.col("test_status").isin(*UNDECIDED))
-    failed = F.col("test_status") == "failed"
-    count, failures = final.agg(F.count("*"), F.count_if(failed)).collect()[0]
-    if not count:
+    engine = history.engine
+    (found,) = engine.to_arrow(engine.sql(FINALS, results=history.results)).to_pylist()
+    if not found["result_count"]:
         return None
-    base_rate = fitted.base_rate if fitted else failures / count
-    state = final.groupBy("job_key", "test_key").agg(
-        F.count("*").alias("run_count"),
-        F.count_if(failed).alias("fail_count"),
-        F.max_by(failed, F.struct("started_at", "run_key")).alias("has_failed_last"),
-        F.max("started_at").alias("newest"),
-    )
-    active = state.where(F.datediff(F.lit(day), "newest") < ACTIVE_DAYS)
-    history = (F.col("fail_count") + SHRINKAGE_RUNS * base_rate) / (F.col("run_count") + SHRINKAGE_RUNS)
-    knows = F.col("run_count") >= MINIMUM_RUNS
-    own = _probability(fitted, history) if fitted else history
-    return active.select(
-        "job_key",
-        "test_key",
-        F.lit(day).alias("prediction_date"),
-        F.when(knows, own).otherwise(history).alias("failure_probability"),
-        history.alias("history_probability"),
-        F.when(~knows, F.lit("too_few_runs")).alias("abstain_reason"),
-    )
+    base_rate = fitted.base_rate if fitted else found["failed_count"] / found["result_count"]
+    share = f"(fail_count + {double(SHRINKAGE_RUNS * base_rate)}) / (run_count + {double(SHRINKAGE_RUNS)})"
+    query = f"""
+    WITH active AS (SELECT *, {share} AS history FROM ({STATES})
+        WHERE newest_date > DATE '{history.day - timedelta(days=ACTIVE_DAYS)}')
+    SELECT job_key, test_key, DATE '{history.day}' AS prediction_date,
+        CASE WHEN run_count >= {MINIMUM_RUNS} THEN {_probability(fitted)} ELSE history END AS failure_probability,
+        history AS history_probability,
+        CASE WHEN run_count < {MINIMUM_RUNS} THEN 'too_few_runs' END AS abstain_reason
+    FROM active
+    """
+    return engine.sql(query, results=history.results)
 
 
-def _probability(fitted: Fitted, history: Column) -> Column:
-    """Return what ``forecast`` says, inside Spark."""
-    values = (F.log(history / (1 - history)), F.col("has_failed_last").cast("double"), F.log1p("fail_count"))
-    odds = F.lit(fitted.intercept)
-    for weight, value in zip(fitted.weights, values, strict=True):
-        odds = odds + weight * value
-    return 1 / (1 + F.exp(-odds))
+def _probability(fitted: Fitted | None) -> str:
+    """Return what ``forecast`` says, in SQL."""
+    if fitted is None:
+        return "history"
+    values = ("ln(history / (1 - history))", "cast(has_failed_last AS int)", "ln(1 + fail_count)")
+    terms = (f"({double(weight)}) * {value}" for weight, value in zip(fitted.weights, values, strict=True))
+    return f"1 / (1 + exp(-(({double(fitted.intercept)}) + {' + '.join(terms)})))"
 
 
 def _matrix(decisions: pa.Table, base_rate: float) -> np.ndarray:
