@@ -75,6 +75,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     prepare_audit()
     kept = None if isinstance(rows, pa.Table) else in_spark(spark, rows, ledger_table).persist()
     few = take_few(rows if kept is None else kept, ledger_table)
+    count = few.num_rows if few is not None else in_spark(spark, rows, ledger_table).count()
 
     def write(branch: Branch) -> None:
         branch.append(in_spark(spark, rows, ledger_table).coalesce(1) if few is None else few)
@@ -84,6 +85,5 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     write_audit_publish([branch], write, audit)
     if kept is not None:
         kept.unpersist()
-    count = branch.appended_count
     logger.info(f"{day}: {count:,} predictions by {version}")
     return count

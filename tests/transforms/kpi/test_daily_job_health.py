@@ -39,8 +39,9 @@ def results(run, **statuses):
 
 
 def name_tests(*names):
+    is_verdict = re.compile(VERDICT_NAME).match
     return [
-        make_row(TESTS, test_key=hash_name(name), test_name=name, is_verdict=bool(re.match(VERDICT_NAME, name)))
+        make_row(TESTS, test_key=hash_name(name), test_name=name, is_verdict=bool(is_verdict(name)))
         for name in names
     ]
 

@@ -69,7 +69,7 @@ def test_rows_in_any_order_have_the_same_sums():
 
 @pytest.mark.spark
 def test_both_engines_make_the_same_rows(spark):
-    """Jobs with names that say little and one unknown; days, versions and all reasons; certain and unmeasured."""
+    """Jobs, one without names and one unknown; days, versions, all reasons; certain and unmeasured ones."""
     reasons = (*PREDICTIONS.column("abstain_reason").allowed, None)
     forecasts = (0.0, 1.0, 1e-6, 1 - 1e-6, 1 / 3, 0.123456789012345, 1e-13)
     predictions, outcomes = [], []
@@ -79,7 +79,8 @@ def test_both_engines_make_the_same_rows(spark):
             reason = reasons[test % len(reasons)]
             predictions.append(make_row(PREDICTIONS, **known, test_key=test, abstain_reason=reason))
             said = {"probability": forecasts[test % 7], "shrunken_probability": forecasts[test % 5]}
-            outcomes.append(outcome(test, has_failed=test % 2 == 0, has_abstained=bool(reason), **said, **known))
+            said |= {"has_failed": test % 2 == 0, "has_abstained": bool(reason)}
+            outcomes.append(outcome(test, **said, **known))
     predictions += [
         make_row(PREDICTIONS, job_key=1, prediction_date="2021-06-23"),
         make_row(PREDICTIONS, job_key=2, prediction_date="2021-06-23", abstain_reason="too_few_runs"),

@@ -19,9 +19,7 @@ DAY = "2021-06-21"
 
 
 def predict(probability, **overrides):
-    return make_row(
-        PREDICTIONS, **({"prediction_date": DAY} | overrides), failure_probability=probability
-    )
+    return make_row(PREDICTIONS, **({"prediction_date": DAY} | overrides), failure_probability=probability)
 
 
 def fail(run_key, day, **overrides):

@@ -102,10 +102,11 @@ def test_both_engines_make_the_same_rows(spark):
     tests = [make_row(TESTS, test_key=key, test_name=f"test {key}") for key in range(-9, 9)]
     tests.append(make_row(TESTS, test_key=9, test_name="Overall", is_verdict=True))
     runs, results = [], []
+    since = FIRST - timedelta(days=LOOKBACK_DAYS)
     for job in (11, -12, 13):
         for number in range(50):
             # Two runs start at a time, a few microseconds past a full second.
-            started = FIRST - timedelta(days=LOOKBACK_DAYS) + number // 2 * timedelta(hours=29, microseconds=7)
+            started = since + number // 2 * timedelta(hours=29, microseconds=7)
             key = job * 1000 + number * (-1) ** number
             known = {"job_key": job, "run_key": key, "started_at": started.isoformat()}
             known["run_date"] = started.date().isoformat()

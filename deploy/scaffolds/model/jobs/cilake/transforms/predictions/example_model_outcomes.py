@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from cilake.contracts.predictions.example_model_outcomes import HORIZON_DAYS, TABLE
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from cilake.contracts.predictions.example_model_outcomes import HORIZON_DAYS
 
 from cilake.contracts.columns import UNDECIDED
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import listed
+
+QUERY = f"""
+WITH following AS (
+    SELECT made.job_key, made.test_key, made.prediction_date,
+        min_by(results.run_key, struct(results.started_at, results.run_key)) AS run_key,
+        min_by(results.test_status, struct(results.started_at, results.run_key)) AS test_status
+    FROM example_model AS made
+    JOIN test_results AS results ON made.job_key = results.job_key AND made.test_key = results.test_key
+        AND results.run_date BETWEEN made.prediction_date + 1 AND made.prediction_date + {HORIZON_DAYS}
+    WHERE results.test_status NOT IN {listed(UNDECIDED)}
+    GROUP BY made.job_key, made.test_key, made.prediction_date
+)
+SELECT made.*, following.run_key,
+    following.test_status = 'failed' AS has_failed,
+    abstain_reason IS NOT NULL AS has_abstained
+FROM example_model AS made
+JOIN following ON made.job_key = following.job_key AND made.test_key = following.test_key
+    AND made.prediction_date = following.prediction_date
+"""
 
 
-def transform(*, example_model: DataFrame, ci_runs: DataFrame, test_results: DataFrame) -> DataFrame:
+def transform(engine: Engine[Rows], *, example_model: Rows, ci_runs: Rows, test_results: Rows) -> Rows:
     """Return rows of ``predictions.example_model_outcomes`` for predictions with a result in the horizon.
 
     A correction shows in ``ci_runs``, of which nothing else is needed.
     """
-    ahead = F.datediff("run_date", "prediction_date")
-    entity = ["job_key", "test_key", "prediction_date"]
-    following = (
-        test_results.where(~F.col("test_status").isin(*UNDECIDED))
-        .join(example_model, ["job_key", "test_key"])
-        .where(ahead.between(1, HORIZON_DAYS))
-    )
-    order = F.struct("started_at", "run_key")
-    first = following.groupBy(*entity).agg(F.min_by(F.struct("run_key", "test_status"), order).alias("next"))
-    return (
-        first.join(example_model, entity)
-        .withColumns(
-            {
-                "run_key": F.col("next.run_key"),
-                "has_failed": F.col("next.test_status") == "failed",
-                "has_abstained": F.col("abstain_reason").isNotNull(),
-            }
-        )
-        .select(TABLE.column_names)
-    )
+    return engine.sql(QUERY, example_model=example_model, test_results=test_results)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from cilake.contracts.kpi.example_table import TABLE
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from cilake.transforms.engines import Engine, Rows
+
+QUERY = """
+SELECT runs.run_date, runs.job_key, job_name, count(*) AS run_count
+FROM ci_runs AS runs
+JOIN ci_jobs AS jobs ON runs.job_key = jobs.job_key
+GROUP BY runs.run_date, runs.job_key, job_name
+"""
 
 
-def transform(*, ci_runs: DataFrame, ci_jobs: DataFrame) -> DataFrame:
+def transform(engine: Engine[Rows], *, ci_runs: Rows, ci_jobs: Rows) -> Rows:
     """Return rows of ``kpi.example_table`` for the days of the given runs."""
-    counts = ci_runs.groupBy("run_date", "job_key").agg(F.count("*").alias("run_count"))
-    return counts.join(ci_jobs.select("job_key", "job_name"), "job_key").select(TABLE.column_names)
+    return engine.sql(QUERY, ci_runs=ci_runs, ci_jobs=ci_jobs)

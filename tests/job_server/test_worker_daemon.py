@@ -1,0 +1,16 @@
+"""The daemon of Spark's Python workers has their libraries, and none of our code, which may change."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+from cilake.job_server.worker_daemon import import_libraries
+import_libraries()
+print(*sorted(name for name in ("cilake.sources", "pyarrow", "sklearn") if name in sys.modules))
+"""
+
+
+def test_workers_find_libraries_imported_and_our_code_as_it_is_now():
+    found = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["pyarrow", "sklearn"]
