@@ -83,7 +83,8 @@ def test_all_inputs_together_are_few_or_none_is_read_here(lake, monkeypatch):
         opened, given = open_inputs(lake.spark, lake.catalog, Pins({}), wanted)
         assert isinstance(opened, kind)
         joined = opened.sql("SELECT count(*) AS n FROM ci_runs CROSS JOIN ci_jobs", **given)
-        assert opened.to_arrow(joined)["n"].to_pylist() == [5], "a table whose rows have no day is there whole"
+        counted = opened.to_arrow(joined)["n"].to_pylist()
+        assert counted == [5], "a table whose rows have no day is there whole"
 
 
 def test_rows_that_other_files_delete_are_not_read(lake, monkeypatch):

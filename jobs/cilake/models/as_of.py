@@ -30,7 +30,6 @@ from cilake.transforms.words import RESULTS_OF_TESTS
 from cilake.windows import known_until
 
 HISTORY_DAYS = 120
-LATER = "SELECT run_key FROM observations WHERE NOT {known} LIMIT 1"
 RUNS = """
 SELECT run_key, job_key, started_at, test_count, passed_count, failed_count, flaky_count FROM ci_runs
 """
@@ -97,16 +96,25 @@ def read_history(spark: SparkSession, catalog: Catalog, pins: Pins, day: date) -
         "ci_runs": (CI_RUNS, days),
         "test_results": (TEST_RESULTS, days),
         "tests": (TESTS, None),
-        "observations": (OBSERVATIONS, None),
     }
-    engine, inputs = open_inputs(spark, catalog, pins, wanted)
-    observations = inputs.pop("observations")
-    later = engine.sql(LATER.format(known=known_by(day)), observations=observations)
-    if engine.to_arrow(later).num_rows:
-        engine = SparkEngine(spark)
-        inputs = _as_known(spark, pins, day)
+    engine: Engine[Any]
+    if _has_later(catalog, pins, day):
+        engine, inputs = SparkEngine(spark), _as_known(spark, pins, day)
+    else:
+        engine, inputs = open_inputs(spark, catalog, pins, wanted)
     runs = engine.to_arrow(engine.sql(RUNS, ci_runs=inputs["ci_runs"]))
     return History(day, engine, engine.sql(RESULTS, **inputs), runs)
+
+
+def _has_later(catalog: Catalog, pins: Pins, day: date) -> bool:
+    """Return whether anything was observed that was not known to the decisions of a day."""
+    later = catalog.load_table(OBSERVATIONS.address).scan(
+        row_filter=f"landed_date > '{day}' or seen_at > '{known_until(day).isoformat()}'",
+        selected_fields=("run_key",),
+        snapshot_id=pins.of(OBSERVATIONS),
+        limit=1,
+    )
+    return bool(later.to_arrow().num_rows)
 
 
 def _as_known(spark: SparkSession, pins: Pins, day: date) -> dict[str, DataFrame]:

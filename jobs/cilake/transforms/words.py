@@ -33,7 +33,7 @@ def exact_sum(values: str) -> str:
     """Return the sum of doubles, each rounded to twelve decimals, as a double.
 
     Decimals add up to the same sum in any order, so rows that are made again compare equal; a sum of doubles
-    differs in its last bits.
+    differs in its last bits. Two engines may differ by one in the last decimal.
     """
     return f"cast(sum(cast({values} AS decimal(28, 12))) AS double)"
 

@@ -66,7 +66,7 @@ def day_measurer(model: Model, newest_run_date: date | None) -> Callable[[pa.Tab
         forecasts = {scorer: answered[column].to_numpy() for scorer, column in model.scorers.items()}
         measures = evaluate(forecasts, answered[model.label].to_numpy(zero_copy_only=False))
         day = answered["prediction_date"][0].as_py()
-        age = min((newest_run_date - day).days, FINAL_AGE_DAYS) if newest_run_date else None
+        age = min((newest_run_date - day).days, FINAL_AGE_DAYS) if newest_run_date else FINAL_AGE_DAYS
         head = {
             "model_version": answered["model_version"][0].as_py(),
             "prediction_date": day,

@@ -20,7 +20,7 @@ def predict(day="2021-06-21", **overrides):
 
 
 def build(*results, predictions=None, engine=DUCK):
-    """The outcomes of predictions, of one without any; a result is a key, a day and a status."""
+    """Return outcomes of the predictions, of one without any; a result is a key, a day and a status."""
     rows = [
         make_row(TEST_RESULTS, run_key=key, started_at=f"{day}T05:00:00Z", run_date=day, test_status=status)
         for key, day, status in results

@@ -141,7 +141,8 @@ def predict_day(
     WITH active AS (SELECT *, {share} AS history FROM ({STATES})
         WHERE newest_date > DATE '{history.day - timedelta(days=ACTIVE_DAYS)}')
     SELECT job_key, test_key, DATE '{history.day}' AS prediction_date,
-        CASE WHEN run_count >= {MINIMUM_RUNS} THEN {_probability(fitted)} ELSE history END AS failure_probability,
+        CASE WHEN run_count < {MINIMUM_RUNS} THEN history ELSE {_probability(fitted)} END
+            AS failure_probability,
         history AS history_probability,
         CASE WHEN run_count < {MINIMUM_RUNS} THEN 'too_few_runs' END AS abstain_reason
     FROM active
