@@ -80,7 +80,7 @@ def test_all_sessions_share_one_daemon_of_python_workers(played):
     """Spark's own Connect server starts one for each session and keeps it for good (ADR 0010)."""
     home = played[0].stack.home
     of_stack = processes.ours(Layout(home, home))
-    daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "pyspark.daemon" in line}
+    daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "worker_daemon" in line}
     assert len(daemons) == 1
 
 

@@ -78,7 +78,7 @@ class Branch:
         say(f"dropped {self.table.address}")
 
 
-def make(spark, pins, target, *_):
+def make(spark, catalog, pins, target, *_):
     return replace.Replacement(target.table, spark, "run_date", [1])
 
 
@@ -99,6 +99,7 @@ spark = Spark()
 numbers = iter(range(100))
 session._classic_session = lambda *_: spark
 replace.conform = lambda rows, table: rows
+replace.in_spark = lambda spark, rows, table: rows
 replace._find_change_here = lambda *_: None  # these are many
 replace._fingerprints = lambda *_: {1: (next(numbers), 0)}
 replace._scope = lambda *_: "true"

@@ -67,6 +67,9 @@ BASE_PROPERTIES = {
     "write.distribution-mode": "none",
     "write.spark.fanout.enabled": "true",
     "commit.retry.num-retries": "8",
+    # Each commit adds a manifest, and each plan reads them all.
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "8",
 }
 # Payloads are few and large: many small row groups and splits let every core decode some of them.
 RAW_PROPERTIES = {
