@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, TypeVar
@@ -33,6 +34,8 @@ WORDS = (
 """Functions of Spark, as DuckDB is taught them."""
 MEMORY_LIMIT = "1GB"
 """What a query holds in memory at most; more goes to disk."""
+INTERRUPT_SECONDS = 0.5
+"""How long after an interruption the next follows: the query may not have begun."""
 
 
 class Engine(Protocol[Rows]):
@@ -92,8 +95,7 @@ class DuckEngine:
                 connection.execute(f"CREATE MACRO {word}")
             for name, rows in inputs.items():
                 connection.register(name, rows)
-            selected: pa.Table = connection.sql(query).to_arrow_table()
-            return selected
+            return _run(connection, query)
 
     def apply_by(
         self,
@@ -110,6 +112,22 @@ class DuckEngine:
     def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
         return rows.to_table() if isinstance(rows, Dataset) else rows
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """Return what a query selects; end it when this thread is told to end.
+
+    Python hands a signal over between two of its own steps, and a query is one step of its thread.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        running: Future[pa.Table] = beside.submit(lambda: connection.sql(query).to_arrow_table())
+        try:
+            return running.result()
+        except BaseException:
+            while not running.done():
+                connection.interrupt()
+                wait([running], INTERRUPT_SECONDS)
+            raise
 
 
 def _split(ordered: pa.Table, keys: Sequence[str]) -> list[pa.Table]:
