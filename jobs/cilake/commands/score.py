@@ -11,6 +11,7 @@ from cilake.contracts.model_spec import Model
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import create_missing, open_catalog
 from cilake.lake.changes import held_dates
+from cilake.lake.literals import quoted
 from cilake.lake.model_store import BASELINE
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
@@ -21,9 +22,8 @@ from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
 from cilake.publish.audit import auditor, prepare_audit
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
-from cilake.publish.few import in_spark, take_few
+from cilake.publish.few import in_spark, is_few, take_few
 from cilake.settings import Settings
-from cilake.transforms.words import quoted
 from cilake.windows import Window
 
 SNAPSHOTS_KEPT = timedelta(days=90)
@@ -73,17 +73,18 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
         pins.tag(catalog, contract(address), run_id, keep=SNAPSHOTS_KEPT)
 
     prepare_audit()
-    kept = None if isinstance(rows, pa.Table) else in_spark(spark, rows, ledger_table).persist()
-    few = take_few(rows if kept is None else kept, ledger_table)
-    count = few.num_rows if few is not None else in_spark(spark, rows, ledger_table).count()
+    if not (isinstance(rows, pa.Table) and is_few(rows.num_rows)):
+        rows = in_spark(spark, rows, ledger_table).persist()
+    few = take_few(rows, ledger_table)
+    count: int = rows.count() if few is None else few.num_rows
 
     def write(branch: Branch) -> None:
-        branch.append(in_spark(spark, rows, ledger_table).coalesce(1) if few is None else few)
+        branch.append(rows.coalesce(1) if few is None else few)
 
     audit = auditor(settings, catalog, day=day)
     branch = open_branch(spark, catalog, ledger_table, run_id)
     write_audit_publish([branch], write, audit)
-    if kept is not None:
-        kept.unpersist()
+    if not isinstance(rows, pa.Table):
+        rows.unpersist()
     logger.info(f"{day}: {count:,} predictions by {version}")
     return count

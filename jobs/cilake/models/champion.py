@@ -14,12 +14,13 @@ from cilake.build.inputs import open_inputs
 from cilake.contracts.model_spec import MODEL_SCORER, Model
 from cilake.contracts.registry import table as contract
 from cilake.lake.catalog import newest_date
+from cilake.lake.literals import quoted
 from cilake.lake.model_store import demote
 from cilake.lake.snapshots import Pins
 from cilake.log import logger
 from cilake.models import gate
 from cilake.models.serving import serving
-from cilake.transforms.words import exact_sum, log_loss, quoted
+from cilake.transforms.words import exact_sum, log_loss
 
 _LOSSES = {"log_loss": log_loss}
 """The loss of a column of probabilities, in SQL, by the measure that the gate is about."""

@@ -15,16 +15,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cilake.lake.literals import listed, quoted
+
 if TYPE_CHECKING:
     import pandas as pd
 
 _OPENED: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("batch")
 _BROKEN: dict[str, Callable[[dict[str, Any]], str]] = {
     "expect_column_values_to_not_be_null": lambda rule: f"{rule['column']} IS NULL",
-    "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} NOT IN {_listed(rule['value_set'])}",
+    "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} NOT IN {listed(rule['value_set'])}",
     "expect_column_values_to_be_between": lambda rule: _outside(**rule),
     "expect_column_values_to_match_regex": lambda rule: (
-        f"NOT regexp_matches({rule['column']}, {_quoted(rule['regex'])})"
+        f"NOT regexp_matches({rule['column']}, {quoted(rule['regex'])})"
     ),
     "expect_rows_to_satisfy": lambda rule: f"NOT ({rule['condition']})",
 }
@@ -69,14 +71,6 @@ def find_examples(rows: pa.Table, rule: dict[str, Any], names: list[str], limit:
 def _outside(column: str, min_value: float | None = None, max_value: float | None = None, **_: Any) -> str:
     limits = [f"{column} < {min_value}"] if min_value is not None else []
     return " OR ".join([*limits, *([f"{column} > {max_value}"] if max_value is not None else [])])
-
-
-def _listed(values: list[str]) -> str:
-    return f"({', '.join(map(_quoted, values))})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _rank_nan(rows: pa.Table) -> pa.Table:

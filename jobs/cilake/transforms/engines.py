@@ -111,7 +111,8 @@ class DuckEngine:
 
     def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
-        return rows.to_table() if isinstance(rows, Dataset) else rows
+        # By a query, as that ends when it is told to.
+        return self.sql("SELECT * FROM held", held=rows) if isinstance(rows, Dataset) else rows
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cilake.contracts.predictions.accuracy import CLIP
 
 RESULTS_OF_TESTS = """(
@@ -12,16 +10,6 @@ RESULTS_OF_TESTS = """(
         ON results.test_key = verdicts.test_key
 )"""
 """The rows of the input ``test_results`` that are about tests, and not about the verdict of a run."""
-
-
-def listed(values: Iterable[str]) -> str:
-    """Return texts as SQL has them in a list."""
-    return f"({', '.join(map(quoted, values))})"
-
-
-def quoted(text: str) -> str:
-    """Return a text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def double(value: float) -> str:

@@ -16,12 +16,12 @@ from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
+from cilake.lake.literals import listed
 from cilake.lake.snapshots import Pins
 from cilake.log import logger
 from cilake.models.as_of import History, count_results, in_buckets
 from cilake.models.landed import read_jobs_not_obtained
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
-from cilake.transforms.words import listed
 from cilake.windows import day_start
 
 from . import sample, score, train

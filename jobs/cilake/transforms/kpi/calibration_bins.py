@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES
 from cilake.contracts.model_spec import MODEL_SCORER, Model
+from cilake.lake.literals import quoted
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import double, exact_sum, quoted
+from cilake.transforms.words import double, exact_sum
 
 
 def transform(engine: Engine[Rows], *, outcomes: Rows, model: Model) -> Rows:

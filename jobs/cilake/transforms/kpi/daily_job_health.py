@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cilake.contracts.columns import FAILING, PASSING, RUNNING
+from cilake.lake.literals import listed, quoted
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import RESULTS_OF_TESTS, listed, quoted
+from cilake.transforms.words import RESULTS_OF_TESTS
 
 QUERY = f"""
 WITH by_day AS (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.lake.literals import quoted
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import exact_sum, log_loss, quoted
+from cilake.transforms.words import exact_sum, log_loss
 
 _REASONS = ", ".join(
     f"count_if(abstain_reason = {quoted(reason)}) AS {reason}_count"

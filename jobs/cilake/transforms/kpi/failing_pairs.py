@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cilake.contracts.columns import FAILING, UNDECIDED
+from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import RESULTS_OF_TESTS, listed
+from cilake.transforms.words import RESULTS_OF_TESTS
 
 MOST_FAILURES = 100
 """A run with more failing tests broke as a whole; its pairs would outnumber all others."""

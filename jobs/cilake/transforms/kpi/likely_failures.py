@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cilake.contracts.columns import FAILING
 from cilake.contracts.kpi.likely_failures import LOOKBACK_DAYS
+from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import double, listed
+from cilake.transforms.words import double
 
 LEAST_PROBABILITY = 0.01
 QUERY = f"""

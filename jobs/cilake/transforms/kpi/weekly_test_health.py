@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cilake.contracts.columns import FAILING, PASSING
 from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS
+from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.stretches import WEEKS, summarise_weeks
-from cilake.transforms.words import RESULTS_OF_TESTS, listed
+from cilake.transforms.words import RESULTS_OF_TESTS
 
 __all__ = ["LOOKBACK_DAYS", "transform"]
 

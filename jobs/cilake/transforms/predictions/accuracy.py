@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from cilake.contracts.model_spec import Model
 from cilake.contracts.predictions.accuracy import FINAL_AGE_DAYS
+from cilake.lake.literals import quoted
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.measures import ACCURACY_SCHEMA, evaluate
-from cilake.transforms.words import quoted
 
 _MEASURED = pa.schema(
     [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS
+from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import RESULTS_OF_TESTS, listed
+from cilake.transforms.words import RESULTS_OF_TESTS
 
 QUERY = f"""
 WITH first_of_day AS (

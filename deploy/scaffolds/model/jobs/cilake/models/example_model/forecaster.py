@@ -15,12 +15,13 @@ from pyspark.sql import SparkSession
 from sklearn.linear_model import LogisticRegression
 
 from cilake.contracts.columns import UNDECIDED
+from cilake.lake.literals import listed
 from cilake.lake.snapshots import Pins
 from cilake.models import artifact
 from cilake.models.as_of import History
 from cilake.models.base import WEIGHT
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
-from cilake.transforms.words import double, listed
+from cilake.transforms.words import double
 
 from .spec import MODEL
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cilake.contracts.predictions.example_model_outcomes import HORIZON_DAYS
 
 from cilake.contracts.columns import UNDECIDED
+from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
-from cilake.transforms.words import listed
 
 QUERY = f"""
 WITH following AS (
