@@ -24,6 +24,7 @@ from cilake.publish import few
 from cilake.publish.audit import AuditError
 from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
+from cilake.transforms.engines import DuckEngine
 from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
@@ -320,7 +321,12 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     assert [row for row in restated if row[1] == "sums"] == [("kpi.daily_job_health", "sums", 1, 1)]
 
 
-def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake):
+def exceed_memory(*_, **__):
+    raise MemoryError("too many rows")
+
+
+def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake, monkeypatch, caplog):
+    """What exceeds the memory of this process is made in Spark."""
     window = Window(DAY, DAY + timedelta(days=1))
     land(lake, FINAL)
     run(lake)
@@ -332,8 +338,11 @@ def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake):
         "core.ci_runs": 0,
         "core.test_results": 3,
     }
-    build_tables(lake.settings, window, step="build_kpi_ci_health")
+    with monkeypatch.context() as short_of_memory:
+        short_of_memory.setattr(DuckEngine, "sql", exceed_memory)
+        build_tables(lake.settings, window, step="build_kpi_ci_health")
     assert kpi_tables(lake) != answers
+    assert "kpi.failing_pairs: too many rows; it is made in Spark" in caplog.text
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
     build_tables(lake.settings, window, step="build_kpi_ci_health")

@@ -1,4 +1,4 @@
-"""A query in this process ends with its command."""
+"""A query in this process ends with its command, and says when it is too large for it."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from threading import Timer
 
 import pytest
 
+from cilake.transforms import engines
 from cilake.transforms.engines import DuckEngine
 
 ENDLESS = "SELECT count(*) FROM range(100000) AS a, range(1000000) AS b WHERE (a.range * b.range) % 7 = 3"
@@ -32,3 +33,9 @@ def test_a_query_ends_when_the_command_is_told_to_end():
     finally:
         timer.cancel()
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_query_that_needs_too_much_memory_says_so(monkeypatch):
+    monkeypatch.setattr(engines, "MEMORY_LIMIT", "1MB")
+    with pytest.raises(MemoryError, match="Out of Memory"):
+        DuckEngine().sql("SELECT list(range) FROM range(1000000)")

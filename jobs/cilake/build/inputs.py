@@ -23,14 +23,14 @@ Wanted = Mapping[str, tuple[Table, Iterable[date] | None]]
 
 
 def open_inputs(
-    spark: SparkSession, catalog: Catalog, pins: Pins, wanted: Wanted
+    spark: SparkSession, catalog: Catalog, pins: Pins, wanted: Wanted, *, limit: int | None = None
 ) -> tuple[Engine[Any], dict[str, Any]]:
     """Return rows of tables by name, as they are pinned, and the engine that they are for.
 
-    A table whose rows have no day is there whole.
+    A table whose rows have no day is there whole. More rows than ``limit`` go to Spark.
     """
     here: dict[str, Any] = {}
-    left = QUERIED_ROWS
+    left = QUERIED_ROWS if limit is None else limit
     for name, (table, days) in wanted.items():
         pinned = pins.snapshots.get(table.address)
         opened = open_days(

@@ -156,7 +156,12 @@ def _make(
         argument: (one, target.rule.reach_of(periods, one.address)) for argument, one in target.inputs.items()
     }
     engine, inputs = open_inputs(spark, catalog, pins, wanted)
-    rows = _transform(engine, target, periods, inputs, told)
+    try:
+        rows = _transform(engine, target, periods, inputs, told)
+    except MemoryError as error:
+        logger.warning(f"{target.table.address}: {error}; it is made in Spark")
+        engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
+        rows = _transform(engine, target, periods, inputs, told)
     return Replacement(target.table, rows, target.rule.column, periods, where=target.where, properties=marks)
 
 

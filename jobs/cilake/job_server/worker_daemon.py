@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
 
 from pyspark import daemon
 
 from cilake.models.registry import forecaster, model_names
-from cilake.sources.registry import sources
+from cilake.sources.registry import source, source_names
 
 
 def import_libraries() -> None:
-    """Import what decoders and models import, and forget our own modules: each worker reads them anew."""
-    sources()
-    for name in model_names():
-        forecaster(name)
+    """Import what decoders and models import, and forget our own modules: each worker reads them anew.
+
+    One that cannot be imported is told of on standard error, and fails where it is used.
+    """
+    ours: list[Callable[[], object]] = [partial(source, name) for name in source_names()]
+    ours += [partial(forecaster, name) for name in model_names()]
+    with redirect_stdout(sys.stderr):  # Spark reads the daemon's port from standard output
+        for import_one in ours:
+            try:
+                import_one()
+            except Exception:
+                traceback.print_exc()
     for name in [name for name in sys.modules if name.partition(".")[0] == "cilake"]:
         del sys.modules[name]
     gc.collect()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_UNLIKE = frozenset("\\{}")
+
 
 def listed(values: Iterable[str]) -> str:
     """Return texts as SQL has them in a list."""
@@ -11,5 +13,12 @@ def listed(values: Iterable[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as SQL has it."""
+    """Return a text as SQL has it.
+
+    Raises:
+        ValueError: when engines read it differently: Spark escapes by backslashes and fills in braces.
+
+    """
+    if found := _UNLIKE & set(text):
+        raise ValueError(f"{text!r} holds {' '.join(sorted(found))}, which Spark reads otherwise than DuckDB")
     return "'" + text.replace("'", "''") + "'"

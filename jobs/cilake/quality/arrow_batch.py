@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.lake.literals import listed, quoted
+from cilake.lake.literals import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ _BROKEN: dict[str, Callable[[dict[str, Any]], str]] = {
     "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} NOT IN {listed(rule['value_set'])}",
     "expect_column_values_to_be_between": lambda rule: _outside(**rule),
     "expect_column_values_to_match_regex": lambda rule: (
-        f"NOT regexp_matches({rule['column']}, {quoted(rule['regex'])})"
+        f"NOT regexp_matches({rule['column']}, {_as_pattern(rule['regex'])})"
     ),
     "expect_rows_to_satisfy": lambda rule: f"NOT ({rule['condition']})",
 }
@@ -66,6 +66,11 @@ def find_examples(rows: pa.Table, rule: dict[str, Any], names: list[str], limit:
     is_whole = hold(f"NOT ({_BROKEN[rule['type']](rule['kwargs'])})")
     found: list[dict[str, Any]] = rows.select(names).take(np.flatnonzero(~is_whole)[:limit]).to_pylist()
     return found
+
+
+def _as_pattern(regex: str) -> str:
+    """Return a regular expression as DuckDB alone has it: it takes backslashes and braces as they are."""
+    return "'" + regex.replace("'", "''") + "'"
 
 
 def _outside(column: str, min_value: float | None = None, max_value: float | None = None, **_: Any) -> str:

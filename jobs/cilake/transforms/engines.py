@@ -86,7 +86,12 @@ class DuckEngine:
     """DuckDB: inputs are tables of Arrow, or datasets of which it reads the columns that it needs."""
 
     def sql(self, query: str, **inputs: pa.Table | Dataset) -> pa.Table:
-        """See ``Engine``."""
+        """See ``Engine``.
+
+        Raises:
+            MemoryError: when what cannot go to disk exceeds ``MEMORY_LIMIT``.
+
+        """
         with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
@@ -95,7 +100,10 @@ class DuckEngine:
                 connection.execute(f"CREATE MACRO {word}")
             for name, rows in inputs.items():
                 connection.register(name, rows)
-            return _run(connection, query)
+            try:
+                return _run(connection, query)
+            except duckdb.OutOfMemoryException as error:
+                raise MemoryError(str(error).partition("\n")[0]) from error
 
     def apply_by(
         self,

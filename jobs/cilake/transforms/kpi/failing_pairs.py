@@ -16,21 +16,32 @@ WITH results AS (SELECT * FROM {RESULTS_OF_TESTS}),
 failures AS (SELECT DISTINCT run_key, test_key FROM results WHERE test_status IN {listed(FAILING)}),
 broken AS (SELECT run_key FROM failures GROUP BY run_key HAVING count(*) > {MOST_FAILURES}),
 counted AS (
-    SELECT runs.run_key, job_key, started_at, run_url, cast(date_trunc('week', run_date) AS date) AS week_date
+    SELECT runs.run_key, job_key, started_at, run_url, cast(date_trunc('week', run_date) AS date) AS week_date,
+        row_number() OVER (
+            PARTITION BY date_trunc('week', run_date) ORDER BY started_at, runs.run_key
+        ) AS place
     FROM ci_runs AS runs ANTI JOIN broken ON runs.run_key = broken.run_key
 ),
 failed AS (
-    SELECT week_date, job_key, test_key, counted.run_key, started_at, run_url
+    SELECT week_date, job_key, test_key, place
     FROM counted JOIN failures ON counted.run_key = failures.run_key
 ),
-together AS (
+frequent AS (
+    SELECT week_date, test_key, place
+    FROM (SELECT *, count(*) OVER (PARTITION BY week_date, test_key) AS failed_count FROM failed)
+    WHERE failed_count >= {LEAST_TOGETHER}
+),
+halves AS (
     SELECT one.week_date, one.test_key, other.test_key AS other_test_key,
-        count(*) AS together_count,
-        max(one.started_at) AS last_together_at,
-        max_by(one.run_url, struct(one.started_at, one.run_key)) AS last_together_run_url
-    FROM failed AS one
-    JOIN failed AS other ON one.run_key = other.run_key AND one.test_key <> other.test_key
+        count(*) AS together_count, max(one.place) AS last_place
+    FROM frequent AS one
+    JOIN frequent AS other
+        ON one.week_date = other.week_date AND one.place = other.place AND one.test_key < other.test_key
     GROUP BY one.week_date, one.test_key, other.test_key HAVING count(*) >= {LEAST_TOGETHER}
+),
+together AS (
+    SELECT week_date, test_key, other_test_key, together_count, last_place FROM halves
+    UNION ALL SELECT week_date, other_test_key, test_key, together_count, last_place FROM halves
 ),
 ran AS (
     SELECT DISTINCT cast(date_trunc('week', run_date) AS date) AS week_date, job_key, test_key
@@ -51,8 +62,7 @@ by_job AS (
 pairs AS (
     SELECT pair.week_date, pair.test_key, pair.other_test_key,
         max(together_count) AS together_count,
-        max(last_together_at) AS last_together_at,
-        max(last_together_run_url) AS last_together_run_url,
+        max(last_place) AS last_place,
         sum(one.run_count) AS run_count,
         sum(one.failed_count) AS failed_count,
         sum(other.failed_count) AS other_failed_count
@@ -74,13 +84,19 @@ correlated AS (
     ) / spread AS failure_correlation
     FROM varying WHERE spread > 0
 )
-SELECT correlated.*, one.test_name, other.test_name AS other_test_name
+SELECT correlated.*, one.test_name, other.test_name AS other_test_name,
+    runs.started_at AS last_together_at, runs.run_url AS last_together_run_url
 FROM correlated
+JOIN counted AS runs ON correlated.week_date = runs.week_date AND last_place = runs.place
 JOIN tests AS one ON correlated.test_key = one.test_key
 JOIN tests AS other ON correlated.other_test_key = other.test_key
 WHERE failure_correlation >= {LEAST_CORRELATION}
 """
-"""The correlation is Pearson's coefficient of two binary columns, from their counts."""
+"""The correlation is Pearson's coefficient of two binary columns, from their counts.
+
+Pairs outnumber all else here: only tests that failed often enough are paired, each pair once, and of its runs
+only numbers are carried.
+"""
 
 
 def transform(engine: Engine[Rows], *, ci_runs: Rows, tests: Rows, test_results: Rows) -> Rows:
