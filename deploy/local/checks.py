@@ -38,7 +38,11 @@ LINT = (
     Step("imports", "jobs", ("lint-imports",)),
 )
 TESTS = (
-    Step("unit and spark", "jobs", ("pytest", "-m", "not airflow and not integration", "--durations=12")),
+    Step(
+        "unit and spark",
+        "jobs",
+        ("pytest", "-m", "not airflow and not integration", "--durations=12", "--cov", "--cov-report=term"),
+    ),
     Step("airflow", "airflow", ("pytest", "-m", "airflow", *_OF_AIRFLOW)),
 )
 # Its tests share one stack and tell one story, so they keep their order.

@@ -12,7 +12,7 @@ from tests.support.collisions import colliding_names
 from tests.support.grids import make_table
 from tests.support.lake_session import local_lake
 
-from cilake.build import core, set_aside
+from cilake.build import core, rounds, set_aside
 from cilake.build.tables import build_tables
 from cilake.commands import rebuild
 from cilake.contracts.ci_instances import PROW
@@ -126,6 +126,18 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake, monkeypat
         found.append(core_tables(lake))
     assert all(one == found[0] for one in found[1:])
     assert len(found[0]["ci_jobs"]) == 2
+    lake = new_lake()
+    for table, hour, tab in landings:
+        land(lake, table, hour=hour, tab=tab)
+    stops = stop_points(monkeypatch)
+    monkeypatch.setattr(rounds, "ROUND_BYTES", 1)
+    stops[:] = ["publish:core.ci_runs"]
+    with pytest.raises(KilledError):
+        run(lake)
+    stops.clear()
+    assert sum(run(lake).values()), "the first of three rounds was published, and no payload counts as built"
+    assert core_tables(lake) == found[0], "in rounds, one for each tab"
+    assert set(run(lake).values()) == {0}
 
 
 def test_a_late_payload_makes_later_ones_count_that_show_what_was_before_it(new_lake):

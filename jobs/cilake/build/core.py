@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 
 from cilake.build.decoding import KEY, RawTable, decode, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
+from cilake.build.rounds import plan_rounds
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
@@ -55,6 +57,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """Build the core tables from the payloads landed since the last build; return the number of rows written.
 
     The window only names the day that the run is for: a payload whose own day failed is built by the next.
+    Many payloads are built in rounds, each published by itself; the last notes how far the payloads are built.
     ``core.ci_runs`` is published last and notes how far the payloads are built. A build that is killed before
     is done again, and what it may have published is replaced.
 
@@ -76,9 +79,18 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         return nothing
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
-        new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
-        late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
-        return nothing | _build(spark, settings, catalog, window, new, mark=mark, late=late)
+        counts = Counter(nothing)
+        rounds = plan_rounds(unbuilt)
+        for number, parts in enumerate(rounds, 1):
+            if len(rounds) > 1:
+                logger.info(f"round {number} of {len(rounds)}: payloads of {parts[0].first} to {parts[0].last}")
+            new = [(part.raw, part.read(spark)) for part in parts]
+            late = [(part.raw, part.unbuilt) for part in parts if part.unbuilt.has_late]
+            is_last = number == len(rounds)
+            counts.update(
+                _build(spark, settings, catalog, window, new, mark=mark if is_last else None, late=late)
+            )
+        return dict(counts)
 
 
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:

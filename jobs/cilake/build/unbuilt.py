@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
 from cilake.lake.changes import built_from, mark_built
+from cilake.lake.files import appended_files, read_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Unbuilt:
     """The payloads of a raw table between two of its snapshots, both known at one moment."""
 
     table: Table
+    present: IcebergTable
     since: int | None
     until: int
     has_late: bool
@@ -29,6 +31,16 @@ class Unbuilt:
     def mark(self) -> dict[str, str]:
         """The property with which a table says that it is built from these payloads, too."""
         return mark_built(self.table, self.until)
+
+    def bytes_by_id(self) -> dict[str, int]:
+        """Return the bytes of the payloads of each natural id."""
+        if self.since is None:
+            paths = [task.file.file_path for task in self.present.scan(snapshot_id=self.until).plan_files()]
+        else:
+            paths = [file.file_path for file in appended_files(self.present, self.since, self.until)]
+        sizes = read_files(self.present, paths, ("natural_id", "payload_bytes"))
+        summed = sizes.group_by("natural_id").aggregate([("payload_bytes", "sum")])
+        return dict(zip(summed["natural_id"].to_pylist(), summed["payload_bytes_sum"].to_pylist(), strict=True))
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the payloads."""
@@ -57,13 +69,13 @@ def find_unbuilt(catalog: Catalog, table: Table, consumer: Table) -> Unbuilt | N
     if head is None or head.snapshot_id == since:
         return None
     if since is None:
-        return Unbuilt(table, None, head.snapshot_id, has_late=False)
+        return Unbuilt(table, present, None, head.snapshot_id, has_late=False)
     built = {task.file.file_path: task for task in present.scan(snapshot_id=since).plan_files()}
     tasks = {task.file.file_path: task for task in present.scan(snapshot_id=head.snapshot_id).plan_files()}
     new = [task for path, task in tasks.items() if path not in built]
     last = max((_bound(present, task, newest=True) for task in built.values()), default=0)
     first = min((_bound(present, task, newest=False) for task in new), default=last + 1)
-    return Unbuilt(table, since, head.snapshot_id, has_late=first <= last)
+    return Unbuilt(table, present, since, head.snapshot_id, has_late=first <= last)
 
 
 def _bound(present: IcebergTable, task: FileScanTask, *, newest: bool) -> int:

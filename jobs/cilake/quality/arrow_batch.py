@@ -5,7 +5,7 @@ A statement of Spark takes a tenth of a second whatever it reads, and a suite ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.lake.literals import listed
+from cilake.quality import row_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _OPENED: ContextVar[duckdb.DuckDBPyConnection] = ContextVar("batch")
-_BROKEN: dict[str, Callable[[dict[str, Any]], str]] = {
-    "expect_column_values_to_not_be_null": lambda rule: f"{rule['column']} IS NULL",
-    "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} NOT IN {listed(rule['value_set'])}",
-    "expect_column_values_to_be_between": lambda rule: _outside(**rule),
-    "expect_column_values_to_match_regex": lambda rule: (
-        f"NOT regexp_matches({rule['column']}, {_as_pattern(rule['regex'])})"
-    ),
-    "expect_rows_to_satisfy": lambda rule: f"NOT ({rule['condition']})",
-}
-"""The condition of the rows that break a rule about rows, by its kind."""
 
 
 @contextmanager
@@ -61,21 +51,12 @@ def hold(condition: str) -> Any:
 
 def find_examples(rows: pa.Table, rule: dict[str, Any], names: list[str], limit: int) -> list[dict[str, Any]]:
     """Return columns of the first rows that break a rule; empty for a rule that is not about single rows."""
-    if rule["type"] not in _BROKEN:
+    condition = row_rules.condition(rule["type"], rule["kwargs"])
+    if condition is None:
         return []
-    is_whole = hold(f"NOT ({_BROKEN[rule['type']](rule['kwargs'])})")
+    is_whole = hold(condition)
     found: list[dict[str, Any]] = rows.select(names).take(np.flatnonzero(~is_whole)[:limit]).to_pylist()
     return found
-
-
-def _as_pattern(regex: str) -> str:
-    """Return a regular expression as DuckDB alone has it: it takes backslashes and braces as they are."""
-    return "'" + regex.replace("'", "''") + "'"
-
-
-def _outside(column: str, min_value: float | None = None, max_value: float | None = None, **_: Any) -> str:
-    limits = [f"{column} < {min_value}"] if min_value is not None else []
-    return " OR ".join([*limits, *([f"{column} > {max_value}"] if max_value is not None else [])])
 
 
 def _rank_nan(rows: pa.Table) -> pa.Table:

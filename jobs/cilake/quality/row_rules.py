@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
+from cilake.lake.literals import listed
 from cilake.quality import suite
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 _Kwargs = dict[str, Any]
 
 
-def _is_between(rule: _Kwargs) -> Column:
-    value, held = F.col(rule["column"]), F.lit(True)
-    if rule.get("min_value") is not None:
-        held = held & (value >= rule["min_value"])
-    if rule.get("max_value") is not None:
-        held = held & (value <= rule["max_value"])
-    return held
+def _is_between(
+    column: str, min_value: float | None = None, max_value: float | None = None, **_: Any
+) -> str:
+    limits = [f"{column} >= {min_value}"] if min_value is not None else []
+    limits += [f"{column} <= {max_value}"] if max_value is not None else []
+    return " AND ".join(limits) or "true"
 
 
-_HELD: dict[str, Callable[[_Kwargs], Column]] = {
-    "expect_column_values_to_not_be_null": lambda rule: F.col(rule["column"]).isNotNull(),
-    "expect_column_values_to_be_in_set": lambda rule: F.col(rule["column"]).isin(rule["value_set"]),
-    "expect_column_values_to_be_between": _is_between,
-    "expect_column_values_to_match_regex": lambda rule: F.col(rule["column"]).rlike(rule["regex"]),
-    "expect_rows_to_satisfy": lambda rule: F.expr(rule["condition"]),
+_HELD: dict[str, Callable[[_Kwargs], str]] = {
+    "expect_column_values_to_not_be_null": lambda rule: f"{rule['column']} IS NOT NULL",
+    "expect_column_values_to_be_in_set": lambda rule: f"{rule['column']} IN {listed(rule['value_set'])}",
+    "expect_column_values_to_be_between": lambda rule: _is_between(**rule),
+    "expect_rows_to_satisfy": lambda rule: str(rule["condition"]),
 }
+"""The condition of the rows that keep a rule about single rows, by its kind, as both engines read it."""
 
 
 def is_row_rule(entry: suite.Entry) -> bool:
@@ -39,13 +39,17 @@ def is_row_rule(entry: suite.Entry) -> bool:
     return entry["type"] in _HELD and "mostly" not in entry["kwargs"]
 
 
+def condition(kind: str, kwargs: _Kwargs) -> str | None:
+    """Return the condition of the rows that keep a rule, in SQL; ``None`` when it is not about single rows."""
+    return _HELD[kind](kwargs) if kind in _HELD else None
+
+
 def find_broken(table: Table, rows: DataFrame) -> DataFrame:
     """Return the rows that break a critical row rule, with the id of the first one in ``broken_rule``."""
     rules = [rule for rule in suite.read(table) if rule["severity"] == "critical" and is_row_rule(rule)]
-    broken = [F.when(~_held(rule), F.lit(rule["id"])) for rule in rules]
+    # What is unknown for nulls breaks no rule.
+    broken = [
+        F.when(~F.coalesce(F.expr(_HELD[rule["type"]](rule["kwargs"])), F.lit(True)), F.lit(rule["id"]))
+        for rule in rules
+    ]
     return rows.withColumn("broken_rule", F.coalesce(*broken)).where("broken_rule IS NOT NULL")
-
-
-def _held(rule: suite.Entry) -> Column:
-    """Return whether a row keeps the rule; what is unknown for nulls breaks none."""
-    return F.coalesce(_HELD[rule["type"]](rule["kwargs"]), F.lit(True))

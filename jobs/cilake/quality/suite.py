@@ -188,15 +188,6 @@ def _column_entries(column: Column) -> list[Entry]:
         entries.append(_between(name, 0, 1, f"A {column.unit} lies between 0 and 1."))
     elif name.endswith(("_count", "_bytes", "_seconds")):
         entries.append(_between(name, 0, None, "Counts, sizes and durations are never negative."))
-    elif name.endswith("_sha256"):
-        entries.append(
-            _entry(
-                f"{name}_well_formed",
-                "expect_column_values_to_match_regex",
-                {"column": name, "regex": "^[0-9a-f]{64}$"},
-                "A SHA-256 is 64 lower-case hexadecimal digits.",
-            )
-        )
     return entries
 
 

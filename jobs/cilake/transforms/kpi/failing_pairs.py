@@ -16,7 +16,8 @@ WITH results AS (SELECT * FROM {RESULTS_OF_TESTS}),
 failures AS (SELECT DISTINCT run_key, test_key FROM results WHERE test_status IN {listed(FAILING)}),
 broken AS (SELECT run_key FROM failures GROUP BY run_key HAVING count(*) > {MOST_FAILURES}),
 counted AS (
-    SELECT runs.run_key, job_key, started_at, run_url, cast(date_trunc('week', run_date) AS date) AS week_date,
+    SELECT runs.run_key, job_key, started_at, run_url,
+        cast(date_trunc('week', run_date) AS date) AS week_date,
         row_number() OVER (
             PARTITION BY date_trunc('week', run_date) ORDER BY started_at, runs.run_key
         ) AS place
