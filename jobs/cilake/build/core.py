@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from cilake.build.decoding import KEY, RawTable, decode, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
-from cilake.build.rounds import plan_rounds
+from cilake.build.rounds import in_rounds
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
@@ -80,16 +80,12 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
         counts = Counter(nothing)
-        rounds = plan_rounds(unbuilt)
-        for number, parts in enumerate(rounds, 1):
-            if len(rounds) > 1:
-                logger.info(f"round {number} of {len(rounds)}: payloads of {parts[0].first} to {parts[0].last}")
-            new = [(part.raw, part.read(spark)) for part in parts]
-            late = [(part.raw, part.unbuilt) for part in parts if part.unbuilt.has_late]
-            is_last = number == len(rounds)
-            counts.update(
-                _build(spark, settings, catalog, window, new, mark=mark if is_last else None, late=late)
-            )
+        new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
+        for part, is_last in in_rounds(new, [payloads.bytes_by_id() for _, payloads in unbuilt]):
+            own = [raw for raw, _ in part]
+            late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late and raw in own]
+            of_round = mark if is_last else None
+            counts.update(_build(spark, settings, catalog, window, part, mark=of_round, late=late))
         return dict(counts)
 
 
@@ -112,7 +108,12 @@ def rebuild_core(
     """
     of_days = days_condition("partition_date", list(window.days))
     landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in raw_tables()]
-    _build(spark, settings, catalog, window, landed, restates=restatement)
+    sizes = [
+        dict(rows.groupBy("natural_id").agg(F.sum("payload_bytes")).collect())  # type: ignore[arg-type]  # rows are tuples
+        for _, rows in landed
+    ]
+    for part, _ in in_rounds(landed, sizes):
+        _build(spark, settings, catalog, window, part, restates=restatement)
 
 
 def _build(

@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cilake.build.decoding import RawTable
-from cilake.build.unbuilt import Unbuilt
+from cilake.log import logger
 
 ROUND_BYTES = 384 * 1024 * 1024
 """How many bytes of payloads one round decodes at most, where no natural id alone has more."""
+Payloads = list[tuple[RawTable, DataFrame]]
+Sizes = Sequence[Mapping[str, int]]
+"""The bytes of the payloads of each natural id, for each raw table."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Payloads of one raw table: those with a natural id from ``first`` to ``last``, or all."""
+def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, bool]]:
+    """Yield the payloads of each round, and whether it is the last one.
 
-    raw: RawTable
-    unbuilt: Unbuilt
-    first: str = ""
-    last: str = ""
-
-    def read(self, spark: SparkSession) -> DataFrame:
-        """Return the payloads."""
-        payloads = self.unbuilt.read(spark)
-        if not self.last:
-            return payloads
-        # Files and their row groups hold neighbours, so a round reads little of what others read.
-        return payloads.where(F.col("natural_id").between(self.first, self.last))
-
-
-def plan_rounds(unbuilt: list[tuple[RawTable, Unbuilt]]) -> list[list[Part]]:
-    """Return what each round builds: all payloads of a natural id are in one, as they follow each other."""
-    sizes = [(raw, payloads, payloads.bytes_by_id()) for raw, payloads in unbuilt]
-    if sum(sum(of_id.values()) for _, _, of_id in sizes) <= ROUND_BYTES:
-        return [[Part(raw, payloads) for raw, payloads in unbuilt]]
-    return [
-        [Part(raw, payloads, first, last)]
-        for raw, payloads, of_id in sizes
-        for first, last in _cut(of_id)
+    All payloads of a natural id are in one round, as they follow each other.
+    """
+    if sum(sum(of_id.values()) for of_id in sizes) <= ROUND_BYTES:
+        yield payloads, True
+        return
+    rounds = [
+        (raw, rows, span)
+        for (raw, rows), of_id in zip(payloads, sizes, strict=True)
+        for span in _neighbours(of_id)
     ]
+    for number, (raw, rows, (first, last)) in enumerate(rounds, 1):
+        logger.info(f"round {number} of {len(rounds)}: {raw.table.address}, {first} to {last}")
+        # Files and their row groups hold neighbours, so a round reads little of what others read.
+        yield [(raw, rows.where(F.col("natural_id").between(first, last)))], number == len(rounds)
 
 
-def _cut(sizes: Mapping[str, int]) -> list[tuple[str, str]]:
+def _neighbours(sizes: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return the first and the last of neighbouring ids that have no more than ``ROUND_BYTES`` together."""
     spans: list[tuple[str, str]] = []
     held = 0
