@@ -102,9 +102,21 @@ def _environment(layout: Layout, uv: Path, name: str) -> None:
             [*install, "install", "--python", python, "--no-deps", "--editable", REPO],
             f"cilake cannot be installed into the {name} environment",
         )
+        _add_sources(python)
         project_stamp.write_text(project_wanted)
     stamp.write_text(wanted)
     say(f"the {name} environment is ready after {time.monotonic() - started:.0f} s")
+
+
+def _add_sources(python: Path) -> None:
+    """Put the packages' folders on the path, where they precede a folder that only has their name.
+
+    That is the clone, seen from the folder it is in: it would hide the package, which an editable
+    installation lets Python find last.
+    """
+    (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
+    folders = "".join(f"{REPO / folder}\n" for folder in ("jobs", "simulator"))
+    (packages / "cilake_sources.pth").write_text(folders)
 
 
 def compile_requirements(layout: Layout) -> None:

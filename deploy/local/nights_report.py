@@ -31,7 +31,7 @@ select j.job_name, t.test_name, round(p.failure_probability, 4) as failure_proba
 from predictions.test_failure p
 join core.ci_jobs j on j.job_key = p.job_key
 join core.tests t on t.test_key = p.test_key
-where p.prediction_date = (select max(prediction_date) from predictions.test_failure)
+where p.prediction_date = date '{last}'
 order by p.abstain_reason is not null, p.failure_probability desc, 1, 2
 limit 12
 """
@@ -40,6 +40,7 @@ select prediction_date, model_name, model_version, scorer, decision_count, failu
        round(brier, 5) as brier, round(log_loss, 5) as log_loss,
        round(average_precision, 4) as average_precision, round(calibration_error, 5) as calibration_error
 from predictions.accuracy
+where prediction_date > date '{last}' - interval '28' day and prediction_date <= date '{last}'
 order by prediction_date, model_name, model_version, scorer
 """
 
@@ -64,15 +65,22 @@ def report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -
         if lost := ", ".join(f"{landed[key]} {key}" for key in LOST if landed.get(key)):
             print(f"{night.day} is incomplete: {lost}; see ops.fetches")
     print("\nPredictions of the last night, read through Trino (likeliest failures first)")
-    print_table(*ask(trino, _PREDICTIONS))
+    last = played[-1].day
+    _print_answer(trino, _PREDICTIONS.format(last=last), "(none: nothing is known that could be predicted)")
     print("\nWhat came of earlier predictions: the model next to its baselines")
-    columns, rows = ask(trino, _ACCURACY)
+    _print_answer(
+        trino, _ACCURACY.format(last=last), "(nothing yet: the next night brings the first outcomes)"
+    )
+    print("\nWhere to look next", flush=True)
+    stack.urls(here, as_json=False)
+
+
+def _print_answer(trino: str, query: str, nothing: str) -> None:
+    columns, rows = ask(trino, query)
     if rows:
         print_table(columns, rows)
     else:
-        print("(nothing yet: the next night brings the first outcomes)")
-    print("\nWhere to look next", flush=True)
-    stack.urls(here, as_json=False)
+        print(nothing)
 
 
 def _row(night: Night) -> list[Any]:

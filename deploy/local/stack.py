@@ -305,6 +305,12 @@ def urls(layout: Layout, *, as_json: bool) -> None:
             "viewer",
             str(layout.airflow_passwords),
         ),
+        (
+            "table pages",
+            f"{settings['CILAKE_AIRFLOW_URL']}/cilake/tables/README.md",
+            "viewer",
+            str(layout.airflow_passwords),
+        ),
     ]
     if as_json:
         keys = ("service", "url", "user", "password_file")
@@ -318,7 +324,8 @@ def logs(layout: Layout, name: str, *, follow: bool) -> None:
     """Print the end of a service's log; with `follow` whatever comes, until interrupted."""
     known = sorted(path.stem for path in layout.log.glob("*.log"))
     if name not in known:
-        raise StackError(f"no log {name!r}: choose S= from {', '.join(known) or 'nothing yet'}")
+        wrong = f"no log {name!r}" if name else "no log named"
+        raise StackError(f"{wrong}: choose S= from {', '.join(known) or 'nothing yet'}")
     sys.stdout.flush()
     subprocess.run(
         ["tail", "-n", "100", *(["-F"] if follow else []), layout.log / f"{name}.log"], check=False

@@ -12,12 +12,14 @@ SLUG = "start"
 
 
 class StartView(SupersetIndexView):
-    """The address `/`; Superset's own start page stays at `/superset/welcome/`."""
+    """The address `/`; Superset's own start page is still found at `/superset/welcome/`."""
 
     @expose("/")
     def index(self) -> FlaskResponse:
-        """Redirect to the start page, or to Superset's own for who cannot see ours or is not logged in."""
-        if get_user_id() and _is_visible():
+        """Redirect to the login, then to the start page, or to Superset's own for who cannot see ours."""
+        if not get_user_id():
+            return redirect(self.appbuilder.get_url_for_login)
+        if _is_visible():
             return redirect(url_for("Superset.dashboard", dashboard_id_or_slug=SLUG))
         return redirect(url_for("Superset.welcome"))
 

@@ -61,6 +61,7 @@ def statuses(lake):
 
 def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
     land(lake, RUNNING)
+    lake.catalog.drop_table("raw.example_ci__builds")  # of a source that was added, and has not landed yet
     assert run(lake) == {
         "core.tests": 2,
         "core.ci_jobs": 1,

@@ -71,10 +71,13 @@ def test_the_start_page_opens_after_the_login_and_at_the_root(either):
     assert either.page.url == f"{either.url}/superset/welcome/"
 
 
-def test_visitors_are_led_to_the_login(viewer):
+def test_visitors_are_led_to_the_login_and_from_there_to_the_start_page(viewer, settings):
     with open_other_page(viewer.page) as page:
         page.goto(viewer.url)
-        page.locator("#username").wait_for()
+        page.locator("#username").fill("viewer")
+        page.locator("#password").fill(settings["CILAKE_SUPERSET_VIEWER_PASSWORD"])
+        page.locator("#password").press("Enter")
+        page.wait_for_url(f"{viewer.url}/superset/dashboard/start/")
 
 
 def test_the_start_page_leads_to_dashboards_queries_and_table_pages(viewer, settings):

@@ -25,7 +25,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
-from cilake.lake.catalog import open_catalog, set_properties
+from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform, differing_keys
 from cilake.lake.session import spark_session
@@ -57,9 +57,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """Build the core tables from the payloads landed since the last build; return the number of rows written.
 
     The window only names the day that the run is for: a payload whose own day failed is built by the next.
-    Many payloads are built in rounds, each published by itself; the last notes how far the payloads are built.
-    ``core.ci_runs`` is published last and notes how far the payloads are built. A build that is killed before
-    is done again, and what it may have published is replaced.
+    Many payloads are built in rounds, each published by itself. ``core.ci_runs`` is published last, and notes
+    in the last round how far the payloads are built. A build that is killed before is done again, and what it
+    may have published is replaced.
 
     Raises:
         FormatError: when too much of the payloads cannot be read.
@@ -67,6 +67,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
 
     """
     catalog = open_catalog(settings)
+    create_missing(catalog, (raw.table for raw in raw_tables()))  # of a source that has not landed yet
     say_if_incomplete(catalog, window)
     if find_unfinished_rebuild(catalog):
         with spark_session(settings, app_name="finish a rebuild") as spark:
@@ -106,12 +107,11 @@ def rebuild_core(
     What a new version of the decoder reads counts instead of what an older one read; what the same version
     reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
     """
+    create_missing(catalog, (raw.table for raw in raw_tables()))
     of_days = days_condition("partition_date", list(window.days))
     landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in raw_tables()]
-    sizes = [
-        dict(rows.groupBy("natural_id").agg(F.sum("payload_bytes")).collect())  # type: ignore[arg-type]  # rows are tuples
-        for _, rows in landed
-    ]
+    by_id = (rows.groupBy("natural_id").agg(F.sum("payload_bytes")) for _, rows in landed)
+    sizes: list[dict[str, int]] = [dict(map(tuple, rows.collect())) for rows in by_id]
     for part, _ in in_rounds(landed, sizes):
         _build(spark, settings, catalog, window, part, restates=restatement)
 

@@ -40,7 +40,8 @@ class Unbuilt:
             paths = [file.file_path for file in appended_files(self.present, self.since, self.until)]
         sizes = read_files(self.present, paths, ("natural_id", "payload_bytes"))
         summed = sizes.group_by("natural_id").aggregate([("payload_bytes", "sum")])
-        return dict(zip(summed["natural_id"].to_pylist(), summed["payload_bytes_sum"].to_pylist(), strict=True))
+        names, counts = summed["natural_id"].to_pylist(), summed["payload_bytes_sum"].to_pylist()
+        return dict(zip(names, counts, strict=True))
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the payloads."""

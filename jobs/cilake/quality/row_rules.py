@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 _Kwargs = dict[str, Any]
 
 
-def _is_between(
-    column: str, min_value: float | None = None, max_value: float | None = None, **_: Any
-) -> str:
+def _is_between(column: str, min_value: float | None = None, max_value: float | None = None, **_: Any) -> str:
     limits = [f"{column} >= {min_value}"] if min_value is not None else []
     limits += [f"{column} <= {max_value}"] if max_value is not None else []
     return " AND ".join(limits) or "true"
@@ -40,7 +38,7 @@ def is_row_rule(entry: suite.Entry) -> bool:
 
 
 def condition(kind: str, kwargs: _Kwargs) -> str | None:
-    """Return the condition of the rows that keep a rule, in SQL; ``None`` when it is not about single rows."""
+    """Return the condition of the rows that keep a rule, in SQL; ``None`` if it is not about single rows."""
     return _HELD[kind](kwargs) if kind in _HELD else None
 
 
