@@ -17,8 +17,9 @@ EVENTFUL, ELSEWHERE, UNEVENTFUL = range(3)
 TRAINING_SHARES = (0.25, 0.1, 0.02)
 #: Differences between scorers are small, so more is taken to measure them.
 EVALUATION_SHARES = (0.35, 0.15, 0.03)
-#: The shares hold for this many decisions; of fewer, proportionally more are taken.
-SHARES_FOR = 10_000_000
+#: The shares hold for numbers of decisions between these; of fewer, proportionally more are taken, of more
+#: fewer, so that the sample of any lake fits into memory.
+SHARES_FROM, SHARES_TO = 10_000_000, 30_000_000
 
 
 def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int) -> pa.Table:
@@ -36,7 +37,7 @@ def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int
     kind[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL
     draw = _draw(decided)
     taken, weight = failed.copy(), np.ones(len(decided))
-    scale = max(1.0, SHARES_FOR / max(total, 1))
+    scale = min(max(total, SHARES_FROM), SHARES_TO) / max(total, 1)
     for one, share in enumerate(shares):
         of_kind = np.flatnonzero((kind == one) & ~failed)
         if not len(of_kind):
