@@ -14,7 +14,7 @@ from pyiceberg.expressions import BooleanExpression
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.build.decoding import KEY, RawTable, decode, raw_tables, read_hidden
+from cilake.build.decoding import BATCH_SIZE, KEY, RawTable, decode, decode_all, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, mark_build
 from cilake.build.rounds import in_rounds
 from cilake.build.set_aside import set_aside_runs, set_aside_unreadable
@@ -42,8 +42,6 @@ from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
 from cilake.windows import Window
 
-BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
-PAYLOADS_PER_BATCH = 4
 RUNS_PER_PARTITION = 4000
 CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
@@ -82,11 +80,13 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
         counts = Counter(nothing)
         new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
-        for part, is_last in in_rounds(new, [payloads.bytes_by_id() for _, payloads in unbuilt]):
+        for part, number, last in in_rounds(new, [payloads.bytes_by_id() for _, payloads in unbuilt]):
             own = [raw for raw, _ in part]
             late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late and raw in own]
-            of_round = mark if is_last else None
-            counts.update(_build(spark, settings, catalog, window, part, mark=of_round, late=late))
+            of_round = mark if number == last else None
+            counts.update(
+                _build(spark, settings, catalog, window, part, mark=of_round, late=late, is_large=last > 1)
+            )
         return dict(counts)
 
 
@@ -112,8 +112,8 @@ def rebuild_core(
     landed = [(raw, spark.table(raw.table.identifier).where(of_days)) for raw in raw_tables()]
     by_id = (rows.groupBy("natural_id").agg(F.sum("payload_bytes")) for _, rows in landed)
     sizes: list[dict[str, int]] = [dict(map(tuple, rows.collect())) for rows in by_id]
-    for part, _ in in_rounds(landed, sizes):
-        _build(spark, settings, catalog, window, part, restates=restatement)
+    for part, _, last in in_rounds(landed, sizes):
+        _build(spark, settings, catalog, window, part, restates=restatement, is_large=last > 1)
 
 
 def _build(
@@ -126,10 +126,10 @@ def _build(
     mark: Mapping[str, str] | None = None,
     late: list[tuple[RawTable, Unbuilt]] | None = None,
     restates: Restatement | None = None,
+    is_large: bool = False,
 ) -> dict[str, int]:
-    spark.conf.set(BATCH_SIZE, str(PAYLOADS_PER_BATCH))
     logger.info("decoding payloads")
-    decoded = reduce(DataFrame.unionByName, (decode(raw, rows) for raw, rows in payloads)).persist()
+    decoded = decode_all(spark, payloads, is_large=is_large)
     try:
         for raw, unbuilt in late or []:
             decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -19,6 +21,12 @@ from cilake.transforms.core import ci_run_observations
 
 KEY = list(ci_run_observations.KEY)
 """The columns that tell observations apart, as Spark wants them."""
+
+BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
+_CACHED_BATCH_SIZE = "spark.sql.inMemoryColumnarStorage.batchSize"
+_PAYLOADS_PER_BATCH = 4
+_RUNS_PER_BATCH = 500
+"""Of runs with hundreds of results each, Spark's 10,000 rows would be held as one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,16 @@ def raw_tables() -> list[RawTable]:
         for endpoint, address in source.endpoints.items()
         if address in source.decoders
     ]
+
+
+def decode_all(
+    spark: SparkSession, payloads: list[tuple[RawTable, DataFrame]], *, is_large: bool
+) -> DataFrame:
+    """Return what payloads of several raw tables show, computed once; much of it is kept on disk alone."""
+    spark.conf.set(BATCH_SIZE, str(_PAYLOADS_PER_BATCH))
+    spark.conf.set(_CACHED_BATCH_SIZE, str(_RUNS_PER_BATCH))
+    decoded = reduce(DataFrame.unionByName, (decode(raw, rows) for raw, rows in payloads))
+    return decoded.persist(StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK)
 
 
 def decode(raw: RawTable, payloads: DataFrame) -> DataFrame:

@@ -17,13 +17,13 @@ Sizes = Sequence[Mapping[str, int]]
 """The bytes of the payloads of each natural id, for each raw table."""
 
 
-def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, bool]]:
-    """Yield the payloads of each round, and whether it is the last one.
+def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, int, int]]:
+    """Yield the payloads of each round, its number and the last round's.
 
     All payloads of a natural id are in one round, as they follow each other.
     """
     if sum(sum(of_id.values()) for of_id in sizes) <= ROUND_BYTES:
-        yield payloads, True
+        yield payloads, 1, 1
         return
     rounds = [
         (raw, rows, span)
@@ -33,7 +33,7 @@ def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, bool
     for number, (raw, rows, (first, last)) in enumerate(rounds, 1):
         logger.info(f"round {number} of {len(rounds)}: {raw.table.address}, {first} to {last}")
         # Files and their row groups hold neighbours, so a round reads little of what others read.
-        yield [(raw, rows.where(F.col("natural_id").between(first, last)))], number == len(rounds)
+        yield [(raw, rows.where(F.col("natural_id").between(first, last)))], number, len(rounds)
 
 
 def _neighbours(sizes: Mapping[str, int]) -> list[tuple[str, str]]:
