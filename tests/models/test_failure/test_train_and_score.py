@@ -81,7 +81,7 @@ def test_the_model_passes_its_gate_on_later_decisions(model):
 
 
 def test_of_many_decisions_a_sample_with_weights_stands_for_all(past):
-    picked = sample.sample(past, sample.TRAINING_SHARES, total=sample.SHARES_TO)
+    picked = sample.sample(past, sample.TRAINING_SHARES, total=sample.SHARES_FOR)
     assert len(picked) < len(past) / 5
     assert picked.schema == sample.SAMPLE_SCHEMA
     failed, weight = picked["has_failed"].to_numpy(), picked["weight"].to_numpy().astype(float)
@@ -91,16 +91,21 @@ def test_of_many_decisions_a_sample_with_weights_stands_for_all(past):
     mean = np.average(picked["own_fail_count_5"].to_numpy(), weights=weight)
     assert mean == pytest.approx(past["own_fail_count_5"].to_numpy().mean(), rel=0.1)
     shuffled = past.take(pa.array(np.random.default_rng(0).permutation(len(past))))
-    again = sample.sample(shuffled, sample.TRAINING_SHARES, total=sample.SHARES_TO)
+    again = sample.sample(shuffled, sample.TRAINING_SHARES, total=sample.SHARES_FOR)
     assert set(again["run_key"].to_pylist()) == set(picked["run_key"].to_pylist())
 
 
-def test_of_more_decisions_than_fit_into_memory_a_smaller_share_stands_for_all(past):
-    healthy = past.filter(pc.invert(past["has_failed"]))
-    picked = sample.sample(healthy, (0.5, 0.5, 0.5), total=sample.SHARES_TO)
-    fewer = sample.sample(healthy, (0.5, 0.5, 0.5), total=10 * sample.SHARES_TO)
-    assert len(fewer) == pytest.approx(len(picked) / 10, rel=0.1)
-    assert pc.sum(fewer["weight"]).as_py() == pytest.approx(len(healthy))
+def test_of_more_decisions_than_fit_into_memory_smaller_shares_stand_for_all(past, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_ROWS", len(past) // 20)
+    failures = pc.sum(past["has_failed"]).as_py()
+    assert failures < len(past) / 25, "there is room for others"
+    picked = sample.sample(past, (0.5, 0.5, 0.5), total=len(past))
+    assert len(picked) == pytest.approx(len(past) / 20, rel=0.1)
+    assert pc.sum(picked["has_failed"]).as_py() == failures
+    assert pc.sum(picked["weight"]).as_py() == pytest.approx(len(past))
+    monkeypatch.setattr(sample, "MOST_ROWS", failures)
+    crowded = sample.sample(past, (0.5, 0.5, 0.5), total=len(past))
+    assert len(crowded) == pytest.approx(1.2 * failures, rel=0.1)
 
 
 def test_few_decisions_are_all_taken(past):
@@ -108,8 +113,9 @@ def test_few_decisions_are_all_taken(past):
     assert sampled(past.slice(0, 0)).num_rows == 0
 
 
-def test_a_sample_trains_a_model_as_calibrated_as_all(past):
-    small = train.train(sample.sample(past, (0.3, 0.3, 0.3), total=sample.SHARES_FROM))
+def test_a_sample_trains_a_model_as_calibrated_as_all(past, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_ROWS", sample.SHARES_FOR)
+    small = train.train(sample.sample(past, (0.3, 0.3, 0.3), total=sample.SHARES_FOR))
     later = decisions(20_000, seed=1)
     expected = score.probabilities(small, later).sum()
     assert small.decision_count == len(past)

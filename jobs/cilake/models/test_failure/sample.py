@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -17,9 +19,13 @@ EVENTFUL, ELSEWHERE, UNEVENTFUL = range(3)
 TRAINING_SHARES = (0.25, 0.1, 0.02)
 #: Differences between scorers are small, so more is taken to measure them.
 EVALUATION_SHARES = (0.35, 0.15, 0.03)
-#: The shares hold for numbers of decisions between these; of fewer, proportionally more are taken, of more
-#: fewer, so that the sample of any lake fits into memory.
-SHARES_FROM, SHARES_TO = 10_000_000, 30_000_000
+#: The shares hold for this many decisions; of fewer, proportionally more are taken.
+SHARES_FOR = 10_000_000
+#: About so many rows a sample has at most, so that that of any lake fits into memory: where the shares would
+#: take more, proportionally fewer are taken of what did not fail.
+MOST_ROWS = 1_000_000
+#: What did not fail has this part of the rows at least, however much failed.
+LEAST_HEALTHY = 0.2
 
 
 def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int) -> pa.Table:
@@ -37,17 +43,27 @@ def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int
     kind[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL
     draw = _draw(decided)
     taken, weight = failed.copy(), np.ones(len(decided))
-    scale = min(max(total, SHARES_FROM), SHARES_TO) / max(total, 1)
-    for one, share in enumerate(shares):
-        of_kind = np.flatnonzero((kind == one) & ~failed)
+    healthy = [np.flatnonzero((kind == one) & ~failed) for one in range(len(shares))]
+    for of_kind, share in zip(healthy, _fit(shares, healthy, failed.sum(), total), strict=True):
         if not len(of_kind):
             continue
-        chosen = of_kind[draw[of_kind] < max(share * scale, draw[of_kind].min() + 1e-12)]
+        chosen = of_kind[draw[of_kind] < max(share, draw[of_kind].min() + 1e-12)]
         taken[chosen] = True
         weight[chosen] = len(of_kind) / len(chosen)
     rows = np.flatnonzero(taken)
     picked = decided.take(pa.array(rows))
     return picked.append_column(WEIGHT, pa.array(weight[rows], WEIGHT.type))
+
+
+def _fit(shares: Sequence[float], healthy: Sequence[np.ndarray], failed: int, total: int) -> list[float]:
+    """Return the shares of each kind for a part of ``total`` decisions; smaller where they take too many."""
+    scale = max(1.0, SHARES_FOR / max(total, 1))
+    scaled = [min(1.0, share * scale) for share in shares]
+    sizes = [len(of_kind) for of_kind in healthy]
+    rows = MOST_ROWS * (sum(sizes) + failed) / max(total, 1)
+    room = max(rows - failed, LEAST_HEALTHY * rows)
+    wanted = sum(share * size for share, size in zip(scaled, sizes, strict=True))
+    return [share * min(1.0, room / max(wanted, 1.0)) for share in scaled]
 
 
 def _draw(decided: pa.Table) -> np.ndarray:
