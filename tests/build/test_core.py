@@ -25,7 +25,7 @@ from cilake.publish.audit import AuditError
 from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
 from cilake.transforms.engines import DuckEngine
-from cilake.windows import Window
+from cilake.windows import DayError, Window
 
 pytestmark = pytest.mark.spark
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
@@ -300,6 +300,10 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     ):
         with pytest.raises(rebuild.RollbackError, match=words):
             rebuild.rollback(lake.settings, gone)
+    lake.insert("ops.receipts", [make_row("ops.receipts", partition_date=DAY.isoformat())])
+    later = Window(window.end, window.end + timedelta(days=1))
+    with pytest.raises(DayError, match=f"{window.end} has not been landed: the newest landed day is {DAY}"):
+        rebuild.rebuild(lake.settings, later, names=["core"], reason="too early")
 
 
 def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_rebuild(lake):

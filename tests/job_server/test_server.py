@@ -226,7 +226,7 @@ def test_a_real_server_does_a_command_and_begins_anew_when_the_code_changes(tmp_
         assert land() == alone
         (package / "cilake" / "log.py").touch()
         code, said = land()
-        assert code == 2 and said.startswith("job server: did not take the work, as it starts again")
+        assert code == 2 and said.startswith("job server: it restarts, as the code has changed: this command")
         wait_until(lambda: log.read_text().count("waits at") == 2)
         assert land() == alone
     finally:

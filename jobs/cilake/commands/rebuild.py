@@ -14,17 +14,18 @@ from cilake.build.core import CORE, finish_rebuild, rebuild_core
 from cilake.build.tables import rebuild_tables
 from cilake.commands.measure import told_of
 from cilake.contracts.model import Table
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.registry import table as contract
 from cilake.contracts.registry import tables
 from cilake.errors import PermanentError, require_reason
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import newest_date, open_catalog
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.models.registry import model, model_names
 from cilake.publish.restatements import Restatement, read_restatements, record_restatements
 from cilake.settings import Settings
-from cilake.windows import Window
+from cilake.windows import DayError, Window
 
 FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
 """The tables that follow from others as their contracts say."""
@@ -53,12 +54,16 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
 
     Raises:
         UnknownTableError: when a name is no table that can be made again.
+        DayError: when the window begins after the last day that was landed.
         PermanentError: when the reason is none.
 
     """
     require_reason(reason)
     chosen = _choose(names)
     catalog = open_catalog(settings)
+    landed = newest_date(catalog, RECEIPTS, "partition_date")
+    if landed and window.start > landed:
+        raise DayError(f"{window.start} has not been landed: the newest landed day is {landed}")
     last = window.end - timedelta(days=1)
     namespaces = "_".join(dict.fromkeys(table.namespace for table in chosen))
     restatement_id = f"{namespaces}_{window.start}_{datetime.now(UTC):%Y%m%dT%H%M%S}"

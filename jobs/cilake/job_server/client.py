@@ -34,8 +34,8 @@ def run_at_server(arguments: Sequence[str], environment: Mapping[str, str] = os.
             _say(f"job server: {path} does not answer ({error}); the work is done without it")
             return None
         if not answer or "started" not in answer:
-            reason = answer["refused"] if answer else "it ended"
-            _say(f"job server: did not take the work, as {reason}; it is done without")
+            reason = answer["refused"] if answer else "it has ended"
+            _say(f"job server: {reason}: this command does its work by itself")
             return None
         return _wait(connection)
 

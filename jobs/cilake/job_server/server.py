@@ -184,7 +184,7 @@ class _Server:
         if self._is_ending:
             return "it ends"
         self.is_outdated = self.is_outdated or fingerprint() != self._code
-        return "it starts again, as the code has changed" if self.is_outdated else None
+        return "it restarts, as the code has changed" if self.is_outdated else None
 
     def _start(self, connection: socket.socket, request: dict[str, Any], files: list[int]) -> None:
         server = os.getpid()
