@@ -138,7 +138,13 @@ def in_buckets(history: History) -> Any:
     """Return the results with their ``bucket``: as many as they need, all results of a test in one."""
     count = max(LEAST_BUCKETS, -(-count_results(history.runs) // RESULTS_PER_BUCKET))
     bucket = f"((test_key % {count}) + {count}) % {count}"
-    return history.engine.sql(f"SELECT *, {bucket} AS bucket FROM results", results=history.results)
+    # A task of Spark sorts and returns what it is given at once: so each gets one bucket, or few.
+    return history.engine.sql(
+        f"""
+        SELECT /*+ REPARTITION({count}, bucket) */ * FROM (SELECT *, {bucket} AS bucket FROM results)
+        """,
+        results=history.results,
+    )
 
 
 def count_results(runs: pa.Table) -> int:
