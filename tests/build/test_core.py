@@ -13,6 +13,8 @@ from tests.support.grids import make_table
 from tests.support.lake_session import local_lake
 
 from cilake.build import core, rounds, set_aside
+from cilake.build.half_published import is_half_published
+from cilake.build.rounds import ROUND_BYTES
 from cilake.build.tables import build_tables
 from cilake.commands import rebuild
 from cilake.contracts.ci_instances import PROW
@@ -30,6 +32,8 @@ from cilake.windows import DayError, Window
 pytestmark = pytest.mark.spark
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
 FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
+HALF = "publish:core.test_results"
+"""The point at which results are published and their runs are not."""
 FIRST_RUN_DAY = date(2021, 6, 22)
 
 
@@ -269,6 +273,68 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     run(lake)
     assert core_tables(lake) == right
     assert set(run(lake).values()) == {0}
+
+
+def test_what_a_round_left_half_published_is_mended_in_whatever_round_it_is_then(new_lake, monkeypatch):
+    """Killed in the second of two rounds, or as one; then another tab has news, which are built before."""
+    other = make_table({"Overall": [1], "b": [12]}, job="e2e-gcp-4.8", changelists=["2001"])
+    landings = [(RUNNING, 0, "board/a"), (other, 0, "board/b"), (FINAL, 5, "board/a")]
+    stops = stop_points(monkeypatch)
+    found = []
+    for first, stopped in ((landings[:0], []), (landings[:2], [HALF, "once"]), (landings[1:2], [HALF])):
+        lake = new_lake()
+        monkeypatch.setattr(rounds, "ROUND_BYTES", 1 if len(first) > 1 else ROUND_BYTES)
+        for table, hour, tab in first:
+            land(lake, table, hour=hour, tab=tab)
+        stops[:] = stopped
+        if first:
+            with pytest.raises(KilledError):
+                run(lake)
+        stops.clear()
+        for table, hour, tab in (one for one in landings if one not in first):
+            land(lake, table, hour=hour, tab=tab)
+        monkeypatch.setattr(rounds, "ROUND_BYTES", 1)
+        run(lake)
+        assert not is_half_published(lake.catalog)
+        assert lake.spark._jsparkSession.sharedState().cacheManager().isEmpty(), "nothing stays in memory"
+        found.append(core_tables(lake))
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+
+
+def test_a_rebuild_that_is_killed_in_a_later_round_is_finished(lake, monkeypatch):
+    right, _ = build_as_an_earlier_version(lake)
+    monkeypatch.setattr(rounds, "ROUND_BYTES", 1)
+    (run_key, test_key), *_ = lake.rows("core.test_results", "run_key", "test_key")
+    left_out = {"test_keys": [test_key], "test_statuses": ["failed"], "messages": [None], "result_count": 1}
+    for (key,) in lake.rows("core.ci_runs", "run_key"):
+        if key == run_key:
+            overwrite(lake, "core.ci_run_observations", of=("run_key", run_key), **left_out)
+            overwrite(lake, "core.ci_runs", of=("run_key", run_key), result_count=1)
+    lake.catalog.load_table("core.test_results").delete(f"run_key = {run_key} and test_key != {test_key}")
+    stops = stop_points(monkeypatch)
+    for stopped in ([HALF], [HALF, "once"]):
+        stops[:] = stopped
+        with pytest.raises(KilledError):
+            rebuild.rebuild(
+                lake.settings, Window(DAY, DAY + timedelta(days=1)), names=["core"], reason="killed"
+            )
+    stops.clear()
+    run(lake)
+    assert core_tables(lake) == right
+    assert not is_half_published(lake.catalog)
+
+
+def test_the_share_of_refused_payloads_is_that_of_all_rounds(lake, monkeypatch):
+    """Tabs of a broken dashboard are neighbours."""
+    monkeypatch.setattr(set_aside, "MANY_REFUSED", 2)
+    monkeypatch.setattr(rounds, "ROUND_BYTES", 3 * make_row("raw.testgrid__tables")["payload_bytes"])
+    for number in range(9):
+        land(lake, {} if number < 3 else FINAL, tab=f"board/{number}")
+    with pytest.raises(set_aside.FormatError, match="3 of 9 payloads cannot be read"):
+        run(lake, rejected_ratio=0.3)
+    run(lake, rejected_ratio=0.34)
+    assert len(lake.rows("core.ci_runs", "run_key")) == 2
 
 
 def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake, monkeypatch):

@@ -9,6 +9,7 @@ from pyiceberg.catalog import Catalog
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.lake.catalog import set_properties
 from cilake.publish.restatements import Restatement
 
 _BUILD = "cilake.build"
@@ -18,6 +19,12 @@ _REBUILD = "cilake.rebuild"
 def mark_build(name: str, restates: Restatement | None) -> dict[str, str]:
     """Return the properties with which results and runs say which build published them, and what for."""
     return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else ""}
+
+
+def settle(catalog: Catalog) -> None:
+    """Note that runs and results are of one build, where they were found to belong together."""
+    of_results = catalog.load_table(TEST_RESULTS.address).properties[_BUILD]
+    set_properties(catalog, CI_RUNS, {_BUILD: of_results})
 
 
 def is_half_published(catalog: Catalog) -> bool:

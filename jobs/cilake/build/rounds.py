@@ -13,8 +13,8 @@ from cilake.log import logger
 ROUND_BYTES = 384 * 1024 * 1024
 """How many bytes of payloads one round decodes at most, where no natural id alone has more."""
 Payloads = list[tuple[RawTable, DataFrame]]
-Sizes = Sequence[Mapping[str, int]]
-"""The bytes of the payloads of each natural id, for each raw table."""
+Sizes = Sequence[Mapping[str, tuple[int, int]]]
+"""How many payloads of each natural id there are, and their bytes, for each raw table."""
 
 
 def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, int, int]]:
@@ -22,7 +22,7 @@ def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, int,
 
     All payloads of a natural id are in one round, as they follow each other.
     """
-    if sum(sum(of_id.values()) for of_id in sizes) <= ROUND_BYTES:
+    if sum(size for of_id in sizes for _, size in of_id.values()) <= ROUND_BYTES:
         yield payloads, 1, 1
         return
     rounds = [
@@ -36,14 +36,15 @@ def in_rounds(payloads: Payloads, sizes: Sizes) -> Iterator[tuple[Payloads, int,
         yield [(raw, rows.where(F.col("natural_id").between(first, last)))], number, len(rounds)
 
 
-def _neighbours(sizes: Mapping[str, int]) -> list[tuple[str, str]]:
+def _neighbours(sizes: Mapping[str, tuple[int, int]]) -> list[tuple[str, str]]:
     """Return the first and the last of neighbouring ids that have no more than ``ROUND_BYTES`` together."""
     spans: list[tuple[str, str]] = []
     held = 0
     for natural_id in sorted(sizes):
-        held += sizes[natural_id]
+        _, size = sizes[natural_id]
+        held += size
         if not spans or held > ROUND_BYTES:
             spans.append((natural_id, natural_id))
-            held = sizes[natural_id]
+            held = size
         spans[-1] = (spans[-1][0], natural_id)
     return spans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 
 from pyiceberg.catalog import Catalog
@@ -27,8 +28,16 @@ class FormatError(PermanentError):
     """So much of the payloads cannot be read that they are no longer what the decoder knows."""
 
 
+@dataclass(slots=True)
+class Tally:
+    """How many payloads a build has in all its rounds, and how many were refused until now."""
+
+    payload_count: int
+    refused_count: int = 0
+
+
 def set_aside_unreadable(
-    spark: SparkSession, catalog: Catalog, decoded: DataFrame, *, limit: float
+    spark: SparkSession, catalog: Catalog, decoded: DataFrame, tally: Tally, *, limit: float
 ) -> DataFrame:
     """Return the runs that can be built; put in quarantine what of the payloads cannot.
 
@@ -37,7 +46,7 @@ def set_aside_unreadable(
 
     Raises:
         FormatError: when of more than the share ``limit`` of many payloads the decoder refuses more than it
-            reads; it is in quarantine, and nothing is built.
+            reads; it is in quarantine, and nothing more is built.
 
     """
     runs = decoded.where("reject_reason IS NULL")
@@ -60,7 +69,7 @@ def set_aside_unreadable(
     found = [[row for row in rows if row["kind"] == kind] for kind in range(len(parts))]
     _append(catalog, rows, "cannot be read")
     if found[0]:
-        _require_share(decoded, limit)
+        _require_share(decoded, tally, limit)
     rest = runs
     # Checkpoints, as the plan would grow deeper than the protocol of Spark Connect takes.
     if found[1]:
@@ -72,11 +81,13 @@ def set_aside_unreadable(
     return tests.keep_names(runs, rest) if found[1] or found[3] else rest
 
 
-def _require_share(decoded: DataFrame, limit: float) -> None:
+def _require_share(decoded: DataFrame, tally: Tally, limit: float) -> None:
     by_payload = decoded.groupBy(*_PAYLOAD).agg(
         (2 * F.count("reject_reason") > F.count("*")).alias("is_refused")
     )
-    every, refused = by_payload.agg(F.count("*"), F.count_if("is_refused")).collect()[0]
+    here, refused_here = by_payload.agg(F.count("*"), F.count_if("is_refused")).collect()[0]
+    tally.refused_count += refused_here
+    refused, every = tally.refused_count, max(tally.payload_count, here)
     if refused >= MANY_REFUSED and refused > limit * every:
         raise FormatError(
             f"{refused:,} of {every:,} payloads cannot be read for the most part, more than {limit:.0%}: "

@@ -32,16 +32,15 @@ class Unbuilt:
         """The property with which a table says that it is built from these payloads, too."""
         return mark_built(self.table, self.until)
 
-    def bytes_by_id(self) -> dict[str, int]:
-        """Return the bytes of the payloads of each natural id."""
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return how many payloads of each natural id there are, and their bytes."""
         if self.since is None:
             paths = [task.file.file_path for task in self.present.scan(snapshot_id=self.until).plan_files()]
         else:
             paths = [file.file_path for file in appended_files(self.present, self.since, self.until)]
         sizes = read_files(self.present, paths, ("natural_id", "payload_bytes"))
-        summed = sizes.group_by("natural_id").aggregate([("payload_bytes", "sum")])
-        names, counts = summed["natural_id"].to_pylist(), summed["payload_bytes_sum"].to_pylist()
-        return dict(zip(names, counts, strict=True))
+        by_id = sizes.group_by("natural_id").aggregate([("payload_bytes", "count"), ("payload_bytes", "sum")])
+        return {name: (count, size) for name, count, size in zip(*by_id.to_pydict().values(), strict=True)}
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the payloads."""

@@ -10,7 +10,8 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from cilake.build.core import CORE, finish_rebuild, rebuild_core
+from cilake.build.core import finish_rebuild, rebuild_core
+from cilake.build.core_tables import CORE
 from cilake.build.tables import rebuild_tables
 from cilake.commands.measure import told_of
 from cilake.contracts.model import Table

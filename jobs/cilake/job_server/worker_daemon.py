@@ -30,7 +30,7 @@ def import_libraries() -> None:
         for import_one in ours:
             try:
                 import_one()
-            except Exception:
+            except (Exception, SystemExit):
                 traceback.print_exc()
     for name in [name for name in sys.modules if name.partition(".")[0] == "cilake"]:
         del sys.modules[name]

@@ -25,7 +25,7 @@ from cilake.lake.files import read_files
 _PROPERTY = "cilake.built-from."
 _RESTATED = "cilake.restated-dates"
 KEPT_NOTES = 20
-"""How many notes of restated dates a table keeps, the newest."""
+"""How many notes of restated dates a table keeps; the oldest become one, which tells of all their dates."""
 
 
 def mark_built(source: Table, snapshot: int | None, *, part: str = "") -> dict[str, str]:
@@ -55,7 +55,10 @@ def note_restated(catalog: Catalog, table: Table, snapshot: int, dates: Iterable
     """
     notes = _notes(catalog.load_table(table.address))
     notes.append((snapshot, sorted(day.isoformat() for day in dates)))
-    set_properties(catalog, table, {_RESTATED: json.dumps(notes[-KEPT_NOTES:])})
+    while len(notes) > KEPT_NOTES:
+        (_, oldest), (base, older) = notes[:2]
+        notes[:2] = [(base, sorted({*oldest, *older}))]
+    set_properties(catalog, table, {_RESTATED: json.dumps(notes)})
 
 
 def changed_dates(

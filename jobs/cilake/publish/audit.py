@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from pyiceberg.catalog import Catalog
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -85,11 +86,19 @@ def reconcile(branches: Mapping[str, Branch]) -> None:
     """
     if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
         return
-    runs = branches[CI_RUNS.address].rows()
+    require_whole(branches[CI_RUNS.address].rows(), branches[TEST_RESULTS.address].row_count)
+
+
+def require_whole(runs: DataFrame, found: int) -> None:
+    """Check that each run is there once, and that so many results are all of theirs.
+
+    Raises:
+        AuditError: when they are not.
+
+    """
     row_count, run_count, expected = runs.agg(
         F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
     ).collect()[0]
-    found = branches[TEST_RESULTS.address].row_count
     if row_count != run_count:
         raise AuditError(
             f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"

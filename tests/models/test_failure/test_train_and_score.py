@@ -103,9 +103,12 @@ def test_of_more_decisions_than_fit_into_memory_smaller_shares_stand_for_all(pas
     assert len(picked) == pytest.approx(len(past) / 20, rel=0.1)
     assert pc.sum(picked["has_failed"]).as_py() == failures
     assert pc.sum(picked["weight"]).as_py() == pytest.approx(len(past))
-    monkeypatch.setattr(sample, "MOST_ROWS", failures)
+    monkeypatch.setattr(sample, "MOST_ROWS", failures // 2)
     crowded = sample.sample(past, (0.5, 0.5, 0.5), total=len(past))
-    assert len(crowded) == pytest.approx(1.2 * failures, rel=0.1)
+    assert len(crowded) == pytest.approx(failures / 2, rel=0.1)
+    assert pc.sum(crowded["weight"]).as_py() == pytest.approx(len(past))
+    weights = crowded.filter(crowded["has_failed"])["weight"]
+    assert pc.sum(weights).as_py() == pytest.approx(failures)
 
 
 def test_few_decisions_are_all_taken(past):

@@ -1,4 +1,4 @@
-"""A sample of decisions that stands for all of them: every failure, and of the many alike others some."""
+"""A sample of decisions that stands for all of them: the failures, and of the many alike others some."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVALUATION_SHARES = (0.35, 0.15, 0.03)
 #: The shares hold for this many decisions; of fewer, proportionally more are taken.
 SHARES_FOR = 10_000_000
 #: About so many rows a sample has at most, so that that of any lake fits into memory: where the shares would
-#: take more, proportionally fewer are taken of what did not fail.
+#: take more, proportionally fewer are taken of what did not fail, and of failures where they alone are more.
 MOST_ROWS = 1_000_000
 #: What did not fail has this part of the rows at least, however much failed.
 LEAST_HEALTHY = 0.2
@@ -42,9 +42,9 @@ def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int
     kind[decided.column("elsewhere_fail_count_24h").to_numpy() > 0] = ELSEWHERE
     kind[decided.column("own_fail_count_20").to_numpy() > 0] = EVENTFUL
     draw = _draw(decided)
-    taken, weight = failed.copy(), np.ones(len(decided))
-    healthy = [np.flatnonzero((kind == one) & ~failed) for one in range(len(shares))]
-    for of_kind, share in zip(healthy, _fit(shares, healthy, failed.sum(), total), strict=True):
+    taken, weight = np.zeros(len(decided), dtype=bool), np.ones(len(decided))
+    kinds = [*(np.flatnonzero((kind == one) & ~failed) for one in range(len(shares))), np.flatnonzero(failed)]
+    for of_kind, share in zip(kinds, _fit(shares, list(map(len, kinds)), total), strict=True):
         if not len(of_kind):
             continue
         chosen = of_kind[draw[of_kind] < max(share, draw[of_kind].min() + 1e-12)]
@@ -55,15 +55,18 @@ def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int
     return picked.append_column(WEIGHT, pa.array(weight[rows], WEIGHT.type))
 
 
-def _fit(shares: Sequence[float], healthy: Sequence[np.ndarray], failed: int, total: int) -> list[float]:
-    """Return the shares of each kind for a part of ``total`` decisions; smaller where they take too many."""
+def _fit(shares: Sequence[float], sizes: Sequence[int], total: int) -> list[float]:
+    """Return the shares to take of each kind, the last of which failed; smaller where they take too many.
+
+    ``sizes`` are those of the kinds in a part of ``total`` decisions.
+    """
     scale = max(1.0, SHARES_FOR / max(total, 1))
     scaled = [min(1.0, share * scale) for share in shares]
-    sizes = [len(of_kind) for of_kind in healthy]
-    rows = MOST_ROWS * (sum(sizes) + failed) / max(total, 1)
-    room = max(rows - failed, LEAST_HEALTHY * rows)
-    wanted = sum(share * size for share, size in zip(scaled, sizes, strict=True))
-    return [share * min(1.0, room / max(wanted, 1.0)) for share in scaled]
+    rows, (*healthy, failed) = MOST_ROWS * sum(sizes) / max(total, 1), sizes
+    of_failed = min(1.0, (1 - LEAST_HEALTHY) * rows / max(failed, 1))
+    wanted = sum(share * size for share, size in zip(scaled, healthy, strict=True))
+    room = rows - of_failed * failed
+    return [*(share * min(1.0, room / max(wanted, 1.0)) for share in scaled), of_failed]
 
 
 def _draw(decided: pa.Table) -> np.ndarray:
