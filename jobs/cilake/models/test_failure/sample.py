@@ -61,12 +61,15 @@ def _fit(shares: Sequence[float], sizes: Sequence[int], total: int) -> list[floa
     ``sizes`` are those of the kinds in a part of ``total`` decisions.
     """
     scale = max(1.0, SHARES_FOR / max(total, 1))
-    scaled = [min(1.0, share * scale) for share in shares]
-    rows, (*healthy, failed) = MOST_ROWS * sum(sizes) / max(total, 1), sizes
-    of_failed = min(1.0, (1 - LEAST_HEALTHY) * rows / max(failed, 1))
-    wanted = sum(share * size for share, size in zip(scaled, healthy, strict=True))
-    room = rows - of_failed * failed
-    return [*(share * min(1.0, room / max(wanted, 1.0)) for share in scaled), of_failed]
+    wanted = [min(1.0, share * scale) * size for share, size in zip(shares, sizes[:-1], strict=True)]
+    rows, failed = MOST_ROWS * sum(sizes) / max(total, 1), sizes[-1]
+    taken_failed = min(failed, (1 - LEAST_HEALTHY) * rows)
+    room = rows - taken_failed
+    # What failed lately says most, and its weights would be felt most: it has half of the room if it wants.
+    eventful = min(wanted[EVENTFUL], max(room / 2, room - sum(wanted[1:])))
+    fits = min(1.0, (room - eventful) / max(sum(wanted[1:]), 1.0))
+    taken = [eventful, *(count * fits for count in wanted[1:]), taken_failed]
+    return [count / max(size, 1) for count, size in zip(taken, sizes, strict=True)]
 
 
 def _draw(decided: pa.Table) -> np.ndarray:
