@@ -116,7 +116,10 @@ def _add_sources(python: Path) -> None:
     """
     (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
     folders = "".join(f"{REPO / folder}\n" for folder in ("jobs", "simulator"))
-    (packages / "cilake_sources.pth").write_text(folders)
+    link = packages / "cilake_sources.pth"
+    if link.exists() and link.read_text() != folders:
+        say(f"{python.parents[1]} runs the code of {REPO} from now on: it was that of another clone")
+    link.write_text(folders)
 
 
 def compile_requirements(layout: Layout) -> None:

@@ -93,10 +93,14 @@ def _row(night: Night) -> list[Any]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], widest: int = 60) -> None:
-    """Print rows under their column names, aligned; long values are cut in the middle."""
+    """Print rows under their column names, aligned; long values are cut in the middle.
+
+    Names come from outside: what is no sign to be printed, such as an escape, is replaced.
+    """
 
     def text(value: Any) -> str:
         word = "" if value is None else str(value)
+        word = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in word)
         return word if len(word) <= widest else f"{word[: widest // 2 - 1]}…{word[-widest // 2 :]}"
 
     cells = [[text(value) for value in row] for row in rows]

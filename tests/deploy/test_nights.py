@@ -260,6 +260,8 @@ def test_no_first_night():
 
 
 def test_table(capsys):
+    nights_report.print_table(["a", "long_name"], [[1, "\x1b[2J"]])
+    assert "\x1b" not in capsys.readouterr().out
     nights_report.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["a", "long_name"]
