@@ -1,26 +1,18 @@
 """Payloads of two sources in one build: each is read by its own decoder, and neither touches the other."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from tests.sources.example_ci.test_conformance import build, listing
+from tests.support import built_lake
 from tests.support.builders import make_row
 from tests.support.built_lake import DAY, core_tables, land
 from tests.support.grids import make_table
-from tests.support.lake_session import local_lake
 
-from cilake.build import core
 from cilake.contracts.raw.example_ci__builds import TABLE as BUILDS
-from cilake.windows import Window
 
 pytestmark = pytest.mark.spark
-
-
-@pytest.fixture
-def lake(spark, tmp_path, monkeypatch):
-    with local_lake(spark, tmp_path / "lake", monkeypatch) as lake:
-        yield lake
 
 
 def land_builds(lake, *builds, hour=0):
@@ -32,14 +24,10 @@ def land_builds(lake, *builds, hour=0):
     lake.insert(BUILDS.address, [make_row(BUILDS, **given) | facts])
 
 
-def run(lake):
-    return core.build_core(lake.settings, Window(DAY, DAY + timedelta(days=1)))
-
-
 def test_both_are_built_and_a_correction_of_one_leaves_the_other_as_it_was(lake):
     land(lake, make_table({"Overall": [1], "adds up": [1]}))
     land_builds(lake, build(0), build(1, "failed"))
-    counts = run(lake)
+    counts = built_lake.build(lake)
     assert (counts["core.ci_jobs"], counts["core.ci_runs"]) == (2, 3)
     assert {row for row in lake.rows("core.ci_jobs", "ci_system", "ci_instance")} == {
         ("prow", "prow"),
@@ -51,17 +39,17 @@ def test_both_are_built_and_a_correction_of_one_leaves_the_other_as_it_was(lake)
     assert names == ["Overall", "adds up", "other"], "one name is one test, whoever shows it"
     before = core_tables(lake)
     land_builds(lake, build(0), build(1), hour=3)
-    counts = run(lake)
+    counts = built_lake.build(lake)
     assert (counts["core.ci_runs"], counts["core.test_results"]) == (1, 2)
     after = core_tables(lake)
     assert len(set(after["ci_runs"]) - set(before["ci_runs"])) == 1
-    assert set(run(lake).values()) == {0}
+    assert set(built_lake.build(lake).values()) == {0}
 
 
 def test_a_payload_of_one_that_cannot_be_read_stops_nothing(lake):
     land(lake, make_table({"Overall": [1], "adds up": [1]}))
     land_builds(lake, build(0), build(1, started_at="soon"))
-    counts = run(lake)
+    counts = built_lake.build(lake)
     assert counts["core.ci_runs"] == 2
     (reason,) = lake.rows("ops.quarantine", "source", "reason")
     assert reason[0] == "example_ci" and reason[1].startswith("malformed_build: ")

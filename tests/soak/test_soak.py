@@ -17,7 +17,8 @@ from tests.support.grids import DAY_MS, make_row, make_table
 from tests.support.lake_session import local_lake
 from tests.support.predicted_world import World
 
-from cilake.build import core
+from cilake.build import core, rounds
+from cilake.build.rounds import ROUND_BYTES
 from cilake.build.tables import build_tables
 from cilake.commands import measure, score, train
 from cilake.contracts.predictions.test_failure import TABLE as LEDGER
@@ -105,10 +106,10 @@ def land_all(lake, landings):
         land(lake, table, hour=hour, tab=tab)
 
 
-def build_all(lake, stops=None, stop=""):
-    """Build what is landed; return whether the work was killed at the stop."""
+def build_all(lake, stops=None, stop="", *, passed=0):
+    """Build what is landed; return whether the work was killed at the stop, passed so often before."""
     if stops is not None:
-        stops[:] = [stop] if stop else []
+        stops[:] = [stop, *["once"] * passed] if stop else []
     try:
         core.build_core(lake.settings, Window(DAY, DAY + timedelta(days=1)))
         build_tables(lake.settings, Window(DAY, DAY + timedelta(days=1)), step="build_kpi_ci_health")
@@ -128,18 +129,25 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     stops = stop_points(monkeypatch)
     landings, stopped, began = [], Counter(), time.monotonic()
     point = points(dice, (*core.CORE, *made_by("build_kpi_ci_health")))
-    for landing, stop in zip(payloads(dice), point, strict=False):
-        landings.append(landing)
-        land_all(lake, [landing])
-        if build_all(lake, stops, stop):
+    endless, in_rounds = payloads(dice), 0
+    while True:
+        new = list(islice(endless, dice.randrange(1, 4)))
+        landings += new
+        land_all(lake, new)
+        # One round for each tab; killed in the first, the second or the third that passes the point.
+        monkeypatch.setattr(rounds, "ROUND_BYTES", dice.choice((1, ROUND_BYTES)))
+        stop, passed = next(point), dice.randrange(3)
+        if build_all(lake, stops, stop, passed=passed):
             stopped[stop] += 1
+            in_rounds += passed > 0
             if stopped.total() % 10 == 0:
-                told("builds so far", builds=len(landings), killed=stopped.total(), seconds=since(began))
+                told("builds so far", payloads=len(landings), killed=stopped.total(), seconds=since(began))
         if stopped.total() >= STOPS:
             break
-        assert len(landings) < 20 * STOPS
+        assert len(landings) < 60 * STOPS
     build_all(lake, stops)
     found = all_tables(lake)
+    monkeypatch.setattr(rounds, "ROUND_BYTES", ROUND_BYTES)
     undisturbed = new_lake()
     land_all(undisturbed, landings)
     build_all(undisturbed, stops)
@@ -147,8 +155,9 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     told(
         "builds killed and repeated",
         seed=SEED,
-        builds=len(landings),
+        payloads=len(landings),
         killed=stopped.total(),
+        later_rounds=in_rounds,
         points=len(+stopped),
         seconds=since(began),
     )

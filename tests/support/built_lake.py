@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.support.builders import make_row
-from tests.support.grids import dump
+from tests.support.grids import dump, make_table
 from tests.support.lake_session import LocalLake
 
+from cilake.build import core
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.publish import branch
+from cilake.windows import Window
 
 DAY = date(2021, 6, 25)
+RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
+FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
+"""The same runs later: the first was under way, and has failed."""
+HALF = "publish:core.test_results"
+"""The point at which results are published and their runs are not."""
 
 
 def land(
@@ -30,6 +38,16 @@ def land(
         "payload_sha256": hashlib.sha256(body).hexdigest(),
     }
     lake.insert(PAYLOADS.address, [row])
+
+
+def build(lake: LocalLake, day: date = DAY, **settings: Any) -> dict[str, int]:
+    """Build what has landed; return the number of rows written to each table."""
+    return core.build_core(replace(lake.settings, **settings), Window(day, day + timedelta(days=1)))
+
+
+def statuses(lake: LocalLake) -> list[str]:
+    """Return the statuses of all results in order."""
+    return [row[0] for row in lake.rows("core.test_results", "test_status")]
 
 
 def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:

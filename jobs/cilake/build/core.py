@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cilake.build.core_tables import CORE, CoreBuild
+from cilake.build.core_tables import CORE, CoreBuild, CoreRound
 from cilake.build.decoding import BATCH_SIZE, RawTable, decode, decode_all, raw_tables, read_hidden
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
 from cilake.build.rounds import Payloads, Sizes, in_rounds
@@ -18,7 +18,7 @@ from cilake.build.set_aside import Tally, set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
-from cilake.lake.catalog import create_missing, open_catalog
+from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
@@ -36,9 +36,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """Build the core tables from the payloads landed since the last build; return the number of rows written.
 
     The window only names the day that the run is for: a payload whose own day failed is built by the next.
-    Many payloads are built in rounds, each published by itself. ``core.ci_runs`` is published last, and notes
-    in the last round how far the payloads are built. A build that is killed before is done again, and what it
-    may have published is replaced.
+    Many payloads are built in rounds, each published by itself, ``core.ci_runs`` last, which notes at the end
+    how far the payloads are built. A build that is killed before is done again, and what it may have
+    published is replaced.
 
     Raises:
         FormatError: when too much of the payloads cannot be read.
@@ -62,7 +62,9 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
         sizes = [payloads.sizes() for _, payloads in unbuilt]
         late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
-        return nothing | _build_in_rounds(spark, settings, catalog, window, new, sizes, mark=mark, late=late)
+        built = _build_in_rounds(CoreBuild(spark, settings, catalog, window), new, sizes, late)
+    set_properties(catalog, CI_RUNS, mark)
+    return nothing | built
 
 
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
@@ -88,20 +90,11 @@ def rebuild_core(
     size = F.struct(F.count("*"), F.sum("payload_bytes"))
     by_id = (rows.groupBy("natural_id").agg(size).collect() for _, rows in landed)
     sizes: list[dict[str, tuple[int, int]]] = [dict(map(tuple, rows)) for rows in by_id]
-    _build_in_rounds(spark, settings, catalog, window, landed, sizes, restates=restatement)
+    _build_in_rounds(CoreBuild(spark, settings, catalog, window, restatement), landed, sizes)
 
 
 def _build_in_rounds(
-    spark: SparkSession,
-    settings: Settings,
-    catalog: Catalog,
-    window: Window,
-    payloads: Payloads,
-    sizes: Sizes,
-    *,
-    mark: Mapping[str, str] | None = None,
-    late: Sequence[tuple[RawTable, Unbuilt]] = (),
-    restates: Restatement | None = None,
+    build: CoreBuild, payloads: Payloads, sizes: Sizes, late: Sequence[tuple[RawTable, Unbuilt]] = ()
 ) -> dict[str, int]:
     """Build the payloads; return the number of rows written.
 
@@ -110,74 +103,60 @@ def _build_in_rounds(
     """
     counts: Counter[str] = Counter()
     tally = Tally(sum(count for of_id in sizes for count, _ in of_id.values()))
-    was_half = is_half_published(catalog)
+    was_half = is_half_published(build.catalog)
     for part, number, last in in_rounds(payloads, sizes):
         own = [raw for raw, _ in part]
-        counts.update(
-            _build(
-                spark, settings, catalog, window, part, tally,
-                mark=mark if number == last else None,
-                late=[(raw, unbuilt) for raw, unbuilt in late if raw in own],
-                restates=restates,
-                is_large=last > 1,
-                settles=number == last or not was_half,
-            )
-        )  # fmt: skip
-    if was_half and is_half_published(catalog):
-        require_whole(spark.table(CI_RUNS.identifier), spark.table(TEST_RESULTS.identifier).count())
-        settle(catalog)
+        logger.info("decoding payloads")
+        decoded = decode_all(build.spark, part, is_large=last > 1)
+        try:
+            every = _with_following(build.spark, decoded, [one for one in late if one[0] in own])
+            counts.update(_build(build, every, tally, settles=number == last or not was_half))
+        finally:
+            with suppress(Exception):  # where the server failed, the first error is the one to be told
+                decoded.unpersist()
+    if was_half and is_half_published(build.catalog):
+        results = build.spark.table(TEST_RESULTS.identifier)
+        require_whole(build.spark.table(CI_RUNS.identifier), results.count())
+        settle(build.catalog)
     return dict(counts)
 
 
-def _build(
-    spark: SparkSession,
-    settings: Settings,
-    catalog: Catalog,
-    window: Window,
-    payloads: Payloads,
-    tally: Tally,
-    *,
-    mark: Mapping[str, str] | None,
-    late: Sequence[tuple[RawTable, Unbuilt]],
-    restates: Restatement | None,
-    is_large: bool,
-    settles: bool,
-) -> dict[str, int]:
-    logger.info("decoding payloads")
-    decoded = cached = decode_all(spark, payloads, is_large=is_large)
+def _with_following(
+    spark: SparkSession, decoded: DataFrame, late: Sequence[tuple[RawTable, Unbuilt]]
+) -> DataFrame:
+    """Return the decoded runs and those that built payloads show which were served after late ones."""
+    for raw, unbuilt in late:
+        decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))
+    return decoded
+
+
+def _build(build: CoreBuild, decoded: DataFrame, tally: Tally, *, settles: bool) -> dict[str, int]:
+    """Build one round's decoded runs; return the number of rows written."""
+    runs = set_aside_unreadable(
+        build.spark, build.catalog, decoded, tally, limit=build.settings.rejected_ratio
+    )
+    build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
+    whole = CoreRound(build, runs, settles=settles)
     try:
-        for raw, unbuilt in late:
-            decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))
-        runs = set_aside_unreadable(spark, catalog, decoded, tally, limit=settings.rejected_ratio)
-        spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
-        build = CoreBuild(
-            spark, settings, catalog, window, runs, mark or {}, restates=restates, settles=settles
-        )
-        try:
-            return build.publish()
-        except AuditError as error:
-            if not error.is_by_rows:
-                raise
-            rest = _set_aside_broken(build, error)
-        return CoreBuild(
-            spark, settings, catalog, window, rest, mark or {}, restates=restates, settles=settles
-        ).publish()
-    finally:
-        with suppress(Exception):  # where the server is what failed, the first error is the one to be told
-            cached.unpersist()
+        return whole.publish()
+    except AuditError as error:
+        if not error.is_by_rows:
+            raise
+        rest = _set_aside_broken(whole, error)
+    return CoreRound(build, rest, settles=settles).publish()
 
 
-def _set_aside_broken(build: CoreBuild, error: AuditError) -> DataFrame:
+def _set_aside_broken(whole: CoreRound, error: AuditError) -> DataFrame:
     """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
 
     Raises:
         AuditError: the one given, when no run breaks such a rule or too many do.
 
     """
-    broken = build.find_broken_runs().localCheckpoint()
+    broken = whole.find_broken_runs().localCheckpoint()
     count = broken.count()
-    if not 0 < count <= max(FEW_BROKEN, build.settings.rejected_ratio * build.run_count):
-        of_all = f"{count:,} of {build.run_count:,} runs"
+    if not 0 < count <= max(FEW_BROKEN, whole.settings.rejected_ratio * whole.run_count):
+        of_all = f"{count:,} of {whole.run_count:,} runs"
         logger.warning(f"{of_all} break a row rule: too many to go on without them")
         raise error
-    return set_aside_runs(build.catalog, build.decoded, broken)
+    return set_aside_runs(whole.catalog, whole.decoded, broken)

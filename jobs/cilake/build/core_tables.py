@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
@@ -20,7 +21,6 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
-from cilake.lake.catalog import set_properties
 from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform, differing_keys
 from cilake.log import logger
@@ -42,24 +42,29 @@ FEW_REPLACED = 1000
 """So many runs are removed without Spark, where they lie in files that are not too large."""
 
 
+@dataclass(frozen=True, slots=True)
 class CoreBuild:
-    """One build: what changes in the core tables, computed once, and its publication."""
+    """What all rounds of a build of the core tables share; ``restates`` is set where it is a rebuild."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        settings: Settings,
-        catalog: Catalog,
-        window: Window,
-        decoded: DataFrame,
-        mark: Mapping[str, str],
-        *,
-        restates: Restatement | None,
-        settles: bool,
-    ) -> None:
-        self.spark, self.settings, self.catalog, self.window = spark, settings, catalog, window
-        self.decoded, self.mark, self.restates, self.settles = decoded, mark, restates, settles
-        self.run_id = f"{'rebuild_' if restates else ''}core_{window.start}"
+    spark: SparkSession
+    settings: Settings
+    catalog: Catalog
+    window: Window
+    restates: Restatement | None = None
+
+
+class CoreRound:
+    """One round of a build: what changes in the core tables, computed once, and its publication.
+
+    One that does not settle leaves results and runs marked as of different builds.
+    """
+
+    def __init__(self, build: CoreBuild, decoded: DataFrame, *, settles: bool) -> None:
+        self.spark, self.settings, self.catalog = build.spark, build.settings, build.catalog
+        self.window, self.restates = build.window, build.restates
+        self.decoded, self.settles = decoded, settles
+        restates = build.restates
+        self.run_id = f"{'rebuild_' if restates else ''}core_{build.window.start}"
         self.observed = ci_run_observations.transform(decoded)
         # Checkpoints, as writing a table drops every cached plan that reads it.
         self.reread = self._find_reread().localCheckpoint() if restates else None
@@ -106,11 +111,9 @@ class CoreBuild:
             write,
             audit,
             reconcile=reconcile if self.settles else None,
-            properties={TEST_RESULTS.address: build, CI_RUNS.address: build | dict(self.mark)},
+            properties={TEST_RESULTS.address: build, CI_RUNS.address: build},
             note=self.restates.note if self.restates else None,
         )
-        if CI_RUNS not in touched:
-            set_properties(self.catalog, CI_RUNS, self.mark)
         return {table.address: int(count) for table, count in counts.items()}
 
     def _take_rows(self) -> tuple[dict[Table, DataFrame], dict[Table, pa.Table], dict[Table, int]]:

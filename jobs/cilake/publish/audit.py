@@ -24,6 +24,11 @@ from cilake.quality.row_rules import is_row_rule
 from cilake.quality.run import validate
 from cilake.settings import Settings
 
+_WAY_OUT = (
+    "no more is published. `cilake rebuild core --start DAY --reason TEXT` reads the payloads of a day again "
+    "and makes its results and runs what they say"
+)
+
 
 class AuditError(PermanentError, RuntimeError):
     """A critical expectation failed: nothing was published.
@@ -100,11 +105,8 @@ def require_whole(runs: DataFrame, found: int) -> None:
         F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
     ).collect()[0]
     if row_count != run_count:
-        raise AuditError(
-            f"core.ci_runs would hold {row_count:,} rows of {run_count:,} runs: nothing was published"
-        )
+        raise AuditError(f"core.ci_runs: {row_count:,} rows of {run_count:,} runs: {_WAY_OUT}")
     if expected != found:
         raise AuditError(
-            f"core.test_results would hold {found:,} rows, core.ci_runs counts {expected:,} results: "
-            "nothing was published"
+            f"core.test_results: {found:,} rows, of which core.ci_runs counts {expected:,}: {_WAY_OUT}"
         )
