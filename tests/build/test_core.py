@@ -20,6 +20,7 @@ from tests.support.collisions import colliding_names
 from tests.support.grids import make_table
 
 from cilake.build import core, rounds, set_aside
+from cilake.build.core import FEW_BYTES
 from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.publish import few
@@ -90,6 +91,7 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake, monkeypat
         order = random.Random(seed)
         lake = new_lake()
         monkeypatch.setattr(few, "FEW_ROWS", 0 if seed else FEW_ROWS)
+        monkeypatch.setattr(core, "FEW_BYTES", 0 if seed else FEW_BYTES)
         shuffled = order.sample(landings, len(landings)) if seed else landings
         for table, hour, tab in shuffled:
             land(lake, table, hour=hour, tab=tab)
@@ -212,6 +214,7 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     lake = new_lake()
     stops = stop_points(monkeypatch)
     monkeypatch.setattr(few, "FEW_ROWS", FEW_ROWS if is_few else 0)
+    monkeypatch.setattr(core, "FEW_BYTES", FEW_BYTES if is_few else 0)
     land(lake, RUNNING)
     for place, stops[:] in enumerate([one] for one in STOPS):
         if place == 1:

@@ -184,14 +184,14 @@ def check_run(one: Mapping[str, Any]) -> None:
     assert one["job_key"] == hash_job(one["ci_instance"], one["job_name"])
     assert one["run_key"] == hash_run(one["ci_instance"], one["job_name"], one["build_id"])
     assert one["started_at"].year >= 2014 and one["started_at"] <= SERVED + timedelta(days=1)
-    assert len(one["test_keys"]) == len(one["codes"]) == len(one["messages"]) == one["result_count"]
+    assert len(one["test_keys"]) == len(one["test_statuses"]) == len(one["messages"]) == one["result_count"]
     assert len(set(one["test_keys"])) == one["result_count"]
-    assert set(one["codes"]) <= set(TEST_STATUSES) and one["content_hash"]
+    assert set(one["test_statuses"]) <= set(TEST_STATUSES.values()) and one["content_hash"]
     ended = one["passed_count"] + one["failed_count"] + one["flaky_count"] + one["running_count"]
     assert ended <= one["test_count"] <= one["result_count"]
     assert one["decoder_version"] >= 1
     names = {hash_name(name) for name in one["test_names"] or ()}
-    assert not names or set(one["test_keys"]) <= names
+    assert not names or set(one["test_keys"]) <= names == set(one["test_name_keys"])
 
 
 def mutate(document: Any, rng: random.Random) -> Any:

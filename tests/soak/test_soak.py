@@ -18,6 +18,7 @@ from tests.support.lake_session import local_lake
 from tests.support.predicted_world import World
 
 from cilake.build import core, rounds
+from cilake.build.core import FEW_BYTES
 from cilake.build.rounds import ROUND_BYTES
 from cilake.build.tables import build_tables
 from cilake.commands import measure, score, train
@@ -136,6 +137,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
         land_all(lake, new)
         # One round for each tab; killed in the first, the second or the third that passes the point.
         monkeypatch.setattr(rounds, "ROUND_BYTES", dice.choice((1, ROUND_BYTES)))
+        monkeypatch.setattr(core, "FEW_BYTES", dice.choice((0, FEW_BYTES)))
         stop, passed = next(point), dice.randrange(3)
         if build_all(lake, stops, stop, passed=passed):
             stopped[stop] += 1

@@ -11,13 +11,16 @@ from tests.support.builders import Row, make_rows
 
 from cilake.contracts.model import Table
 from cilake.lake.catalog import arrow_schema
-from cilake.transforms.engines import SparkEngine
 
 
 def make_input(engine: Any, table: Table, rows: list[Row]) -> Any:
     """Rows of a table as the engine takes them."""
-    held = make_rows(table, rows)
-    return engine.spark.createDataFrame(held) if isinstance(engine, SparkEngine) else held
+    return engine.from_arrow(make_rows(table, rows))
+
+
+def rows_of(engine: Any, rows: Any) -> list[SimpleNamespace]:
+    """Rows of an engine, in any order."""
+    return [SimpleNamespace(**row) for row in engine.to_arrow(rows).to_pylist()]
 
 
 def take(made: Any, table: Table) -> list[SimpleNamespace]:

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from typing import Any
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from cilake.build.core_tables import CORE, CoreBuild, CoreRound
-from cilake.build.decoding import BATCH_SIZE, RawTable, decode, decode_all, raw_tables, read_hidden
+from cilake.build.core_tables import CORE, CoreBuild, CoreRound, open_published
+from cilake.build.decoding import (
+    BATCH_SIZE,
+    PAYLOAD_COLUMNS,
+    RawTable,
+    decode_few,
+    decoded_runs,
+    raw_tables,
+)
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
+from cilake.build.inputs import QUERIED_ROWS
 from cilake.build.rounds import Payloads, Sizes, in_rounds
 from cilake.build.set_aside import Tally, set_aside_runs, set_aside_unreadable
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
-from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
-from cilake.publish.audit import AuditError, require_whole
+from cilake.publish.audit import AuditError
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
+from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 from cilake.windows import Window
 
+FEW_BYTES = 32 * 1024 * 1024
+"""So many bytes of payloads are decoded in this process."""
 FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
 
@@ -59,12 +69,27 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         return nothing
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
-        new = [(raw, payloads.read(spark)) for raw, payloads in unbuilt]
-        sizes = [payloads.sizes() for _, payloads in unbuilt]
-        late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
-        built = _build_in_rounds(CoreBuild(spark, settings, catalog, window), new, sizes, late)
+        built = _build_unbuilt(CoreBuild(spark, settings, catalog, window), unbuilt)
     set_properties(catalog, CI_RUNS, mark)
     return nothing | built
+
+
+def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) -> dict[str, int]:
+    """Build payloads: few of them in this process, more in Spark; return the number of rows written."""
+    sizes = [payloads.sizes() for _, payloads in unbuilt]
+    late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
+    if not late and sum(size for of_id in sizes for _, size in of_id.values()) <= FEW_BYTES:
+        few = [(raw, payloads.read_here(PAYLOAD_COLUMNS)) for raw, payloads in unbuilt]
+        logger.info("decoding payloads")
+        decoded = decode_few(few)
+        if decoded is not None and open_published(build, DuckEngine(), limit=QUERIED_ROWS) is not None:
+            was_half = is_half_published(build.catalog)
+            tally = Tally(sum(rows.num_rows for _, rows in few))
+            counts = _build(build, DuckEngine(), decoded, tally, settles=True)
+            _settle(build, was_half=was_half)
+            return counts
+    new = [(raw, payloads.read(build.spark)) for raw, payloads in unbuilt]
+    return _build_in_rounds(build, new, sizes, late)
 
 
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
@@ -106,57 +131,51 @@ def _build_in_rounds(
     was_half = is_half_published(build.catalog)
     for part, number, last in in_rounds(payloads, sizes):
         own = [raw for raw, _ in part]
+        late_ones = [one for one in late if one[0] in own]
+        settles = number == last or not was_half
         logger.info("decoding payloads")
-        decoded = decode_all(build.spark, part, is_large=last > 1)
-        try:
-            every = _with_following(build.spark, decoded, [one for one in late if one[0] in own])
-            counts.update(_build(build, every, tally, settles=number == last or not was_half))
-        finally:
-            with suppress(Exception):  # where the server failed, the first error is the one to be told
-                decoded.unpersist()
-    if was_half and is_half_published(build.catalog):
-        results = build.spark.table(TEST_RESULTS.identifier)
-        require_whole(build.spark.table(CI_RUNS.identifier), results.count())
-        settle(build.catalog)
+        with decoded_runs(build.spark, part, late_ones, is_large=last > 1) as decoded:
+            counts.update(_build(build, SparkEngine(build.spark), decoded, tally, settles=settles))
+    _settle(build, was_half=was_half)
     return dict(counts)
 
 
-def _with_following(
-    spark: SparkSession, decoded: DataFrame, late: Sequence[tuple[RawTable, Unbuilt]]
-) -> DataFrame:
-    """Return the decoded runs and those that built payloads show which were served after late ones."""
-    for raw, unbuilt in late:
-        decoded = decoded.unionByName(decode(raw, read_hidden(spark, raw, unbuilt, decoded)))
-    return decoded
+def _settle(build: CoreBuild, *, was_half: bool) -> None:
+    """Note that runs and results belong together where a build found them apart and published neither."""
+    if was_half and is_half_published(build.catalog):
+        settle(build.spark, build.catalog)
 
 
-def _build(build: CoreBuild, decoded: DataFrame, tally: Tally, *, settles: bool) -> dict[str, int]:
+def _build(
+    build: CoreBuild, engine: Engine[Any], decoded: Any, tally: Tally, *, settles: bool
+) -> dict[str, int]:
     """Build one round's decoded runs; return the number of rows written."""
-    runs = set_aside_unreadable(
-        build.spark, build.catalog, decoded, tally, limit=build.settings.rejected_ratio
-    )
+    published = open_published(build, engine)
+    assert published is not None, "without a limit, tables that are written without delete files are opened"
+    limit = build.settings.rejected_ratio
+    runs = set_aside_unreadable(engine, build.catalog, decoded, published, tally, limit=limit)
     build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
-    whole = CoreRound(build, runs, settles=settles)
+    whole = CoreRound(build, engine, runs, published, settles=settles)
     try:
         return whole.publish()
     except AuditError as error:
         if not error.is_by_rows:
             raise
         rest = _set_aside_broken(whole, error)
-    return CoreRound(build, rest, settles=settles).publish()
+    return CoreRound(build, engine, rest, published, settles=settles).publish()
 
 
-def _set_aside_broken(whole: CoreRound, error: AuditError) -> DataFrame:
+def _set_aside_broken(whole: CoreRound, error: AuditError) -> Any:
     """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
 
     Raises:
         AuditError: the one given, when no run breaks such a rule or too many do.
 
     """
-    broken = whole.find_broken_runs().localCheckpoint()
-    count = broken.count()
+    broken = whole.find_broken_runs()
+    count = whole.engine.to_arrow(broken).num_rows
     if not 0 < count <= max(FEW_BROKEN, whole.settings.rejected_ratio * whole.run_count):
         of_all = f"{count:,} of {whole.run_count:,} runs"
         logger.warning(f"{of_all} break a row rule: too many to go on without them")
         raise error
-    return set_aside_runs(whole.catalog, whole.decoded, broken)
+    return set_aside_runs(whole.engine, whole.catalog, whole.decoded, broken)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
+from typing import Any
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import BooleanExpression
 from pyspark.sql import DataFrame, SparkSession
@@ -22,24 +23,32 @@ from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
 from cilake.lake.changes import note_restated
+from cilake.lake.files import open_days
 from cilake.lake.schema import conform, differing_keys
 from cilake.log import logger
 from cilake.publish.audit import auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
-from cilake.publish.few import are_in_few, arrange, is_few, of_days, take_few
+from cilake.publish.few import are_in_few, arrange, as_frame, is_few, of_days, take_few
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement
 from cilake.quality.row_rules import find_broken
 from cilake.settings import Settings
 from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
+from cilake.transforms.engines import Engine, SparkEngine
+from cilake.transforms.words import equal
 from cilake.windows import Window
 
 RUNS_PER_PARTITION = 4000
 CORE = (TESTS, CI_JOBS, OBSERVATIONS, TEST_RESULTS, CI_RUNS)
 """The tables of the build in the order in which they are published; the last says which runs are complete."""
+_READ = (TESTS, CI_JOBS, OBSERVATIONS, CI_RUNS)
+"""Those of them that a build looks into."""
 FEW_REPLACED = 1000
 """So many runs are removed without Spark, where they lie in files that are not too large."""
+_SIZE = """
+SELECT count(*) AS row_count, cast(coalesce(sum(result_count), 0) AS bigint) AS result_count FROM runs
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +62,64 @@ class CoreBuild:
     restates: Restatement | None = None
 
 
+def open_published(
+    build: CoreBuild, engine: Engine[Any], *, limit: int = sys.maxsize
+) -> dict[str, Any] | None:
+    """Return what is published in the tables that a build looks into, by name, as the engine takes it.
+
+    ``None`` where their files, to be read here, hold more than ``limit`` rows or are not whole by themselves.
+    """
+    if isinstance(engine, SparkEngine):
+        return {table.name: build.spark.table(table.identifier) for table in _READ}
+    published: dict[str, Any] = {}
+    for table in _READ:
+        present = build.catalog.load_table(table.address)
+        opened = open_days(present, None, None, snapshot=None, limit=limit)
+        if opened is None:
+            return None
+        published[table.name], held = opened
+        limit -= held
+    return published
+
+
 class CoreRound:
     """One round of a build: what changes in the core tables, computed once, and its publication.
 
-    One that does not settle leaves results and runs marked as of different builds.
+    Rows are those of the engine: dataframes, or tables of Arrow. A round that does not settle leaves results
+    and runs marked as of different builds.
     """
 
-    def __init__(self, build: CoreBuild, decoded: DataFrame, *, settles: bool) -> None:
+    def __init__(
+        self,
+        build: CoreBuild,
+        engine: Engine[Any],
+        decoded: Any,
+        published: Mapping[str, Any],
+        *,
+        settles: bool,
+    ) -> None:
         self.spark, self.settings, self.catalog = build.spark, build.settings, build.catalog
         self.window, self.restates = build.window, build.restates
-        self.decoded, self.settles = decoded, settles
-        restates = build.restates
-        self.run_id = f"{'rebuild_' if restates else ''}core_{build.window.start}"
-        self.observed = ci_run_observations.transform(decoded)
-        # Checkpoints, as writing a table drops every cached plan that reads it.
-        self.reread = self._find_reread().localCheckpoint() if restates else None
-        self.beginnings = self._find_beginnings().localCheckpoint()
-        self.new = self.observed.join(F.broadcast(self.beginnings), KEY, "left_semi")
-        self.added, self.outdated = self._compare() if restates else (self.new, None)
-        self.changed = (self._find_differing() if restates else self._find_changed()).localCheckpoint()
-        self.run_count, self.result_count = self.changed.agg(
-            F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
-        ).collect()[0]
+        self.engine, self.decoded, self.published, self.settles = engine, decoded, published, settles
+        self.run_id = f"{'rebuild_' if build.restates else ''}core_{build.window.start}"
+        self.observed = ci_run_observations.transform(engine, decoded=decoded)
+        self.reread = engine.compute(self._find_reread()) if build.restates else None
+        self.beginnings = engine.compute(self._find_beginnings())
+        self.new = self._join("SEMI", self.observed, self.beginnings)
+        self.added, self.outdated = self._compare() if build.restates else (self.new, None)
+        self.changed = engine.compute(self._find_differing() if build.restates else self._find_changed())
+        self.run_count, self.result_count = self._size_of(self.changed)
         logger.info(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
 
     def publish(self) -> dict[str, int]:
         """Write, audit and publish the tables that change; return the number of rows written to each."""
-        rows, few, counts = self._take_rows()
+        rows, counts = self._take_rows()
         removed = self._outdated_observations()
         removes = {OBSERVATIONS: removed, TEST_RESULTS: self.run_count}
         touched = [table for table in CORE if counts[table] or removes.get(table)]
         if touched:
             prepare_audit()
         branches = [open_branch(self.spark, self.catalog, table, self.run_id) for table in touched]
-        if self.run_count:
-            self.changed.createOrReplaceTempView("changed_runs")
         replaced = self._replaced_runs() if self.run_count else ""
 
         def write(branch: Branch) -> None:
@@ -97,15 +129,17 @@ class CoreRound:
                 branch.delete(removed)
             if branch.table in (TESTS, CI_JOBS) and self.restates:
                 (key,) = branch.table.primary_key
-                rows[branch.table].createOrReplaceTempView(f"restated_{branch.table.name}")
+                as_frame(self.spark, rows[branch.table]).createOrReplaceTempView(
+                    f"restated_{branch.table.name}"
+                )
                 branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
-            branch.append(few.get(branch.table, rows[branch.table]))
+            branch.append(rows[branch.table])
             logger.info(f"wrote {branch.table.address} to {branch.name}")
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
         build = mark_build(branches[-1].name, self.restates) if branches and self.settles else {}
         if self.restates and self.run_count:
-            note_restated(self.catalog, CI_RUNS, branches[-1].base, _dates(self.changed))
+            note_restated(self.catalog, CI_RUNS, branches[-1].base, self._dates(self.changed))
         write_audit_publish(
             branches,
             write,
@@ -116,78 +150,89 @@ class CoreRound:
         )
         return {table.address: int(count) for table, count in counts.items()}
 
-    def _take_rows(self) -> tuple[dict[Table, DataFrame], dict[Table, pa.Table], dict[Table, int]]:
-        """Return the rows of each table, those of tables that get few from here, and how many each gets."""
-        added_count, added_results = self.added.agg(
-            F.count("*"), F.coalesce(F.sum("result_count"), F.lit(0))
-        ).collect()[0]
+    def _take_rows(self) -> tuple[dict[Table, Any], dict[Table, int]]:
+        """Return the rows of each table, few of them as tables of Arrow, and how many each gets."""
+        added_count, added_results = self._size_of(self.added)
         are_few = is_few(max(added_results, self.result_count))
         rows = {table: conform(frame, table) for table, frame in self._rows(are_arranged=not are_few).items()}
         counts = {OBSERVATIONS: added_count, TEST_RESULTS: self.result_count, CI_RUNS: self.run_count}
-        few = {}
         for table in CORE:
             is_name = table in (TESTS, CI_JOBS)
-            taken = take_few(rows[table], table) if is_name or (are_few and counts[table]) else None
+            taken = rows[table]
+            if isinstance(taken, DataFrame):
+                taken = take_few(taken, table) if is_name or (are_few and counts[table]) else None
             if taken is not None:
-                few[table] = arrange(taken, table)
+                rows[table] = arrange(taken, table)
             if is_name:
                 counts[table] = rows[table].count() if taken is None else taken.num_rows
-        return rows, few, counts
+        return rows, counts
 
-    def find_broken_runs(self) -> DataFrame:
+    def find_broken_runs(self) -> Any:
         """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
         rows = self._rows(are_arranged=False)
         found = [
-            find_broken(table, conform(rows[table], table)).select(
+            find_broken(table, as_frame(self.spark, conform(rows[table], table))).select(
                 "run_key", F.concat(F.lit(f"{table.address}: "), "broken_rule").alias("reason")
             )
             for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS)
         ]
         every = reduce(DataFrame.unionByName, found)
-        return every.groupBy("run_key").agg(F.min("reason").alias("reason"))
+        broken = every.groupBy("run_key").agg(F.min("reason").alias("reason"))
+        return self.engine.from_arrow(broken.toArrow())
 
-    def _find_reread(self) -> DataFrame:
+    def _size_of(self, runs: Any) -> tuple[int, int]:
+        """Return how many rows there are of runs, and how many results these have."""
+        size = self.engine.to_arrow(self.engine.sql(_SIZE, runs=runs)).to_pylist()[0]
+        return size["row_count"], size["result_count"]
+
+    def _find_reread(self) -> Any:
         """Return keys and days of the published observations that the same decoder has read again."""
-        published = self.spark.table(OBSERVATIONS.identifier).select(*ci_run_observations.SLIM)
-        return ci_run_observations.select_reread(self.observed, published)
+        slim = self._select(
+            "published", ci_run_observations.SLIM, published=self.published[OBSERVATIONS.name]
+        )
+        return ci_run_observations.select_reread(self.engine, observed=self.observed, observations=slim)
 
-    def _published(self) -> DataFrame:
+    def _published(self) -> Any:
         """Return the published observations; in a rebuild those that were read again do not count."""
-        every = self.spark.table(OBSERVATIONS.identifier)
-        return every if self.reread is None else every.join(self.reread.select(*KEY), KEY, "left_anti")
+        every = self.published[OBSERVATIONS.name]
+        if self.reread is None:
+            return every
+        return self._join("ANTI", every, self.reread)
 
-    def _compare(self) -> tuple[DataFrame, DataFrame | None]:
+    def _compare(self) -> tuple[DataFrame, DataFrame]:
         """Return the new observations that are not published so, and the published that are not new."""
         assert self.reread is not None
-        days = [row[0] for row in self.reread.select("run_date").distinct().collect()]
-        of_days = self.spark.table(OBSERVATIONS.identifier).where(spans_condition("run_date", days))
-        published = conform(of_days.join(self.reread.select(*KEY), KEY, "left_semi"), OBSERVATIONS)
+        of_days = self.published[OBSERVATIONS.name].where(
+            spans_condition("run_date", self._days_of("run_date", self.reread))
+        )
+        published = conform(of_days.join(self.reread.select(*KEY), [*KEY], "left_semi"), OBSERVATIONS)
         new = conform(self.new, OBSERVATIONS)
         return new.exceptAll(published).localCheckpoint(), published.exceptAll(new).localCheckpoint()
 
-    def _find_beginnings(self) -> DataFrame:
-        seen = self.observed.select(*KEY)
-        runs = F.broadcast(seen.select("run_key").distinct())
-        published = self._published().select(*KEY)
-        return ci_run_observations.select_beginnings(seen, published.join(runs, "run_key", "left_semi"))
+    def _find_beginnings(self) -> Any:
+        seen = self._select("observed", KEY, observed=self.observed)
+        published = self._of_observed(self._select("published", KEY, published=self._published()))
+        return ci_run_observations.select_beginnings(self.engine, seen=seen, observations=published)
 
-    def _find_changed(self) -> DataFrame:
+    def _find_changed(self) -> Any:
         """Return what stands of the runs that the payloads show, where it is unlike the published run.
 
         Not only of those with new observations: a build that was killed may have published these already.
         """
-        return ci_runs.select_changed(*self._standing_and_published())
+        standing, runs = self._standing_and_published()
+        return ci_runs.select_changed(self.engine, standing=standing, ci_runs=runs)
 
     def _find_differing(self) -> DataFrame:
         """Return what stands of the runs that the payloads show, where any row is unlike those published."""
-        every = ci_runs.with_old_date(*self._standing_and_published()).localCheckpoint()
+        standing, runs = self._standing_and_published()
+        every = self.engine.compute(ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs))
         if is_half_published(self.catalog):
             return every  # what follows from the runs may not have been made again yet
-        scope = spans_condition("run_date", _dates(every))
+        scope = spans_condition("run_date", self._dates(every))
         observations = self._observations_of(every)
         differing = [
             differing_keys(
-                conform(transform(every, observations), table),
+                conform(transform(self.engine, standing=every, observations=observations), table),
                 self.spark.table(table.identifier).where(scope).join(every, "run_key", "left_semi"),
                 table,
                 "run_key",
@@ -196,44 +241,79 @@ class CoreRound:
         ]
         return every.join(reduce(DataFrame.unionByName, differing).distinct(), "run_key", "left_semi")
 
-    def _standing_and_published(self) -> tuple[DataFrame, DataFrame]:
-        affected = F.broadcast(self.observed.select("run_key").distinct())
-        slim = ci_run_observations.SLIM
-        new = self.new.select(*slim)
-        every = self._published().select(*slim).join(affected, "run_key", "left_semi").unionByName(new)
-        runs = self.spark.table(CI_RUNS.identifier).join(affected, "run_key", "left_semi")
-        return ci_run_observations.select_standing(every, precedence()), runs
+    def _standing_and_published(self) -> tuple[Any, Any]:
+        """Return what stands of the runs that the payloads show, and the published rows of these runs."""
+        slim = ", ".join(ci_run_observations.SLIM)
+        every = self.engine.sql(
+            f"SELECT {slim} FROM published UNION ALL SELECT {slim} FROM new",  # noqa: S608 - names are ours
+            published=self._of_observed(
+                self._select("published", ci_run_observations.SLIM, published=self._published())
+            ),
+            new=self.new,
+        )
+        standing = ci_run_observations.select_standing(self.engine, every, precedence())
+        return standing, self._of_observed(self.published[CI_RUNS.name])
 
-    def _rows(self, *, are_arranged: bool) -> dict[Table, DataFrame]:
+    def _of_observed(self, rows: Any) -> Any:
+        """Return the rows of runs that the payloads show."""
+        return self.engine.sql(
+            "SELECT /*+ BROADCAST(shown) */ held.* FROM held"
+            " SEMI JOIN (SELECT DISTINCT run_key FROM observed) AS shown ON held.run_key = shown.run_key",
+            held=rows,
+            observed=self.observed,
+        )
+
+    def _join(self, kind: str, rows: Any, others: Any) -> Any:
+        """Return the rows whose key is among others, few enough to be sent around, or is not (``ANTI``)."""
+        return self.engine.sql(
+            f"SELECT /*+ BROADCAST(others) */ held.* FROM held {kind} JOIN others"  # noqa: S608 - names are ours
+            f" ON {equal('held', 'others', KEY)}",
+            held=rows,
+            others=others,
+        )
+
+    def _select(self, name: str, columns: Iterable[str], **rows: Any) -> Any:
+        return self.engine.sql(f"SELECT {', '.join(columns)} FROM {name}", **rows)  # noqa: S608 - names are ours
+
+    def _rows(self, *, are_arranged: bool) -> dict[Table, Any]:
         added, observations = self.added, self._observations_of(self.changed)
-        runs = ci_runs.transform(F.broadcast(self.changed), observations)
-        if are_arranged:
-            added, observations = self._arrange(added), self._arrange(observations)
+        shown = {"standing": self.changed, "observations": observations}
+        runs = ci_runs.transform(self.engine, **shown)
+        if are_arranged and isinstance(self.engine, SparkEngine):
+            added, shown["observations"] = self._arrange(added), self._arrange(observations)
             runs = runs.repartition(1).sortWithinPartitions("run_date", "job_key", "started_at")
         return {
             TESTS: self._named(TESTS, tests.transform),
             CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
             OBSERVATIONS: added,
-            TEST_RESULTS: test_results.transform(F.broadcast(self.changed), observations),
+            TEST_RESULTS: test_results.transform(self.engine, **shown),
             CI_RUNS: runs,
         }
 
-    def _named(self, table: Table, transform: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
+    def _named(self, table: Table, transform: Callable[..., Any]) -> Any:
         """Return the rows of names that are not published; in a rebuild those unlike the published, too."""
-        published = self.spark.table(table.identifier)
+        published = self.published[table.name]
         if not self.restates:
-            return transform(self.decoded, published)
-        wanted = conform(transform(self.decoded, published.limit(0)), table)
-        return wanted.exceptAll(published).localCheckpoint()
+            return transform(self.engine, decoded=self.decoded, **{table.name: published})
+        wanted = transform(self.engine, decoded=self.decoded, **{table.name: published.limit(0)})
+        return conform(wanted, table).exceptAll(published).localCheckpoint()
 
-    def _observations_of(self, runs: DataFrame) -> DataFrame:
+    def _observations_of(self, runs: Any) -> Any:
         """Return observations with those of the runs that stand among them: new and, if needed, published."""
-        older = runs.join(F.broadcast(self.beginnings), KEY, "left_anti")
-        days = [row[0] for row in older.select("run_date").distinct().collect()]
+        older = self._join("ANTI", runs, self.beginnings)
+        days = self._days_of("run_date", older)
         if not days:
             return self.new
-        published = self._published().where(days_condition("run_date", days))
-        return self.new.unionByName(published.join(F.broadcast(older.select(*KEY)), KEY, "left_semi"))
+        names = ", ".join(OBSERVATIONS.column_names)
+        of_days = self.engine.sql(
+            f"SELECT {names} FROM published WHERE {days_condition('run_date', days)}",  # noqa: S608 - names are ours
+            published=self._published(),
+        )
+        return self.engine.sql(
+            f"SELECT {names} FROM new UNION ALL SELECT {names} FROM older",  # noqa: S608 - names are ours
+            new=self.new,
+            older=self._join("SEMI", of_days, older),
+        )
 
     def _arrange(self, observations: DataFrame) -> DataFrame:
         """Return the rows sorted in ranges of month and job: runs are shuffled, not their many results."""
@@ -246,30 +326,45 @@ class CoreRound:
     def _replaced_runs(self) -> str | BooleanExpression:
         """Return the condition of the published rows that go, empty when there are none."""
         of_changed = "run_key IN (SELECT run_key FROM changed_runs)"
-        if is_half_published(self.catalog):
-            return of_changed  # left by a build that was killed between the two, on whatever days
-        replaced = self.changed.where("old_run_date IS NOT NULL").select("old_run_date", "run_key").toArrow()
-        if not replaced.num_rows:
+        is_half = is_half_published(self.catalog)
+        replaced = self.engine.to_arrow(
+            self.engine.sql(
+                "SELECT old_run_date, run_key FROM changed WHERE old_run_date IS NOT NULL",
+                changed=self.changed,
+            )
+        )
+        if not replaced.num_rows and not is_half:
             return ""
         days = replaced["old_run_date"].unique().to_pylist()
-        if replaced.num_rows <= FEW_REPLACED:
+        if replaced.num_rows <= FEW_REPLACED and not is_half:
             keys = ", ".join(map(str, replaced["run_key"].to_pylist()))
             condition = of_days("run_date", days, f"run_key IN ({keys})")
             if all(are_in_few(self.catalog, table, condition) for table in (TEST_RESULTS, CI_RUNS)):
                 return condition
+        keys_of_changed = self._select("changed", ["run_key"], changed=self.changed)
+        as_frame(self.spark, keys_of_changed).createOrReplaceTempView("changed_runs")
+        if is_half:
+            return of_changed  # left by a build that was killed between the two, on whatever days
         return f"{days_condition('run_date', days)} AND {of_changed}"
 
     def _outdated_observations(self) -> str:
         """Return the condition of the published observations that go, empty when there are none."""
-        if self.outdated is None or not (rows := self.outdated.select("run_date").distinct().collect()):
+        if self.outdated is None or not (days := self._days_of("run_date", self.outdated)):
             return ""
         self.outdated.createOrReplaceTempView("outdated_observations")
         key = ", ".join(KEY)
-        days = days_condition("run_date", [row[0] for row in rows])
-        return f"{days} AND ({key}) IN (SELECT {key} FROM outdated_observations)"  # noqa: S608 - names are ours
+        of_outdated = f"({key}) IN (SELECT {key} FROM outdated_observations)"  # noqa: S608 - names are ours
+        return f"{days_condition('run_date', days)} AND {of_outdated}"
 
+    def _dates(self, runs: Any) -> set[date]:
+        """Return the days that the runs have, and those that they had."""
+        return {*self._days_of("run_date", runs), *self._days_of("old_run_date", runs)}
 
-def _dates(runs: DataFrame) -> set[date]:
-    """Return the days that the runs have, and those that they had."""
-    days = runs.select("run_date", "old_run_date").distinct().collect()
-    return {day for row in days for day in row if day}
+    def _days_of(self, column: str, rows: Any) -> list[date]:
+        """Return the days that rows have in a column, each once."""
+        days = self.engine.sql(
+            f"SELECT DISTINCT {column} AS day FROM held WHERE {column} IS NOT NULL ORDER BY day",  # noqa: S608 - names are ours
+            held=rows,
+        )
+        found: list[date] = self.engine.to_arrow(days)["day"].to_pylist()
+        return found

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,6 +22,7 @@ from cilake.sources.base import Source
 from cilake.sources.decoder import DECODED
 from cilake.sources.registry import sources
 from cilake.transforms.core import ci_run_observations
+from cilake.transforms.engines import SparkEngine
 
 KEY = list(ci_run_observations.KEY)
 """The columns that tell observations apart, as Spark wants them."""
@@ -25,6 +30,13 @@ KEY = list(ci_run_observations.KEY)
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
 _CACHED_BATCH_SIZE = "spark.sql.inMemoryColumnarStorage.batchSize"
 _PAYLOADS_PER_BATCH = 4
+FEW_RESULTS = 1_500_000
+"""So many results of payloads are decoded in this process."""
+_NAMES = ("partition_date", "natural_id", "content_sha256")
+PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
+_GIVEN = ["payload", "served_at", "partition_date", "origin", "natural_id"]
+"""What decoders are given of each payload."""
+_DECODED = DECODED.append(pa.field("source", pa.string())).append(pa.field("endpoint", pa.string()))
 _RUNS_PER_BATCH = 500
 """Of runs with hundreds of results each, Spark's 10,000 rows would be held as one piece."""
 
@@ -48,37 +60,75 @@ def raw_tables() -> list[RawTable]:
     ]
 
 
-def decode_all(
-    spark: SparkSession, payloads: list[tuple[RawTable, DataFrame]], *, is_large: bool
-) -> DataFrame:
-    """Return what payloads of several raw tables show, computed once; much of it is kept on disk alone."""
+@contextmanager
+def decoded_runs(
+    spark: SparkSession,
+    payloads: list[tuple[RawTable, DataFrame]],
+    late: list[tuple[RawTable, Unbuilt]],
+    *,
+    is_large: bool,
+) -> Iterator[DataFrame]:
+    """Yield what payloads show, computed once; much of it is kept on disk alone.
+
+    With ``late`` payloads there is also what built ones show that were served after these.
+    """
     spark.conf.set(BATCH_SIZE, str(_PAYLOADS_PER_BATCH))
     spark.conf.set(_CACHED_BATCH_SIZE, str(_RUNS_PER_BATCH))
-    decoded = reduce(DataFrame.unionByName, (decode(raw, rows) for raw, rows in payloads))
-    return decoded.persist(StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK)
+    level = StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK
+    every = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads))
+    kept = [every.persist(level)]
+    try:
+        for raw, unbuilt in late:
+            following = _decode(raw, _read_hidden(spark, raw, unbuilt, kept[-1]))
+            kept.append(kept[-1].unionByName(following).persist(level))
+        yield kept[-1]
+    finally:
+        for decoded in kept:
+            with suppress(Exception):  # where the server failed, the first error is the one to be told
+                decoded.unpersist()
 
 
-def decode(raw: RawTable, payloads: DataFrame) -> DataFrame:
+def decode_few(payloads: list[tuple[RawTable, pa.Table]]) -> pa.Table | None:
+    """Return what payloads show, decoded in this process; ``None`` where it is more than ``FEW_RESULTS``."""
+    parts, left = [_DECODED.empty_table()], FEW_RESULTS
+    for raw, rows in payloads:
+        named = [pa.scalar(raw.table.address), *(rows[name].cast(pa.string()) for name in _NAMES)]
+        given = rows.append_column("origin", pc.binary_join_element_wise(*named, "|"))
+        batches = given.select(_GIVEN).to_batches(_PAYLOADS_PER_BATCH)
+        origins = [pa.scalar(raw.source.name), pa.scalar(raw.endpoint)]
+        for batch in raw.source.decoders[raw.table.address]()(iter(batches)):
+            left -= pc.sum(batch["result_count"]).as_py() or 0
+            if left < 0:
+                return None
+            columns = [*batch.columns, *(pa.repeat(value, len(batch)) for value in origins)]
+            parts.append(pa.Table.from_arrays(columns, schema=_DECODED))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _decode(raw: RawTable, payloads: DataFrame) -> DataFrame:
     """Return what the source's decoder reads in payloads, with the names of source and endpoint."""
-    origin = F.concat_ws("|", F.lit(raw.table.address), "partition_date", "natural_id", "content_sha256")
-    decoded = payloads.select(
-        "payload", "served_at", "partition_date", origin.alias("origin"), "natural_id"
-    ).mapInArrow(
-        raw.source.decoders[raw.table.address](),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
-        from_arrow_schema(DECODED),
+    origin = F.concat_ws("|", F.lit(raw.table.address), *_NAMES)
+    decoded = (
+        payloads.withColumn("origin", origin)
+        .select(*_GIVEN)
+        .mapInArrow(
+            raw.source.decoders[raw.table.address](),  # type: ignore[arg-type]  # pyspark's stubs ask for Iterable
+            from_arrow_schema(DECODED),
+        )
     )
     return decoded.withColumns({"source": F.lit(raw.source.name), "endpoint": F.lit(raw.endpoint)})
 
 
-def read_hidden(spark: SparkSession, raw: RawTable, unbuilt: Unbuilt, decoded: DataFrame) -> DataFrame:
+def _read_hidden(spark: SparkSession, raw: RawTable, unbuilt: Unbuilt, decoded: DataFrame) -> DataFrame:
     """Return the payloads after late ones that may show runs as they were before these.
 
     They said nothing new when they were built; after a late payload with another content they do.
     """
-    seen = decoded.where((F.col("source") == raw.source.name) & F.col("reject_reason").isNull())
-    seen = ci_run_observations.transform(seen.where(F.col("endpoint") == raw.endpoint)).select(*KEY)
+    engine = SparkEngine(spark)
+    shown = decoded.where((F.col("source") == raw.source.name) & (F.col("endpoint") == raw.endpoint))
+    seen = ci_run_observations.transform(engine, decoded=shown.where("reject_reason IS NULL")).select(*KEY)
     published = spark.table(OBSERVATIONS.identifier).select(*KEY)
     of_runs = published.join(F.broadcast(seen.select("run_key").distinct()), "run_key", "left_semi")
-    changes = ci_run_observations.select_changes(seen, of_runs)
+    changes = ci_run_observations.select_changes(engine, seen=seen, observations=of_runs)
     since = changes.groupBy("natural_id").agg(F.min("seen_at").alias("late_at")).localCheckpoint()
     return unbuilt.read_following(spark, since)

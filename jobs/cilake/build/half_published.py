@@ -6,10 +6,13 @@ import json
 from dataclasses import asdict
 
 from pyiceberg.catalog import Catalog
+from pyspark.sql import SparkSession
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.lake.catalog import set_properties
+from cilake.lake.snapshots import snapshot_id
+from cilake.publish.audit import require_whole
 from cilake.publish.restatements import Restatement
 
 _BUILD = "cilake.build"
@@ -21,10 +24,18 @@ def mark_build(name: str, restates: Restatement | None) -> dict[str, str]:
     return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else ""}
 
 
-def settle(catalog: Catalog) -> None:
-    """Note that runs and results are of one build, where they were found to belong together."""
-    of_results = catalog.load_table(TEST_RESULTS.address).properties[_BUILD]
-    set_properties(catalog, CI_RUNS, {_BUILD: of_results})
+def settle(spark: SparkSession, catalog: Catalog) -> None:
+    """Note that runs and results are of one build, where they are found to belong together.
+
+    Raises:
+        AuditError: when they do not.
+
+    """
+    results = catalog.load_table(TEST_RESULTS.address)
+    held = results.current_snapshot()
+    count = int(held.summary["total-records"] or 0) if held and held.summary else 0
+    require_whole(spark, catalog, snapshot_id(catalog, CI_RUNS), count)
+    set_properties(catalog, CI_RUNS, {_BUILD: results.properties[_BUILD]})
 
 
 def is_half_published(catalog: Catalog) -> bool:

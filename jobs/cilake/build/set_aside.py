@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from typing import Any
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
 
-from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
-from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
-from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.errors import PermanentError
 from cilake.landing.quarantine import append_quarantine
 from cilake.log import logger
 from cilake.transforms.core import ci_jobs, ci_run_observations, tests
+from cilake.transforms.engines import Engine, Rows
 
 MAX_QUARANTINED = 10_000
 """How many parts of payloads one build puts in quarantine at most, of each kind: the rest repeats itself."""
 MANY_REFUSED = 10
 """Below so many refused payloads no share of them stops a build: a quiet night may hold bad tabs alone."""
-_PAYLOAD = ("source", "endpoint", "natural_id", "landed_date")
+_PAYLOAD = "source, endpoint, natural_id, landed_date"
+_KINDS = {
+    "refused": ("decoded WHERE reject_reason IS NOT NULL", "coalesce(build_id, '')", "reject_reason"),
+    "job": ("taken_jobs", "job_name", "reason"),
+    "test": ("taken_tests", "test_name", "reason"),
+    "run": ("taken_runs", "build_id", "reason"),
+}
+_PARTS = " UNION ALL ".join(
+    f"(SELECT {_PAYLOAD}, {part} AS part, {reason} AS reason, '{kind}' AS kind"  # noqa: S608 - names are ours
+    f" FROM {rows} LIMIT {MAX_QUARANTINED})"
+    for kind, (rows, part, reason) in _KINDS.items()
+)
+"""What is left out, of each kind so much as goes into quarantine."""
+_REFUSED = f"""
+WITH by_payload AS (
+    SELECT 2 * count(reject_reason) > count(*) AS is_refused FROM decoded GROUP BY {_PAYLOAD}
+)
+SELECT count(*) AS payload_count, count_if(is_refused) AS refused_count FROM by_payload
+"""  # noqa: S608 - names are ours
 
 
 class FormatError(PermanentError):
@@ -37,57 +52,63 @@ class Tally:
 
 
 def set_aside_unreadable(
-    spark: SparkSession, catalog: Catalog, decoded: DataFrame, tally: Tally, *, limit: float
-) -> DataFrame:
+    engine: Engine[Rows],
+    catalog: Catalog,
+    decoded: Rows,
+    published: Mapping[str, Rows],
+    tally: Tally,
+    *,
+    limit: float,
+) -> Rows:
     """Return the runs that can be built; put in quarantine what of the payloads cannot.
 
     That is what the decoder refuses, and runs, jobs and tests whose key belongs to another one: their results
-    would be counted under it.
+    would be counted under it. ``published`` are the core tables by name.
 
     Raises:
         FormatError: when of more than the share ``limit`` of many payloads the decoder refuses more than it
             reads; it is in quarantine, and nothing more is built.
 
     """
-    runs = decoded.where("reject_reason IS NULL")
-    taken_jobs = ci_jobs.collisions(runs, spark.table(CI_JOBS.identifier))
-    taken_tests = tests.collisions(runs, spark.table(TESTS.identifier))
-    keys = F.broadcast(runs.select("run_key").distinct())
-    published = spark.table(OBSERVATIONS.identifier).join(keys, "run_key", "left_semi")
-    taken_runs = ci_run_observations.collisions(runs, published)
-    refused = decoded.where("reject_reason IS NOT NULL").select(
-        *_PAYLOAD, F.coalesce("build_id", F.lit("")).alias("part"), F.col("reject_reason").alias("reason")
+    runs = engine.sql("SELECT * FROM decoded WHERE reject_reason IS NULL", decoded=decoded)
+    taken_jobs = ci_jobs.find_collisions(engine, decoded=runs, ci_jobs=published["ci_jobs"])
+    taken_tests = tests.find_collisions(engine, decoded=runs, tests=published["tests"])
+    of_runs = engine.sql(
+        "SELECT /*+ BROADCAST(runs) */ observations.* FROM observations"
+        " SEMI JOIN runs ON observations.run_key = runs.run_key",
+        observations=engine.sql(
+            "SELECT run_key, job_key, build_id FROM observations",
+            observations=published["ci_run_observations"],
+        ),
+        runs=engine.sql("SELECT DISTINCT run_key FROM runs", runs=runs),
     )
-    parts = [
-        refused,
-        taken_jobs.select(*_PAYLOAD, F.col("job_name").alias("part"), "reason"),
-        taken_tests.select(*_PAYLOAD, F.col("test_name").alias("part"), "reason"),
-        taken_runs.select(*_PAYLOAD, F.col("build_id").alias("part"), "reason"),
-    ]
-    kinds = [part.limit(MAX_QUARANTINED).withColumn("kind", F.lit(kind)) for kind, part in enumerate(parts)]
-    rows = reduce(DataFrame.unionByName, kinds).collect()
-    found = [[row for row in rows if row["kind"] == kind] for kind in range(len(parts))]
+    taken_runs = ci_run_observations.find_collisions(engine, decoded=runs, observations=of_runs)
+    parts = engine.sql(
+        _PARTS,
+        decoded=decoded,
+        taken_jobs=taken_jobs,
+        taken_tests=taken_tests,
+        taken_runs=taken_runs,
+    )
+    rows = engine.to_arrow(parts).to_pylist()
+    found = {row["kind"] for row in rows}
     _append(catalog, rows, "cannot be read")
-    if found[0]:
-        _require_share(decoded, tally, limit)
+    if "refused" in found:
+        _require_share(engine, decoded, tally, limit)
     rest = runs
-    # Checkpoints, as the plan would grow deeper than the protocol of Spark Connect takes.
-    if found[1]:
-        rest = ci_jobs.leave_out_collisions(rest, taken_jobs.localCheckpoint())
-    if found[2]:
-        rest = tests.leave_out_collisions(rest, taken_tests.localCheckpoint())
-    if found[3]:
-        rest = ci_run_observations.leave_out_collisions(rest, taken_runs.localCheckpoint())
-    return tests.keep_names(runs, rest) if found[1] or found[3] else rest
+    if "job" in found:
+        rest = ci_jobs.leave_out_collisions(engine, rest, engine.compute(taken_jobs))
+    if "test" in found:
+        rest = tests.leave_out_collisions(engine, rest, engine.compute(taken_tests))
+    if "run" in found:
+        rest = ci_run_observations.leave_out_collisions(engine, rest, engine.compute(taken_runs))
+    return tests.keep_names(engine, runs, rest) if found & {"job", "run"} else rest
 
 
-def _require_share(decoded: DataFrame, tally: Tally, limit: float) -> None:
-    by_payload = decoded.groupBy(*_PAYLOAD).agg(
-        (2 * F.count("reject_reason") > F.count("*")).alias("is_refused")
-    )
-    here, refused_here = by_payload.agg(F.count("*"), F.count_if("is_refused")).collect()[0]
-    tally.refused_count += refused_here
-    refused, every = tally.refused_count, max(tally.payload_count, here)
+def _require_share(engine: Engine[Rows], decoded: Rows, tally: Tally, limit: float) -> None:
+    counted = engine.to_arrow(engine.sql(_REFUSED, decoded=decoded)).to_pylist()[0]
+    tally.refused_count += counted["refused_count"]
+    refused, every = tally.refused_count, max(tally.payload_count, counted["payload_count"])
     if refused >= MANY_REFUSED and refused > limit * every:
         raise FormatError(
             f"{refused:,} of {every:,} payloads cannot be read for the most part, more than {limit:.0%}: "
@@ -96,19 +117,27 @@ def _require_share(decoded: DataFrame, tally: Tally, limit: float) -> None:
         )
 
 
-def set_aside_runs(catalog: Catalog, decoded: DataFrame, broken: DataFrame) -> DataFrame:
+def set_aside_runs(engine: Engine[Rows], catalog: Catalog, decoded: Rows, broken: Rows) -> Rows:
     """Return the decoded runs without those in ``broken``, which go to quarantine.
 
     ``broken`` has the key of each run and the ``reason``.
     """
-    in_payloads = decoded.select("run_key", *_PAYLOAD, F.col("build_id").alias("part")).distinct()
-    parts = in_payloads.join(F.broadcast(broken), "run_key").limit(MAX_QUARANTINED).collect()
-    _append(catalog, parts, "have a row that breaks a rule")
-    rest = decoded.join(F.broadcast(broken.select("run_key")), "run_key", "left_anti")
-    return tests.keep_names(decoded, rest)
+    parts = engine.sql(
+        f"SELECT DISTINCT decoded.run_key, {_PAYLOAD}, build_id AS part, reason"  # noqa: S608 - names are ours
+        f" FROM decoded JOIN broken ON decoded.run_key = broken.run_key LIMIT {MAX_QUARANTINED}",
+        decoded=decoded,
+        broken=broken,
+    )
+    _append(catalog, engine.to_arrow(parts).to_pylist(), "have a row that breaks a rule")
+    rest = engine.sql(
+        "SELECT decoded.* FROM decoded ANTI JOIN broken ON decoded.run_key = broken.run_key",
+        decoded=decoded,
+        broken=broken,
+    )
+    return tests.keep_names(engine, decoded, rest)
 
 
-def _append(catalog: Catalog, parts: list[Row], fault: str) -> None:
+def _append(catalog: Catalog, parts: list[dict[str, Any]], fault: str) -> None:
     """Quarantine parts of payloads: rows of the names of payloads, ``part`` and ``reason``."""
     rows: list[dict[str, object]] = [
         {

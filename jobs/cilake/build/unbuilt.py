@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.table import FileScanTask
@@ -34,13 +36,17 @@ class Unbuilt:
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Return how many payloads of each natural id there are, and their bytes."""
+        sizes = self.read_here(("natural_id", "payload_bytes"))
+        by_id = sizes.group_by("natural_id").aggregate([("payload_bytes", "count"), ("payload_bytes", "sum")])
+        return {name: (count, size) for name, count, size in zip(*by_id.to_pydict().values(), strict=True)}
+
+    def read_here(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns of the payloads, read in this process."""
         if self.since is None:
             paths = [task.file.file_path for task in self.present.scan(snapshot_id=self.until).plan_files()]
         else:
             paths = [file.file_path for file in appended_files(self.present, self.since, self.until)]
-        sizes = read_files(self.present, paths, ("natural_id", "payload_bytes"))
-        by_id = sizes.group_by("natural_id").aggregate([("payload_bytes", "count"), ("payload_bytes", "sum")])
-        return {name: (count, size) for name, count, size in zip(*by_id.to_pydict().values(), strict=True)}
+        return read_files(self.present, paths, columns)
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the payloads."""

@@ -99,7 +99,7 @@ UNDECIDED = (RUNNING, SKIPPED)
 """What says neither that a test passed nor that it failed: it is still running, or did not run."""
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
 
-VERDICT_NAME = r"^(?:[A-Za-z0-9._-]+\.)?(?:Overall|Pod)$"
+VERDICT_NAME = "^(?:[A-Za-z0-9._-]+[.])?(?:Overall|Pod)$"
 """The names of rows that TestGrid adds to the tests of a run: the verdict of the whole run or of its pod, alone
 or after the name of a job. By the name alone, so that all tables agree whatever was landed first: a test `Pod`
 of a suite whose name could be a job's is taken for a verdict, `[sig-node] Pod` and `//pkg:a.Pod` are tests."""

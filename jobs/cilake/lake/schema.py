@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
+from cilake.lake.catalog import arrow_schema
 
 
-def conform(rows: DataFrame, table: Table) -> DataFrame:
+def conform(rows: DataFrame | pa.Table, table: Table) -> DataFrame | pa.Table:
     """Return the rows with exactly the contract's columns, in order and cast to their types.
 
     Raises:
         ValueError: naming columns the rows lack or the contract does not know.
 
     """
-    missing = sorted(set(table.column_names) - set(rows.columns))
-    unknown = sorted(set(rows.columns) - set(table.column_names))
+    names = rows.column_names if isinstance(rows, pa.Table) else rows.columns
+    missing = sorted(set(table.column_names) - set(names))
+    unknown = sorted(set(names) - set(table.column_names))
     if missing or unknown:
         raise ValueError(f"{table.address}: missing columns {missing}, unknown columns {unknown}")
+    if isinstance(rows, pa.Table):
+        return rows.select(table.column_names).cast(arrow_schema(table))
     return rows.select([F.col(column.name).cast(column.type).alias(column.name) for column in table.columns])
 
 

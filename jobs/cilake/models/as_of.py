@@ -124,8 +124,12 @@ def _as_known(spark: SparkSession, pins: Pins, day: date) -> dict[str, DataFrame
     observations = pins.read(spark, OBSERVATIONS)
     changed = observations.where(f"NOT {known_by(day)}").select("run_key").distinct()
     known = observations.where(known_by(day)).join(changed, "run_key", "left_semi")
-    stood = select_standing(known.select(*SLIM), precedence())
-    then = {CI_RUNS: ci_runs.transform(stood, known), TEST_RESULTS: test_results.transform(stood, known)}
+    engine = SparkEngine(spark)
+    stood = select_standing(engine, known.select(*SLIM), precedence())
+    then = {
+        table: transform(engine, standing=stood, observations=known)
+        for table, transform in ((CI_RUNS, ci_runs.transform), (TEST_RESULTS, test_results.transform))
+    }
     inputs = {"tests": spark.table(TESTS.identifier)}
     for table, rows in then.items():
         same = pins.read(spark, table).join(changed, "run_key", "left_anti")

@@ -9,21 +9,28 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from pyiceberg.catalog import Catalog
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.errors import PermanentError
+from cilake.lake.files import open_days
 from cilake.lake.records import append_rows
 from cilake.log import logger
 from cilake.publish.branch import AUDIT_PREFIX, Branch
+from cilake.publish.few import READ_ROWS
 from cilake.quality import suite
 from cilake.quality.report import failure_text, summary, write_data_docs
 from cilake.quality.row_rules import is_row_rule
 from cilake.quality.run import validate
 from cilake.settings import Settings
+from cilake.transforms.engines import DuckEngine, SparkEngine
 
+_COUNTS = """
+SELECT count(*) AS row_count, count(DISTINCT run_key) AS run_count,
+    cast(coalesce(sum(result_count), 0) AS bigint) AS result_count
+FROM ci_runs
+"""
 _WAY_OUT = (
     "no more is published. `cilake rebuild core --start DAY --reason TEXT` reads the payloads of a day again "
     "and makes its results and runs what they say"
@@ -91,19 +98,24 @@ def reconcile(branches: Mapping[str, Branch]) -> None:
     """
     if CI_RUNS.address not in branches or TEST_RESULTS.address not in branches:
         return
-    require_whole(branches[CI_RUNS.address].rows(), branches[TEST_RESULTS.address].row_count)
+    runs = branches[CI_RUNS.address]
+    require_whole(runs.spark, runs.catalog, runs.sealed, branches[TEST_RESULTS.address].row_count)
 
 
-def require_whole(runs: DataFrame, found: int) -> None:
-    """Check that each run is there once, and that so many results are all of theirs.
+def require_whole(spark: SparkSession, catalog: Catalog, runs_snapshot: int | None, found: int) -> None:
+    """Check that each run of a snapshot is there once, and that so many results are all of theirs.
 
     Raises:
         AuditError: when they are not.
 
     """
-    row_count, run_count, expected = runs.agg(
-        F.count("*"), F.count_distinct("run_key"), F.sum("result_count")
-    ).collect()[0]
+    runs = catalog.load_table(CI_RUNS.address)
+    if opened := open_days(runs, None, None, snapshot=runs_snapshot, limit=READ_ROWS):
+        counted = DuckEngine().sql(_COUNTS, ci_runs=opened[0])
+    else:
+        pinned = spark.read.option("versionAsOf", str(runs_snapshot)).table(CI_RUNS.identifier)
+        counted = SparkEngine(spark).sql(_COUNTS, ci_runs=pinned).toArrow()
+    row_count, run_count, expected = counted.to_pylist()[0].values()
     if row_count != run_count:
         raise AuditError(f"core.ci_runs: {row_count:,} rows of {run_count:,} runs: {_WAY_OUT}")
     if expected != found:

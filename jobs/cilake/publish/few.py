@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cilake.contracts.model import Table
 from cilake.lake.catalog import arrow_schema
 from cilake.lake.schema import conform
+from cilake.transforms.engines import SparkEngine
 
 FEW_ROWS = 200_000
 """So many rows of one table are brought here at most."""
@@ -38,9 +39,14 @@ def take_few(rows: DataFrame | pa.Table, table: Table) -> pa.Table | None:
     return few.select(table.column_names).cast(arrow_schema(table)) if is_few(few.num_rows) else None
 
 
+def as_frame(spark: SparkSession, rows: DataFrame | pa.Table) -> DataFrame:
+    """Return rows, wherever they are, as a dataframe."""
+    return SparkEngine(spark).from_arrow(rows) if isinstance(rows, pa.Table) else rows
+
+
 def in_spark(spark: SparkSession, rows: DataFrame | pa.Table, table: Table) -> DataFrame:
     """Return rows, wherever they are, as a dataframe with exactly the columns of a table."""
-    return conform(spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows, table)
+    return conform(as_frame(spark, rows), table)
 
 
 def read_few(catalog: Catalog, table: Table, where: BooleanExpression) -> pa.Table | None:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from cilake.contracts.columns import TEST_STATUSES
 from cilake.landing.gc_paused import gc_paused
 from cilake.sources.errors import UnreadableError, odd_payload
+from cilake.sources.keys import hash_names
 from cilake.sources.runs import RUNS, Decoded, Reject
 
 Decode = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -18,17 +21,36 @@ Read = Callable[[memoryview, datetime], Decoded]
 
 RUNS_PER_BATCH = 512
 
-EXTRA = pa.schema(
+FACTS = pa.schema(
     [
         pa.field("known_at", pa.timestamp("us", tz="UTC")),
         pa.field("landed_date", pa.date32()),
         pa.field("origin", pa.string()),
         pa.field("natural_id", pa.string()),
+    ]
+)
+"""What is known about the payload of a run."""
+IN_WORDS = {"result_code": "result", "codes": "test_statuses"}
+"""Columns with codes of statuses by what they are called once they hold words."""
+DECODED = pa.schema(
+    [
+        *(
+            pa.field(
+                IN_WORDS[field.name], pa.list_(pa.string()) if pa.types.is_list(field.type) else pa.string()
+            )
+            if field.name in IN_WORDS
+            else field
+            for field in RUNS
+        ),
+        pa.field("test_name_keys", pa.list_(pa.int64())),
+        *FACTS,
         pa.field("decoder_version", pa.int32()),
         pa.field("reject_reason", pa.string()),
     ]
 )
-DECODED = pa.schema([*RUNS, *EXTRA])
+"""A row per run or reject: the columns of ``RUNS`` with words for codes, the keys of its names, and what is
+known about the payload."""
+_WORDS = pa.array([TEST_STATUSES.get(code) for code in range(max(TEST_STATUSES) + 1)], pa.string())
 
 
 def payload_decoder(read: Read, *, version: int) -> Decode:
@@ -48,10 +70,12 @@ def payload_decoder(read: Read, *, version: int) -> Decode:
                 for payload, served_at, landed_date, origin, natural_id in zip(*batch.columns, strict=True):
                     facts = (served_at, landed_date, origin, natural_id)
                     decoded = _decode(read, payload, served_at.as_py())
-                    for start in range(0, len(decoded.runs), RUNS_PER_BATCH):
-                        yield _with_facts(decoded.runs.slice(start, RUNS_PER_BATCH), facts, version)
+                    runs = _with_words(decoded.runs)
+                    for start in range(0, len(runs), RUNS_PER_BATCH):
+                        yield _with_facts(runs.slice(start, RUNS_PER_BATCH), facts, version)
                     if decoded.rejects:
-                        yield _with_facts(_rows_of(decoded.rejects), facts, version, decoded.rejects)
+                        refused = _with_words(_rows_of(decoded.rejects))
+                        yield _with_facts(refused, facts, version, decoded.rejects)
 
     return decode
 
@@ -78,16 +102,40 @@ def _with_facts(
     rows: pa.RecordBatch, facts: tuple[Any, ...], version: int, rejects: list[Reject] | None = None
 ) -> pa.RecordBatch:
     """Return the rows with what is known about their payload, and with the reason where they are rejects."""
-    known = [pa.repeat(fact.cast(field.type), len(rows)) for fact, field in zip(facts, EXTRA, strict=False)]
+    known = [pa.repeat(fact.cast(field.type), len(rows)) for fact, field in zip(facts, FACTS, strict=True)]
     versions = pa.repeat(pa.scalar(version, pa.int32()), len(rows))
     reasons = (
-        pa.array([_in_words(reject) for reject in rejects], pa.string())
+        pa.array([_reason_of(reject) for reject in rejects], pa.string())
         if rejects
         else pa.nulls(len(rows), pa.string())
     )
     return pa.RecordBatch.from_arrays([*rows.columns, *known, versions, reasons], schema=DECODED)
 
 
-def _in_words(reject: Reject) -> str:
+def _with_words(runs: pa.RecordBatch) -> pa.RecordBatch:
+    """Return runs with words for codes, and with the keys of the names."""
+    columns = [
+        _in_words(column) if field.name in IN_WORDS else column
+        for field, column in zip(RUNS, runs.columns, strict=True)
+    ]
+    keys = [_keys_of(names) for names in runs["test_names"].to_pylist()]
+    named = pa.array(keys, DECODED.field("test_name_keys").type)
+    names = [IN_WORDS.get(name, name) for name in RUNS.names]
+    return pa.RecordBatch.from_arrays([*columns, named], names=[*names, "test_name_keys"])
+
+
+def _in_words(codes: pa.Array) -> pa.Array:
+    """Return the words for codes of statuses, in lists where these are; null where there is none."""
+    if pa.types.is_list(codes.type):
+        words = _WORDS.take(codes.values)
+        return pa.ListArray.from_arrays(codes.offsets, words, mask=codes.is_null())
+    return _WORDS.take(codes)
+
+
+def _keys_of(names: list[str] | None) -> np.ndarray | None:
+    return None if names is None else hash_names(names)
+
+
+def _reason_of(reject: Reject) -> str:
     """Return the reason, with the name of the test that it is about."""
     return reject.reason if reject.test_name is None else f"{reject.reason}; test {reject.test_name[:200]!r}"

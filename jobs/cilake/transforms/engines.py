@@ -6,7 +6,7 @@ A transform is written once, in words that both read alike; its tests run it on 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,12 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.dataset import Dataset
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 Rows = TypeVar("Rows")
 WORDS = (
     "count_if(condition) AS count(*) FILTER (WHERE condition)",
-    "struct(a, b) AS {'a': a, 'b': b}",
+    "struct(a, b) AS {'a': a, 'b': b}, (a, b, c) AS {'a': a, 'b': b, 'c': c},"
+    " (a, b, c, d) AS {'a': a, 'b': b, 'c': c, 'd': d}",
+    "regexp_like(text, pattern) AS regexp_matches(text, pattern)",
     "collect_set(value) AS coalesce(list(DISTINCT value) FILTER (value IS NOT NULL), [])",
     "max_by(value, rank) AS arg_max_null(value, rank)",
     "min_by(value, rank) AS arg_min_null(value, rank)",
@@ -51,8 +54,24 @@ class Engine(Protocol[Rows]):
         """Return what a function makes of the rows of each value of the keys, all of one at a time."""
         ...
 
+    def explode(self, rows: Rows, lists: Sequence[str]) -> Rows:
+        """Return a row for each item of columns that hold lists of one length, with the other columns."""
+        ...
+
+    def map(self, function: Callable[[pa.Table], pa.Table], rows: Rows) -> Rows:
+        """Return what a function makes of the rows, some at a time: rows with the same columns."""
+        ...
+
+    def compute(self, rows: Rows) -> Rows:
+        """Return rows that are not computed again, whoever asks for them."""
+        ...
+
     def to_arrow(self, rows: Rows) -> pa.Table:
         """Return rows as a table of Arrow, all in memory."""
+        ...
+
+    def from_arrow(self, rows: pa.Table) -> Rows:
+        """Return the rows of a table of Arrow."""
         ...
 
 
@@ -77,9 +96,33 @@ class SparkEngine:
         """See ``Engine``."""
         return rows.groupBy(*keys).applyInArrow(function, from_arrow_schema(schema))
 
+    def explode(self, rows: DataFrame, lists: Sequence[str]) -> DataFrame:
+        """See ``Engine``."""
+        others = [name for name in rows.columns if name not in lists]
+        return rows.select(*others, F.inline(F.arrays_zip(*lists)))
+
+    def map(self, function: Callable[[pa.Table], pa.Table], rows: DataFrame) -> DataFrame:
+        """See ``Engine``."""
+
+        def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                yield from function(pa.Table.from_batches([batch])).to_batches()
+
+        return rows.mapInArrow(each, rows.schema)  # type: ignore[arg-type]  # stubs ask for Iterable
+
+    def compute(self, rows: DataFrame) -> DataFrame:
+        """See ``Engine``: the plan of what follows begins with the rows."""
+        return rows.localCheckpoint()
+
     def to_arrow(self, rows: DataFrame) -> pa.Table:
         """See ``Engine``."""
         return rows.toArrow()
+
+    def from_arrow(self, rows: pa.Table) -> DataFrame:
+        """See ``Engine``."""
+        # A table without chunks has no types for PySpark.
+        held = rows if rows.num_rows else pa.Table.from_pylist([], schema=rows.schema)
+        return self.spark.createDataFrame(held)
 
 
 class DuckEngine:
@@ -116,6 +159,24 @@ class DuckEngine:
         ordered = self.to_arrow(rows).sort_by([(key, "ascending") for key in keys])
         parts = [function(part).cast(schema) for part in _split(ordered, keys)]
         return pa.concat_tables([schema.empty_table(), *parts])
+
+    def explode(self, rows: pa.Table | Dataset, lists: Sequence[str]) -> pa.Table:
+        """See ``Engine``."""
+        items = ", ".join(f"unnest({name}) AS {name}" for name in lists)
+        return self.sql(f"SELECT * EXCLUDE ({', '.join(lists)}), {items} FROM held", held=rows)
+
+    def map(self, function: Callable[[pa.Table], pa.Table], rows: pa.Table | Dataset) -> pa.Table:
+        """See ``Engine``."""
+        held = self.to_arrow(rows)
+        return function(held).cast(held.schema)
+
+    def compute(self, rows: pa.Table | Dataset) -> pa.Table:
+        """See ``Engine``."""
+        return self.to_arrow(rows)
+
+    def from_arrow(self, rows: pa.Table) -> pa.Table:
+        """See ``Engine``."""
+        return rows
 
     def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from cilake.contracts.columns import VERDICT_NAME
 from cilake.contracts.predictions.accuracy import CLIP
+from cilake.lake.literals import quoted
 
 RESULTS_OF_TESTS = """(
     SELECT /*+ BROADCAST(verdicts) */ results.* FROM test_results AS results
@@ -10,6 +14,23 @@ RESULTS_OF_TESTS = """(
         ON results.test_key = verdicts.test_key
 )"""
 """The rows of the input ``test_results`` that are about tests, and not about the verdict of a run."""
+
+
+def equal(one: str, other: str, names: Iterable[str]) -> str:
+    """Return the condition that rows of two inputs have the same values in columns."""
+    return " AND ".join(f"{one}.{name} = {other}.{name}" for name in names)
+
+
+def of(rows: str, names: Iterable[str]) -> str:
+    """Return columns of an input as a query selects them."""
+    return ", ".join(f"{rows}.{name}" for name in names)
+
+
+def is_verdict(name: str) -> str:
+    """Return the condition that the name of a row is that of a verdict, and of no test."""
+    # Where a text ends before its last line break depends on the engine, so its end is looked at by itself.
+    ends = f"({name} LIKE '%Overall' OR {name} LIKE '%Pod')"
+    return f"({ends} AND regexp_like({name}, {quoted(VERDICT_NAME)}))"
 
 
 def double(value: float) -> str:

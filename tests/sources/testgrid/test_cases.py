@@ -10,12 +10,9 @@ from contextlib import ExitStack
 from datetime import date, datetime
 
 import pytest
-from tests.support.builders import make_frame
-from tests.support.decoded import decode
-from tests.support.grids import make_table
 from tests.support.testgrid_cases import CASES, load, serve
 
-from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
+from cilake.contracts.ci_instances import PROW
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
 from cilake.settings import read_into
@@ -84,12 +81,11 @@ def test_01_several_jobs_in_one_tab_are_refused(collect):
     assert (envelopes["example"].state, envelopes["example/both"].state) == ("landed", "rejected")
 
 
-@pytest.mark.spark
-def test_02_the_release_of_an_upgrade_job_is_the_one_under_test(spark):
+def test_02_the_release_of_an_upgrade_job_is_the_one_under_test():
     expected = load(2)["job_names"]
-    decoded = decode(spark, *[make_table({"a": [1]}, job=name) for name in expected])
-    rows = ci_jobs.transform(decoded, make_frame(spark, CI_JOBS, [])).collect()
-    assert {r.job_name: {"release": r.release, "from_release": r.from_release} for r in rows} == expected
+    rows = {name: ci_jobs.describe(1, name, PROW) for name in expected}
+    told = ("release", "from_release")
+    assert {name: {column: row[column] for column in told} for name, row in rows.items()} == expected
 
 
 def test_03_a_build_without_a_start_is_no_run_until_it_has_one():

@@ -1,20 +1,14 @@
 """Jobs: variants as their names declare them."""
 
 import pytest
-from pyspark.sql import functions as F
-from tests.support.builders import make_frame, make_row
-from tests.support.decoded import decode
+from tests.support.builders import make_row
+from tests.support.decoded import decode, with_value
+from tests.support.engines import make_input, rows_of
 from tests.support.grids import make_table
 
+from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_jobs import TABLE
 from cilake.transforms.core import ci_jobs
-
-pytestmark = pytest.mark.spark
-
-
-def build(spark, *names):
-    decoded = decode(spark, *[make_table({"a": [1]}, job=name) for name in names])
-    return {row.job_name: row for row in ci_jobs.transform(decoded, make_frame(spark, TABLE, [])).collect()}
 
 
 @pytest.mark.parametrize(
@@ -55,30 +49,32 @@ def build(spark, *names):
         ("some-unit-tests", (None, None, None, None, False, False)),
     ],
 )
-def test_variants(spark, name, expected):
-    row = build(spark, name)[name]
-    seen = (row.release, row.from_release, row.platform, row.network, row.is_upgrade, row.is_serial)
-    assert seen == expected
+def test_variants(name, expected):
+    row = ci_jobs.describe(1, name, PROW)
+    told = ("release", "from_release", "platform", "network", "is_upgrade", "is_serial")
+    assert tuple(row[column] for column in told) == expected
 
 
-def test_a_job_whose_key_is_taken_is_left_out(spark):
-    """The key is set by hand: who holds it is decided by the frames alone."""
-    decoded = decode(spark, make_table({"a": [1]}, job="first"), make_table({"a": [1]}, job="second"))
-    decoded = decoded.withColumn("job_key", F.lit(11).cast("bigint"))
-    nothing = make_frame(spark, TABLE, [])
-    assert [row.job_name for row in ci_jobs.transform(decoded, nothing).collect()] == ["first"]
-    holds = make_frame(spark, TABLE, [make_row(TABLE, job_key=11, job_name="second")])
-    assert ci_jobs.transform(decoded, holds).count() == 0
-    found = ci_jobs.collisions(decoded, holds)
-    assert [(row.job_name, row.reason) for row in found.collect()] == [
+def test_a_job_whose_key_is_taken_is_left_out(engine):
+    """The key is set by hand: who holds it is decided by the rows alone."""
+    shown = decode(make_table({"a": [1]}, job="first"), make_table({"a": [1]}, job="second"))
+    decoded = engine.from_arrow(with_value(shown, job_key=11))
+    nothing = make_input(engine, TABLE, [])
+    new = ci_jobs.transform(engine, decoded=decoded, ci_jobs=nothing)
+    assert [row.job_name for row in rows_of(engine, new)] == ["first"]
+    holds = make_input(engine, TABLE, [make_row(TABLE, job_key=11, job_name="second")])
+    assert rows_of(engine, ci_jobs.transform(engine, decoded=decoded, ci_jobs=holds)) == []
+    found = ci_jobs.find_collisions(engine, decoded=decoded, ci_jobs=holds)
+    assert [(row.job_name, row.reason) for row in rows_of(engine, found)] == [
         ("first", "taken_job_key: 11 is the key of second")
     ]
-    assert [row.job_name for row in ci_jobs.leave_out_collisions(decoded, found).collect()] == ["second"]
+    left = ci_jobs.leave_out_collisions(engine, decoded, found)
+    assert [row.job_name for row in rows_of(engine, left)] == ["second"]
 
 
-def test_running_twice_adds_nothing(spark):
-    decoded = decode(spark, make_table({"a": [1]}), make_table({"a": [1]}))
-    published = ci_jobs.transform(decoded, make_frame(spark, TABLE, []))
-    assert published.count() == 1
-    assert ci_jobs.transform(decoded, published).count() == 0
-    assert ci_jobs.transform(decode(spark), published).count() == 0
+def test_running_twice_adds_nothing(engine):
+    decoded = engine.from_arrow(decode(make_table({"a": [1]}), make_table({"a": [1]})))
+    published = ci_jobs.transform(engine, decoded=decoded, ci_jobs=make_input(engine, TABLE, []))
+    assert len(rows_of(engine, published)) == 1
+    for again in (decoded, engine.from_arrow(decode())):
+        assert rows_of(engine, ci_jobs.transform(engine, decoded=again, ci_jobs=published)) == []

@@ -6,16 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
-from tests.support.builders import make_frame, make_row
-from tests.support.decoded import decode, observe
+from tests.support.builders import make_row
+from tests.support.decoded import decode, observe, with_value
+from tests.support.engines import make_input, rows_of
 from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_run_observations import TABLE
 from cilake.transforms.core import ci_run_observations
 from cilake.transforms.core.ci_run_observations import KEY, select_beginnings, select_reread, select_standing
 
-pytestmark = pytest.mark.spark
 BEGAN = datetime(2021, 6, 25, tzinfo=UTC)
 PARTS = (("testgrid", "board/a"), ("testgrid", "board/b"), ("other", "log"))
 RANKS = {"testgrid": 0, "other": 1}
@@ -35,8 +34,8 @@ SCHEMA = pa.schema(
 )
 
 
-def frame(spark, rows):
-    return spark.createDataFrame(pa.Table.from_pylist(rows, schema=SCHEMA))
+def held(engine, rows):
+    return engine.from_arrow(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
 def sighting(run, part, hour, content, *, version=1, results=10, running=0):
@@ -60,9 +59,9 @@ def key_of(row):
     return tuple(row[name] for name in KEY)
 
 
-def standing(spark, rows):
-    found = select_standing(frame(spark, rows), RANKS)
-    return {row.run_key: row for row in found.collect()}
+def standing(engine, rows):
+    found = select_standing(engine, held(engine, rows), RANKS)
+    return {row.run_key: row for row in rows_of(engine, found)}
 
 
 def expected(sightings):
@@ -103,7 +102,7 @@ def payloads_of_many_runs(dice):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_order_and_any_batches_give_what_stands(spark, seed):
+def test_any_order_and_any_batches_give_what_stands(engine, seed):
     """Also contents A, B, A and sources that disagree; a late payload is read with the next of its part."""
     dice = random.Random(seed)
     payloads = payloads_of_many_runs(random.Random(99))
@@ -119,19 +118,18 @@ def test_any_order_and_any_batches_give_what_stands(spark, seed):
         }
         read = {*batch, *(following - {None})}
         seen = [row for payload in read for row in payloads[payload]]
-        new = select_beginnings(frame(spark, seen), frame(spark, stored)).collect()
-        keys = {key_of(row.asDict() | {"seen_at": row.seen_at.astimezone(UTC)}) for row in new}
+        new = select_beginnings(engine, seen=held(engine, seen), observations=held(engine, stored))
+        keys = {key_of(row) for row in engine.to_arrow(new).to_pylist()}
         stored += [row for row in seen if key_of(row) in keys]
         built |= set(batch)
     found = {
-        run: (row.content_hash, row.source, row.known_at.astimezone(UTC))
-        for run, row in standing(spark, stored).items()
+        run: (row.content_hash, row.source, row.known_at) for run, row in standing(engine, stored).items()
     }
     assert found == expected([row for rows in payloads.values() for row in rows])
     assert len(set(map(key_of, stored))) == len(stored)
 
 
-def test_special_cases_stand_as_they_should(spark):
+def test_special_cases_stand_as_they_should(engine):
     a, b = PARTS[:2]
     rows = [
         # 1: a final content is not replaced by one with fewer results
@@ -151,7 +149,7 @@ def test_special_cases_stand_as_they_should(spark):
         sighting(5, ("strange", "x"), 9, "strange"),
         sighting(5, a, 1, "known"),
     ]
-    found = standing(spark, rows)
+    found = standing(engine, rows)
     assert {run: row.content_hash for run, row in found.items()} == {
         1: "rich",
         2: "final",
@@ -163,40 +161,42 @@ def test_special_cases_stand_as_they_should(spark):
     assert found[1].result_count == 10
 
 
-def test_decoded_runs_have_the_columns_of_the_table_and_words_for_codes(spark):
-    observed = observe(spark, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
-    rows = {row.build_id: row for row in observed.collect()}
+def test_decoded_runs_have_the_columns_of_the_table_and_words_for_codes(engine):
+    observed = observe(engine, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
+    assert engine.to_arrow(observed).column_names == TABLE.column_names
+    rows = {row.build_id: row for row in rows_of(engine, observed)}
     newest = rows["1002"]
-    assert list(newest.asDict()) == TABLE.column_names
     assert (newest.result, newest.test_statuses) == ("failed", ["failed", "failed"])
     assert (newest.result_count, newest.test_count, newest.failed_count) == (2, 1, 1), "Overall is no test"
     assert set(rows["1001"].test_statuses) == {"passed", "flaky", "passed_with_skips"}
 
 
-def test_a_run_whose_key_is_taken_is_left_out(spark):
-    """The key is set by hand: who holds it is decided by the frames alone."""
-    decoded = decode(spark, make_table({"a": [1]}, job="a"), make_table({"a": [1]}, job="b", first_build=7))
-    decoded = decoded.withColumn("run_key", F.lit(11).cast("bigint"))
-    first, second = sorted((row.job_key, row.build_id) for row in decoded.collect())
-    nothing = make_frame(spark, TABLE, [])
+def test_a_run_whose_key_is_taken_is_left_out(engine):
+    """The key is set by hand: who holds it is decided by the rows alone."""
+    shown = decode(make_table({"a": [1]}, job="a"), make_table({"a": [1]}, job="b", first_build=7))
+    shown = with_value(shown, run_key=11)
+    first, second = sorted((row["job_key"], row["build_id"]) for row in shown.to_pylist())
+    decoded = engine.from_arrow(shown)
+    nothing = make_input(engine, TABLE, [])
     holds = make_row(TABLE, run_key=11, job_key=second[0], build_id=second[1])
     for published, holder, other in (
         (nothing, first, second),
-        (make_frame(spark, TABLE, [holds]), second, first),
+        (make_input(engine, TABLE, [holds]), second, first),
     ):
-        found = ci_run_observations.collisions(decoded, published)
-        (row,) = found.collect()
+        found = ci_run_observations.find_collisions(engine, decoded=decoded, observations=published)
+        (row,) = rows_of(engine, found)
         assert ((row.job_key, row.build_id), row.reason) == (
             other,
             f"taken_run_key: 11 is the key of build {holder[1]} of job {holder[0]}",
         )
-        (left,) = ci_run_observations.leave_out_collisions(decoded, found).collect()
+        (left,) = rows_of(engine, ci_run_observations.leave_out_collisions(engine, decoded, found))
         assert (left.job_key, left.build_id) == holder
-    apart = decode(spark, make_table({"a": [1, 12]}), make_table({"a": [1, 12]}))
-    assert ci_run_observations.collisions(apart, nothing).count() == 0
+    apart = engine.from_arrow(decode(make_table({"a": [1, 12]}), make_table({"a": [1, 12]})))
+    found = ci_run_observations.find_collisions(engine, decoded=apart, observations=nothing)
+    assert rows_of(engine, found) == []
 
 
-def test_read_again_is_what_the_same_version_had_read_from_the_same_payload(spark):
+def test_read_again_is_what_the_same_version_had_read_from_the_same_payload(engine):
     a, b = PARTS[:2]
     published = [
         sighting(1, a, 1, "wrong"),
@@ -205,5 +205,6 @@ def test_read_again_is_what_the_same_version_had_read_from_the_same_payload(spar
         sighting(1, b, 1, "elsewhere"),
         sighting(2, a, 1, "of another run"),
     ]
-    found = select_reread(frame(spark, [sighting(1, a, 1, "right")]), frame(spark, published)).collect()
-    assert [row.content_hash for row in found] == ["wrong"]
+    observed = held(engine, [sighting(1, a, 1, "right")])
+    found = select_reread(engine, observed=observed, observations=held(engine, published))
+    assert [row.content_hash for row in rows_of(engine, found)] == ["wrong"]

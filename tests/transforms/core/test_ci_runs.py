@@ -1,26 +1,25 @@
 """Runs: rows of what stands, and which of them are unlike what is published."""
 
-import pytest
-from tests.support.builders import make_frame
 from tests.support.decoded import observe
+from tests.support.engines import make_input, rows_of
 from tests.support.grids import make_table
 
 from cilake.contracts.core.ci_runs import TABLE
 from cilake.transforms.core import ci_runs
 from cilake.transforms.core.ci_run_observations import select_standing
 
-pytestmark = pytest.mark.spark
 RUNNING = make_table({"Overall": [4, 1], "a": [0, 12]})
 FINAL = make_table({"Overall": [12, 1], "a": [12, 12]})
 
 
-def build(observed):
-    return ci_runs.transform(select_standing(observed, {}), observed)
+def build(engine, *tables):
+    observed = observe(engine, *tables)
+    standing = select_standing(engine, observed, {})
+    return ci_runs.transform(engine, standing=standing, observations=observed)
 
 
-def test_counts_and_verdict_of_the_content_that_stands(spark):
-    observed = observe(spark, RUNNING, FINAL)
-    runs = {row.build_id: row for row in build(observed).collect()}
+def test_counts_and_verdict_of_the_content_that_stands(engine):
+    runs = {row.build_id: row for row in rows_of(engine, build(engine, RUNNING, FINAL))}
     assert len(runs) == 2
     newest = runs["1002"]
     assert (newest.result, newest.result_count) == ("failed", 2)
@@ -28,11 +27,13 @@ def test_counts_and_verdict_of_the_content_that_stands(spark):
     assert str(newest.run_date) == "2021-06-23"
 
 
-def test_only_runs_unlike_the_published_are_changed(spark):
-    before = build(observe(spark, RUNNING))
-    after = select_standing(observe(spark, RUNNING, FINAL), {})
-    everything = ci_runs.select_changed(after, make_frame(spark, TABLE, [])).collect()
-    assert [row.old_run_date for row in everything] == [None, None]
-    changed = ci_runs.select_changed(after, before).collect()
-    assert [str(row.old_run_date) for row in changed] == ["2021-06-23"]
-    assert ci_runs.select_changed(after, build(observe(spark, RUNNING, FINAL))).count() == 0
+def test_only_runs_unlike_the_published_are_changed(engine):
+    after = select_standing(engine, observe(engine, RUNNING, FINAL), {})
+
+    def changed(published):
+        found = ci_runs.select_changed(engine, standing=after, ci_runs=published)
+        return [row.old_run_date and str(row.old_run_date) for row in rows_of(engine, found)]
+
+    assert changed(make_input(engine, TABLE, [])) == [None, None]
+    assert changed(build(engine, RUNNING)) == ["2021-06-23"]
+    assert changed(build(engine, RUNNING, FINAL)) == []

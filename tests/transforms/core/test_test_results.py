@@ -1,22 +1,21 @@
-"""Test results: one row per result of the observation that stands, keyed like Spark hashes."""
+"""Test results: one row per result of the observation that stands, keyed like the names."""
 
-import pytest
-from pyspark.sql import functions as F
 from tests.support.decoded import observe
+from tests.support.engines import rows_of
 from tests.support.grids import make_table
 
+from cilake.sources.keys import hash_name
 from cilake.transforms.core import test_results
 from cilake.transforms.core.ci_run_observations import select_standing
 
-pytestmark = pytest.mark.spark
 
-
-def test_results_become_rows_with_readable_statuses(spark):
-    observed = observe(spark, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
-    rows = test_results.transform(select_standing(observed, {}), observed)
-    names = spark.createDataFrame([("Overall",), ("a",), ("b",)], "test_name string")
-    named = rows.join(names.withColumn("test_key", F.xxhash64("test_name")), "test_key")
-    seen = {(r.test_name, str(r.run_date)): (r.test_status, r.message) for r in named.collect()}
+def test_results_become_rows_with_readable_statuses(engine):
+    observed = observe(engine, make_table({"Overall": [12, 1], "a": [12, 13], "b": [0, 3]}))
+    standing = select_standing(engine, observed, {})
+    rows = rows_of(engine, test_results.transform(engine, standing=standing, observations=observed))
+    names = {hash_name(name): name for name in ("Overall", "a", "b")}
+    seen = {(names[r.test_key], str(r.run_date)): (r.test_status, r.message) for r in rows}
+    assert len(seen) == len(rows)
     assert seen == {
         ("Overall", "2021-06-23"): ("failed", "boom"),
         ("Overall", "2021-06-22"): ("passed", None),

@@ -6,14 +6,16 @@ OpenShift and Kubernetes put release, platform, network and upgrade path into jo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
 from cilake.contracts.ci_instances import KUBERNETES, PROW
 from cilake.contracts.core.ci_jobs import TABLE
+from cilake.lake.catalog import arrow_schema
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import of
 
 PLATFORMS = (
     "metal-ipi", "metal", "aws", "gcp", "azure", "vsphere", "openstack", "ovirt", "libvirt", "ibmcloud", "alibaba", "kubevirt",
@@ -29,10 +31,12 @@ class Pick:
     pattern: str
     place: int
 
-    def of(self, name: Column) -> Column:
-        """Return the version in the name, null when there is none."""
-        found = F.regexp_extract_all(name, F.lit(self.pattern), F.lit(1))
-        return F.when(F.size(found) > 0, F.element_at(found, self.place))
+    def of(self, name: str) -> str | None:
+        """Return the version in the name, ``None`` when there is none."""
+        found = [match[1] for match in re.finditer(self.pattern, name, re.ASCII)]
+        if not found:
+            return None
+        return found[self.place - 1 if self.place > 0 else self.place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,102 +79,83 @@ NAME_RULES: dict[str, tuple[NameRule, ...]] = {
 """By CI instance, the rules of its job names; of the rules that match a name in lower case the first one holds."""
 
 
-def transform(decoded: DataFrame, published: DataFrame) -> DataFrame:
-    """Return the rows of ``core.ci_jobs`` whose key is not published yet.
+_PAYLOAD = ("origin", "source", "endpoint", "natural_id", "known_at", "landed_date")
+_FIRST_JOBS = """
+    SELECT job_key, min_by(job_name, struct(known_at, job_name)) AS job_name,
+        min_by(ci_instance, struct(known_at, job_name)) AS ci_instance
+    FROM decoded WHERE job_key IS NOT NULL GROUP BY job_key
+"""
+"""For each key the job that was known first; of jobs known at once the first by the alphabet."""
 
-    A name whose key belongs to another job is in ``collisions``.
+_NEW = f"""
+    SELECT named.* FROM ({_FIRST_JOBS}) AS named ANTI JOIN ci_jobs ON named.job_key = ci_jobs.job_key
+"""
+
+_COLLISIONS = f"""
+WITH holders AS (
+    SELECT job_key, job_name AS holder_name FROM ci_jobs
+    UNION ALL SELECT job_key, job_name FROM ({_NEW}) AS added
+)
+SELECT DISTINCT {of("shown", _PAYLOAD)}, shown.job_key, shown.job_name, holder_name,
+    'taken_job_key: ' || cast(shown.job_key AS string) || ' is the key of ' || holder_name AS reason
+FROM decoded AS shown JOIN holders ON shown.job_key = holders.job_key
+WHERE shown.job_name <> holder_name
+"""
+
+
+def transform(engine: Engine[Rows], *, decoded: Rows, ci_jobs: Rows) -> Rows:
+    """Return the rows of ``core.ci_jobs`` whose key is not among the published ``ci_jobs``.
+
+    A name whose key belongs to another job is in ``find_collisions``.
     """
-    new = _first_jobs(decoded).join(published.select("job_key"), "job_key", "left_anti")
-    name = F.lower("job_name")
-    return new.select(
-        "job_key",
-        F.split_part("ci_instance", F.lit(":"), F.lit(1)).alias("ci_system"),
-        "ci_instance",
-        "job_name",
-        _by_instance(name, lambda rule: rule.release).alias("release"),
-        _by_instance(name, lambda rule: rule.from_release).alias("from_release"),
-        _first_of(name, PLATFORMS).alias("platform"),
-        _first_of(name, NETWORKS).alias("network"),
-        _first_of(name, ARCHITECTURES).alias("architecture"),
-        name.contains("upgrade").alias("is_upgrade"),
-        _has(name, "serial").alias("is_serial"),
-        _has(name, "fips").alias("is_fips"),
-    ).select(TABLE.column_names)
+    new = engine.to_arrow(engine.sql(_NEW, decoded=decoded, ci_jobs=ci_jobs))
+    rows = [describe(**row) for row in new.to_pylist()]
+    return engine.from_arrow(pa.Table.from_pylist(rows, schema=arrow_schema(TABLE)))
 
 
-def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
+def find_collisions(engine: Engine[Rows], *, decoded: Rows, ci_jobs: Rows) -> Rows:
     """Return the jobs whose key belongs to another job, once per payload that holds them.
 
     Columns: ``origin``, ``source``, ``endpoint``, ``natural_id``, ``known_at``, ``landed_date`` of the
-    payload, ``job_key``, ``job_name``, ``holder_name`` (whose key it is) and ``reason``. The job that is published keeps its key;
-    of several new ones the one that was known first (ties by name).
+    payload, ``job_key``, ``job_name``, ``holder_name`` (whose key it is) and ``reason``. The job that is
+    published keeps its key; of several new ones the one that was known first (ties by name).
     """
-    holders = published.select("job_key", F.col("job_name").alias("holder_name")).unionByName(
-        _first_jobs(decoded)
-        .join(published.select("job_key"), "job_key", "left_anti")
-        .select("job_key", F.col("job_name").alias("holder_name"))
-    )
-    payloads = (
-        "origin",
-        "source",
-        "endpoint",
-        "natural_id",
-        "known_at",
-        "landed_date",
-        "job_key",
-        "job_name",
-    )
-    reason = F.concat(F.lit("taken_job_key: "), "job_key", F.lit(" is the key of "), "holder_name")
-    return (
-        decoded.where("job_key is not null")
-        .select(*payloads)
-        .distinct()
-        .join(holders, "job_key")
-        .where("job_name <> holder_name")
-        .select(*payloads, "holder_name", reason.alias("reason"))
-    )
+    return engine.sql(_COLLISIONS, decoded=decoded, ci_jobs=ci_jobs)
 
 
-def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
+def leave_out_collisions(engine: Engine[Rows], decoded: Rows, collided: Rows) -> Rows:
     """Return the decoded rows without the runs of jobs whose key belongs to another job."""
-    names = collided.select("job_name").distinct()
-    return decoded.join(F.broadcast(names), "job_name", "left_anti")
-
-
-def _first_jobs(decoded: DataFrame) -> DataFrame:
-    """Return for each key the job that was known first; of jobs known at once the first by the alphabet."""
-    first = F.struct("known_at", "job_name")
-    return (
-        decoded.where("job_key is not null")
-        .groupBy("job_key")
-        .agg(*(F.min_by(name, first).alias(name) for name in ("job_name", "ci_instance")))
+    return engine.sql(
+        "SELECT decoded.* FROM decoded ANTI JOIN taken ON decoded.job_name = taken.job_name",
+        decoded=decoded,
+        taken=collided,
     )
 
 
-def _by_instance(name: Column, pick: Callable[[NameRule], Pick | None]) -> Column:
-    """Return the version that the rules of the job's instance pick from its name."""
-    chosen = F.lit(None).cast("string")
-    for instance, rules in NAME_RULES.items():
-        picked = _by_rules(name, [(rule.applies, pick(rule)) for rule in rules])
-        chosen = F.when(F.col("ci_instance") == instance, picked).otherwise(chosen)
-    return chosen
+def describe(job_key: int, job_name: str, ci_instance: str) -> dict[str, object]:
+    """Return the row of ``core.ci_jobs`` of a job: what its name says in its instance's words."""
+    name = job_name.lower()
+    rules = NAME_RULES.get(ci_instance, ())
+    rule = next((rule for rule in rules if re.search(rule.applies, name, re.ASCII)), None)
+    return {
+        "job_key": job_key,
+        "ci_system": ci_instance.partition(":")[0],
+        "ci_instance": ci_instance,
+        "job_name": job_name,
+        "release": rule.release.of(name) if rule else None,
+        "from_release": rule.from_release.of(name) if rule and rule.from_release else None,
+        "platform": _find_word(name, PLATFORMS),
+        "network": _find_word(name, NETWORKS),
+        "architecture": _find_word(name, ARCHITECTURES),
+        "is_upgrade": "upgrade" in name,
+        "is_serial": _has(name, "serial"),
+        "is_fips": _has(name, "fips"),
+    }
 
 
-def _by_rules(name: Column, picks: list[tuple[str, Pick | None]]) -> Column:
-    """Return the version that the first matching rule picks, null where it picks none."""
-    chosen = F.lit(None).cast("string")
-    for applies, pick in reversed(picks):
-        picked = pick.of(name) if pick else F.lit(None).cast("string")
-        chosen = F.when(name.rlike(applies), picked).otherwise(chosen)
-    return chosen
+def _find_word(name: str, words: tuple[str, ...]) -> str | None:
+    return next((word for word in words if _has(name, word)), None)
 
 
-def _first_of(name: Column, words: tuple[str, ...]) -> Column:
-    found = F.lit(None).cast("string")
-    for word in reversed(words):
-        found = F.when(_has(name, word), F.lit(word)).otherwise(found)
-    return found
-
-
-def _has(name: Column, word: str) -> Column:
-    return name.rlike(rf"(^|[-_.]){word}($|[-_.])")
+def _has(name: str, word: str) -> bool:
+    return re.search(rf"(^|[-_.]){word}($|[-_.])", name) is not None

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
-from pyspark.sql import functions as F
-
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_run_observations import TABLE
+from cilake.lake.literals import quoted
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import equal, of
 
 KEY = TABLE.primary_key
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
@@ -19,88 +18,116 @@ SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
 RESULTS = ("test_keys", "test_statuses", "messages")
 _PART = ("run_key", "source", "natural_id")
 _READING = (*_PART, "seen_at", "landed_date", "decoder_version")
+_IN_ORDER = f"PARTITION BY {', '.join(_PART)} ORDER BY seen_at, content_hash"
+_COLUMNS = {"seen_at": "known_at", "run_date": "cast(started_at AS date)"}
+_OBSERVED = f"""
+SELECT {", ".join(f"{_COLUMNS.get(name, name)} AS {name}" for name in TABLE.column_names)} FROM decoded
+"""
+
+_RUN = ("job_key", "build_id")
+_COLLISIONS = f"""
+WITH held AS (SELECT DISTINCT run_key, {", ".join(_RUN)} FROM observations),
+added AS (
+    SELECT run_key, min_by(job_key, struct(known_at, job_key, build_id)) AS job_key,
+        min_by(build_id, struct(known_at, job_key, build_id)) AS build_id
+    FROM decoded GROUP BY run_key
+),
+holders AS (
+    SELECT * FROM held
+    UNION ALL SELECT added.* FROM added ANTI JOIN held ON added.run_key = held.run_key
+)
+SELECT DISTINCT shown.run_key, {of("shown", _RUN)}, source, endpoint, natural_id, landed_date,
+    'taken_run_key: ' || cast(shown.run_key AS string) || ' is the key of build ' || holders.build_id
+        || ' of job ' || cast(holders.job_key AS string) AS reason
+FROM decoded AS shown JOIN holders ON shown.run_key = holders.run_key
+WHERE NOT ({equal("shown", "holders", _RUN)})
+"""
+
+_BOTH = f"""
+    SELECT {", ".join(KEY)}, false AS is_new FROM observations
+    UNION ALL SELECT {", ".join(KEY)}, true AS is_new FROM seen
+"""
+_BEGINNINGS = f"""
+WITH once AS (
+    SELECT {", ".join(KEY)}, bool_and(is_new) AS is_new FROM ({_BOTH}) AS known GROUP BY {", ".join(KEY)}
+),
+{{newest}},
+marked AS (
+    SELECT *, lag(content_hash) OVER ({_IN_ORDER}) AS hash_before,
+        lag(decoder_version) OVER ({_IN_ORDER}) AS version_before
+    FROM newest
+)
+SELECT {", ".join(KEY)} FROM marked
+WHERE is_new AND (hash_before IS NULL OR hash_before <> content_hash OR version_before <> decoder_version)
+"""
+_CHANGES = f"""
+WITH marked AS (SELECT *, lag(content_hash) OVER ({_IN_ORDER}) AS hash_before FROM ({_BOTH}) AS known)
+SELECT {", ".join(KEY)} FROM marked WHERE is_new AND hash_before <> content_hash
+"""
 
 
-def status_of(code: Column) -> Column:
-    """Return the readable status of a TestGrid cell code."""
-    pairs = [F.lit(part) for code_and_name in TEST_STATUSES.items() for part in code_and_name]
-    return F.element_at(F.create_map(*pairs), code)
+def _newest_reading(rows: str) -> str:
+    """Return as ``newest`` the rows without those of payloads that a newer version has read, too."""
+    of_payload = f"PARTITION BY {', '.join(_PART)}, seen_at"
+    return f"""
+read AS (SELECT *, max(decoder_version) OVER ({of_payload}) AS newest_version FROM {rows}),
+newest AS (SELECT * FROM read WHERE decoder_version = newest_version)"""
 
 
-def transform(decoded: DataFrame) -> DataFrame:
+def transform(engine: Engine[Rows], *, decoded: Rows) -> Rows:
     """Return the decoded runs with the columns of ``core.ci_run_observations``."""
-    return decoded.select(
-        "*",
-        F.col("known_at").alias("seen_at"),
-        F.to_date("started_at").alias("run_date"),
-        status_of(F.col("result_code")).alias("result"),
-        F.transform("codes", status_of).alias("test_statuses"),
-    ).select(TABLE.column_names)
+    return engine.sql(_OBSERVED, decoded=decoded)
 
 
-def collisions(decoded: DataFrame, published: DataFrame) -> DataFrame:
+def find_collisions(engine: Engine[Rows], *, decoded: Rows, observations: Rows) -> Rows:
     """Return the decoded runs whose key belongs to another run, once per payload that holds them.
 
     Columns: ``run_key``, ``job_key``, ``build_id``, names of the payload (``source``, ``endpoint``,
     ``natural_id``, ``landed_date``), and ``reason``. The run that is published keeps its key; of several new
     ones the one that was known first.
     """
-    identity = F.struct("job_key", "build_id")
-    held = published.select("run_key", identity.alias("holder")).distinct()
-    first = F.min_by(identity, F.struct("known_at", "job_key", "build_id"))
-    new = decoded.groupBy("run_key").agg(first.alias("holder")).join(held, "run_key", "left_anti")
-    reason = F.concat(
-        F.lit("taken_run_key: "), "run_key", F.lit(" is the key of build "), "holder.build_id",
-        F.lit(" of job "), "holder.job_key",
-    )  # fmt: skip
-    runs = ("run_key", "job_key", "build_id", "source", "endpoint", "natural_id", "landed_date")
-    return (
-        decoded.join(held.unionByName(new), "run_key")
-        .where(identity != F.col("holder"))
-        .select(*runs, reason.alias("reason"))
-        .distinct()
+    return engine.sql(_COLLISIONS, decoded=decoded, observations=observations)
+
+
+def leave_out_collisions(engine: Engine[Rows], decoded: Rows, collided: Rows) -> Rows:
+    """Return the decoded runs without those whose key belongs to another run."""
+    of_run = ("run_key", *_RUN)
+    return engine.sql(
+        f"SELECT decoded.* FROM decoded ANTI JOIN taken ON {equal('decoded', 'taken', of_run)}",
+        decoded=decoded,
+        taken=collided,
     )
 
 
-def leave_out_collisions(decoded: DataFrame, collided: DataFrame) -> DataFrame:
-    """Return the decoded runs without those whose key belongs to another run."""
-    of_run = ["run_key", "job_key", "build_id"]
-    return decoded.join(F.broadcast(collided.select(*of_run).distinct()), of_run, "left_anti")
-
-
-def select_reread(observed: DataFrame, published: DataFrame) -> DataFrame:
+def select_reread(engine: Engine[Rows], *, observed: Rows, observations: Rows) -> Rows:
     """Return the published rows of what the same version of the decoder has read again."""
-    return published.join(observed.select(*_READING).distinct(), list(_READING), "left_semi")
+    return engine.sql(
+        "SELECT observations.* FROM observations"
+        f" SEMI JOIN observed ON {equal('observations', 'observed', _READING)}",
+        observed=observed,
+        observations=observations,
+    )
 
 
-def select_beginnings(seen: DataFrame, published: DataFrame) -> DataFrame:
+def select_beginnings(engine: Engine[Rows], *, seen: Rows, observations: Rows) -> Rows:
     """Return the keys of the rows of ``seen`` with which a content begins and that are not published.
 
     Both have the columns of the key. A content begins where the row before it, of the same run and the same
     part of the source, has another content or was read by another version of the decoder.
     """
-    rows = published.select(*KEY, F.lit(False).alias("is_new")).unionByName(
-        seen.select(*KEY, F.lit(True).alias("is_new"))
-    )
-    once = rows.groupBy(*KEY).agg(F.min("is_new").alias("is_new"))
-    before = F.lag(F.struct("content_hash", "decoder_version")).over(_in_order())
-    begins = before.isNull() | (before != F.struct("content_hash", "decoder_version"))
-    return _newest_reading(once).withColumn("begins", begins).where("is_new AND begins").select(*KEY)
+    query = _BEGINNINGS.format(newest=_newest_reading("once"))
+    return engine.sql(query, seen=seen, observations=observations)
 
 
-def select_changes(seen: DataFrame, published: DataFrame) -> DataFrame:
+def select_changes(engine: Engine[Rows], *, seen: Rows, observations: Rows) -> Rows:
     """Return the rows of ``seen`` before which the same part of the source showed another content of the run.
 
     Both have the columns of the key.
     """
-    rows = published.select(*KEY, F.lit(False).alias("is_new")).unionByName(
-        seen.select(*KEY, F.lit(True).alias("is_new"))
-    )
-    before = F.lag("content_hash").over(_in_order())
-    return rows.withColumn("before", before).where("is_new AND before <> content_hash").select(*KEY)
+    return engine.sql(_CHANGES, seen=seen, observations=observations)
 
 
-def select_standing(observations: DataFrame, precedence: Mapping[str, int]) -> DataFrame:
+def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mapping[str, int]) -> Rows:
     """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
 
     Of several contents that one stands which began last, of the source with the highest ``precedence``. A
@@ -108,39 +135,34 @@ def select_standing(observations: DataFrame, precedence: Mapping[str, int]) -> D
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
     brought it. Of the observations known at an instant, it is what stood then.
     """
-    read = _newest_reading(observations)
-    of_run = Window.partitionBy("run_key")
-    final_count = F.max(F.when(F.col("running_count") == 0, F.col("result_count"))).over(of_run)
-    before = F.lag("content_hash").over(_in_order())
-    rank = F.lit(-1)
-    for source, number in precedence.items():
-        rank = F.when(F.col("source") == source, F.lit(number)).otherwise(rank)
-    marked = read.withColumns(
-        {
-            "begins": before.isNull() | (before != F.col("content_hash")),
-            "is_poorer": F.col("result_count") < F.coalesce(final_count, F.lit(0)),
-            "rank": rank,
-        }
+    ranks = "".join(f" WHEN {quoted(source)} THEN {number}" for source, number in precedence.items())
+    rank = f"CASE source{ranks} ELSE -1 END" if ranks else "-1"
+    last = "struct(rank, seen_at, content_hash, source)"
+    chosen = "struct(decoder_version, -unix_micros(seen_at), natural_id)"
+    told = [name for name in (*KEY, "run_date", "result_count") if name != "run_key"]
+    return engine.sql(
+        f"""
+        WITH {_newest_reading("observations")},
+        marked AS (
+            SELECT *, {rank} AS rank, lag(content_hash) OVER ({_IN_ORDER}) AS hash_before,
+                max(CASE WHEN running_count = 0 THEN result_count END) OVER (PARTITION BY run_key)
+                    AS final_count
+            FROM newest
+        ),
+        standing AS (
+            SELECT run_key, max_by(content_hash, {last}) AS content_hash, max_by(source, {last}) AS source
+            FROM marked
+            WHERE (hash_before IS NULL OR hash_before <> content_hash)
+                AND result_count >= coalesce(final_count, 0)
+            GROUP BY run_key
+        ),
+        same AS (
+            SELECT newest.* FROM newest
+            JOIN standing ON {equal("newest", "standing", ("run_key", "content_hash", "source"))}
+        )
+        SELECT run_key, {", ".join(f"max_by({name}, {chosen}) AS {name}" for name in told)},
+            min(seen_at) AS known_at, min_by(landed_date, struct(seen_at, landed_date)) AS landed_date
+        FROM same GROUP BY run_key
+        """,
+        observations=observations,
     )
-    candidates = marked.where("begins AND NOT is_poorer")
-    last = F.struct("rank", "seen_at", "content_hash", "source")
-    standing = candidates.groupBy("run_key").agg(F.max(last).alias("last"))
-    same = read.join(standing, "run_key").where("content_hash = last.content_hash AND source = last.source")
-    chosen = F.struct(F.col("decoder_version"), (-F.unix_micros("seen_at")).alias("age"), "natural_id")
-    return same.groupBy("run_key").agg(
-        *(F.max_by(name, chosen).alias(name) for name in KEY if name != "run_key"),
-        F.min("seen_at").alias("known_at"),
-        F.min_by("landed_date", F.struct("seen_at", "landed_date")).alias("landed_date"),
-        *(F.max_by(name, chosen).alias(name) for name in ("run_date", "result_count")),
-    )
-
-
-def _newest_reading(rows: DataFrame) -> DataFrame:
-    """Return the rows without those of payloads that a newer version of the decoder has read."""
-    payload = Window.partitionBy(*_PART, "seen_at")
-    newest = F.max("decoder_version").over(payload)
-    return rows.withColumn("newest", newest).where("decoder_version = newest").drop("newest")
-
-
-def _in_order() -> WindowSpec:
-    return Window.partitionBy(*_PART).orderBy("seen_at", "content_hash")

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from cilake.contracts.core.test_results import TABLE
 from cilake.transforms.core.ci_run_observations import KEY
+from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.words import equal
+
+_RUNS = f"""
+SELECT /*+ BROADCAST(standing) */
+    shown.run_key, job_key, test_keys AS test_key, started_at, shown.run_date, test_statuses AS test_status,
+    messages AS message, standing.known_at
+FROM observations AS shown JOIN standing ON {equal("shown", "standing", KEY)}
+"""
 
 
-def transform(standing: DataFrame, observations: DataFrame) -> DataFrame:
+def transform(engine: Engine[Rows], *, standing: Rows, observations: Rows) -> Rows:
     """Return the rows of ``core.test_results``: one per test of the observations whose keys stand."""
-    runs = observations.join(standing.select(*KEY, "known_at"), list(KEY))
-    cells = runs.select(
-        "run_key",
-        "job_key",
-        "started_at",
-        "run_date",
-        "known_at",
-        F.inline(F.arrays_zip("test_keys", "test_statuses", "messages")),
-    )
-    return cells.select(
-        "run_key",
-        "job_key",
-        F.col("test_keys").alias("test_key"),
-        "started_at",
-        "run_date",
-        F.col("test_statuses").alias("test_status"),
-        F.col("messages").alias("message"),
-        "known_at",
-    ).select(TABLE.column_names)
+    runs = engine.sql(_RUNS, standing=standing, observations=observations)
+    return engine.explode(runs, ("test_key", "test_status", "message"))
