@@ -36,7 +36,7 @@ from cilake.settings import Settings
 from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 from cilake.windows import Window
 
-FEW_BYTES = 32 * 1024 * 1024
+FEW_BYTES = 64 * 1024 * 1024
 """So many bytes of payloads are decoded in this process."""
 FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""

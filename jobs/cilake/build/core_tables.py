@@ -106,7 +106,8 @@ class CoreRound:
         self.reread = engine.compute(self._find_reread()) if build.restates else None
         self.beginnings = engine.compute(self._find_beginnings())
         self.new = self._join("SEMI", self.observed, self.beginnings)
-        self.added, self.outdated = self._compare() if build.restates else (self.new, None)
+        compared: tuple[Any, Any] = self._compare() if build.restates else (self.new, None)
+        self.added, self.outdated = compared
         self.changed = engine.compute(self._find_differing() if build.restates else self._find_changed())
         self.run_count, self.result_count = self._size_of(self.changed)
         logger.info(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")

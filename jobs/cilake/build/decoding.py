@@ -30,7 +30,7 @@ KEY = list(ci_run_observations.KEY)
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
 _CACHED_BATCH_SIZE = "spark.sql.inMemoryColumnarStorage.batchSize"
 _PAYLOADS_PER_BATCH = 4
-FEW_RESULTS = 1_500_000
+FEW_RESULTS = 4_000_000
 """So many results of payloads are decoded in this process."""
 _NAMES = ("partition_date", "natural_id", "content_sha256")
 PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
