@@ -19,7 +19,7 @@ from tests.support.built_lake import (
 from tests.support.collisions import colliding_names
 from tests.support.grids import make_table
 
-from cilake.build import core, rounds, set_aside
+from cilake.build import core, decoding, rounds, set_aside
 from cilake.build.core import FEW_BYTES
 from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -27,6 +27,7 @@ from cilake.publish import few
 from cilake.publish.audit import AuditError
 from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
+from cilake.transforms.engines import DuckEngine, SparkEngine
 
 pytestmark = pytest.mark.spark
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", HALF)
@@ -47,6 +48,38 @@ def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
     land(lake, RUNNING, hour=5)
     assert set(build(lake).values()) == {0}, "the same content again begins nothing"
     assert core_tables(lake) == before
+
+
+def exceed_memory(*_, **__):
+    raise MemoryError("too many rows")
+
+
+def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(new_lake, monkeypatch):
+    """Too much: results that payloads show, rows that are published, and what a query holds in memory."""
+    limits = {
+        "few": (),
+        "results": (decoding, "FEW_RESULTS", 2),
+        "published": (core, "QUERIED_ROWS", 0),
+        "memory": (DuckEngine, "sql", exceed_memory),
+    }
+    found, in_spark = {}, []
+    for name, limit in limits.items():
+        lake = new_lake()
+        land(lake, FINAL)
+        land(lake, {}, tab="board/bad")
+        build(lake)
+        land(lake, make_table({"Overall": [1], "b": [1]}, job="other"), tab="board/other", hour=1)
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                core, "SparkEngine", lambda spark, name=name: in_spark.append(name) or SparkEngine(spark)
+            )
+            if limit:
+                patched.setattr(*limit)
+            build(lake)
+        found[name] = core_tables(lake), lake.rows("ops.quarantine", "natural_id", "reason")
+    assert in_spark == ["results", "published", "memory"]
+    assert all(tables == found["few"] for tables in found.values())
+    assert len(found["few"][0]["ci_runs"]) == 3 and len(found["few"][1]) == 1
 
 
 def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):

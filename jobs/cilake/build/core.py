@@ -79,17 +79,27 @@ def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) ->
     sizes = [payloads.sizes() for _, payloads in unbuilt]
     late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
     if not late and sum(size for of_id in sizes for _, size in of_id.values()) <= FEW_BYTES:
-        few = [(raw, payloads.read_here(PAYLOAD_COLUMNS)) for raw, payloads in unbuilt]
-        logger.info("decoding payloads")
-        decoded = decode_few(few)
-        if decoded is not None and open_published(build, DuckEngine(), limit=QUERIED_ROWS) is not None:
-            was_half = is_half_published(build.catalog)
-            tally = Tally(sum(rows.num_rows for _, rows in few))
-            counts = _build(build, DuckEngine(), decoded, tally, settles=True)
-            _settle(build, was_half=was_half)
-            return counts
+        try:
+            if (counts := _build_here(build, unbuilt)) is not None:
+                return counts
+        except MemoryError as error:
+            logger.warning(f"{error}; the payloads are built in Spark")
     new = [(raw, payloads.read(build.spark)) for raw, payloads in unbuilt]
     return _build_in_rounds(build, new, sizes, late)
+
+
+def _build_here(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) -> dict[str, int] | None:
+    """Build payloads in this process; ``None`` where they show too much, or too much is published, for it."""
+    payloads = [(raw, new.read_here(PAYLOAD_COLUMNS)) for raw, new in unbuilt]
+    logger.info("decoding payloads")
+    decoded = decode_few(payloads)
+    if decoded is None or open_published(build, DuckEngine(), limit=QUERIED_ROWS) is None:
+        return None
+    was_half = is_half_published(build.catalog)
+    tally = Tally(sum(rows.num_rows for _, rows in payloads))
+    counts = _build(build, DuckEngine(), decoded, tally, settles=True)
+    _settle(build, was_half=was_half)
+    return counts
 
 
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
