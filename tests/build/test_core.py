@@ -27,7 +27,6 @@ from cilake.publish import few
 from cilake.publish.audit import AuditError
 from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
-from cilake.transforms.engines import DuckEngine, SparkEngine
 
 pytestmark = pytest.mark.spark
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", HALF)
@@ -54,32 +53,29 @@ def exceed_memory(*_, **__):
     raise MemoryError("too many rows")
 
 
-def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(new_lake, monkeypatch):
+@pytest.mark.parametrize(
+    "limit",
+    [(decoding, "FEW_RESULTS", 3), (core, "QUERIED_ROWS", 0), (core, "CoreRound", exceed_memory)],
+    ids=["results", "published rows", "memory"],
+)
+def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(lake, monkeypatch, limit):
     """Too much: results that payloads show, rows that are published, and what a query holds in memory."""
-    limits = {
-        "few": (),
-        "results": (decoding, "FEW_RESULTS", 2),
-        "published": (core, "QUERIED_ROWS", 0),
-        "memory": (DuckEngine, "sql", exceed_memory),
-    }
-    found, in_spark = {}, []
-    for name, limit in limits.items():
-        lake = new_lake()
-        land(lake, FINAL)
-        land(lake, {}, tab="board/bad")
-        build(lake)
-        land(lake, make_table({"Overall": [1], "b": [1]}, job="other"), tab="board/other", hour=1)
-        with monkeypatch.context() as patched:
-            patched.setattr(
-                core, "SparkEngine", lambda spark, name=name: in_spark.append(name) or SparkEngine(spark)
-            )
-            if limit:
-                patched.setattr(*limit)
+
+    class SparkIsAskedError(Exception):
+        pass
+
+    def ask(*_, **__):
+        raise SparkIsAskedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(core, "decoded_runs", ask)
+        land(lake, make_table({"Overall": [1, 12]}))
+        assert build(lake)["core.ci_runs"] == 2
+        land(lake, FINAL, hour=1)
+        patched.setattr(*limit)
+        with pytest.raises(SparkIsAskedError):
             build(lake)
-        found[name] = core_tables(lake), lake.rows("ops.quarantine", "natural_id", "reason")
-    assert in_spark == ["results", "published", "memory"]
-    assert all(tables == found["few"] for tables in found.values())
-    assert len(found["few"][0]["ci_runs"]) == 3 and len(found["few"][1]) == 1
+    assert build(lake)["core.test_results"] == 4
 
 
 def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):

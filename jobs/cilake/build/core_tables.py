@@ -226,7 +226,8 @@ class CoreRound:
     def _find_differing(self) -> DataFrame:
         """Return what stands of the runs that the payloads show, where any row is unlike those published."""
         standing, runs = self._standing_and_published()
-        every = self.engine.compute(ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs))
+        with_old = ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs)
+        every: DataFrame = self.engine.compute(with_old)
         if is_half_published(self.catalog):
             return every  # what follows from the runs may not have been made again yet
         scope = spans_condition("run_date", self._dates(every))
