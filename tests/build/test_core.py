@@ -55,11 +55,16 @@ def exceed_memory(*_, **__):
 
 @pytest.mark.parametrize(
     "limit",
-    [(decoding, "FEW_RESULTS", 3), (core, "QUERIED_ROWS", 0), (core, "CoreRound", exceed_memory)],
-    ids=["results", "published rows", "memory"],
+    [
+        (decoding, "FEW_RESULTS", 3),
+        (decoding, "FEW_DECODED_BYTES", 99),
+        (core, "QUERIED_ROWS", 0),
+        (core, "CoreRound", exceed_memory),
+    ],
+    ids=["results", "decoded bytes", "published rows", "memory"],
 )
 def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(lake, monkeypatch, limit):
-    """Too much: results that payloads show, rows that are published, and what a query holds in memory."""
+    """Too much: what payloads show, rows that are published, and what a query holds in memory."""
 
     class SparkIsAskedError(Exception):
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
@@ -11,6 +12,7 @@ from tests.support.builders import make_frame, make_row, make_rows
 
 from cilake.contracts import registry
 from cilake.quality import arrow_batch, row_rules, run, suite
+from cilake.transforms.engines import DuckEngine, SparkEngine
 
 HAND_WRITTEN = [
     (table.address, entry["id"])
@@ -51,8 +53,8 @@ ROW_RULES = [
 ]
 
 
-@pytest.mark.spark
-def test_what_breaks_a_row_rule_is_found_by_its_condition_too(spark) -> None:
+@pytest.mark.parametrize("name", ["DuckDB", pytest.param("Spark", marks=pytest.mark.spark)])
+def test_what_breaks_a_row_rule_is_found_by_its_condition_too(name, request) -> None:
     """The rows that Great Expectations counts are the rows that are set aside, and no good row is."""
     runs = registry.table("core.ci_runs")
     broken = {
@@ -63,8 +65,10 @@ def test_what_breaks_a_row_rule_is_found_by_its_condition_too(spark) -> None:
         "result_count_in_range": {"result_count": -1},
     }
     rows = [make_row(runs, run_key=n, **changes) for n, changes in enumerate(broken.values())]
-    frame = make_frame(spark, runs, [*rows, make_row(runs, run_key=99)])
-    found = {row["run_key"]: row["broken_rule"] for row in row_rules.find_broken(runs, frame).collect()}
+    engine: Any = DuckEngine() if name == "DuckDB" else SparkEngine(request.getfixturevalue("spark"))
+    checked = engine.from_arrow(make_rows(runs, [*rows, make_row(runs, run_key=99)]))
+    marked = engine.to_arrow(engine.sql(row_rules.select_broken(runs), checked=checked)).to_pylist()
+    found = {row["run_key"]: row["broken_rule"] for row in marked}
     assert set(found) == set(range(len(broken)))
     assert set(broken) - {"counts_add_up", "result_count_in_range"} <= set(found.values())
     assert {("core.ci_runs", rule) for rule in found.values()} <= set(ROW_RULES)

@@ -9,6 +9,7 @@ from datetime import date
 from functools import reduce
 from typing import Any
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import BooleanExpression
 from pyspark.sql import DataFrame, SparkSession
@@ -31,7 +32,7 @@ from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.few import are_in_few, arrange, as_frame, is_few, of_days, take_few
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement
-from cilake.quality.row_rules import find_broken
+from cilake.quality.row_rules import select_broken
 from cilake.settings import Settings
 from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
@@ -171,15 +172,17 @@ class CoreRound:
     def find_broken_runs(self) -> Any:
         """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
         rows = self._rows(are_arranged=False)
-        found = [
-            find_broken(table, as_frame(self.spark, conform(rows[table], table))).select(
-                "run_key", F.concat(F.lit(f"{table.address}: "), "broken_rule").alias("reason")
+        broken = [
+            self.engine.sql(
+                f"SELECT run_key, '{table.address}: ' || min(broken_rule) AS reason"  # noqa: S608 - names are ours
+                f" FROM ({select_broken(table)}) AS broken GROUP BY run_key",
+                checked=conform(rows[table], table),
             )
             for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS)
         ]
-        every = reduce(DataFrame.unionByName, found)
-        broken = every.groupBy("run_key").agg(F.min("reason").alias("reason"))
-        return self.engine.from_arrow(broken.toArrow())
+        every = pa.concat_tables([self.engine.to_arrow(one) for one in broken])
+        reasons = every.group_by("run_key").aggregate([("reason", "min")])
+        return self.engine.from_arrow(reasons.rename_columns({"reason_min": "reason"}))
 
     def _size_of(self, runs: Any) -> tuple[int, int]:
         """Return how many rows there are of runs, and how many results these have."""
@@ -265,11 +268,12 @@ class CoreRound:
             observed=self.observed,
         )
 
-    def _join(self, kind: str, rows: Any, others: Any) -> Any:
-        """Return the rows whose key is among others, few enough to be sent around, or is not (``ANTI``)."""
+    def _join(self, kind: str, rows: Any, others: Any, *, days: list[date] | None = None) -> Any:
+        """Return the rows, of some days, whose key is among others or is not (``ANTI``): others are few."""
+        of_days = f" WHERE {days_condition('held.run_date', days)}" if days else ""
         return self.engine.sql(
             f"SELECT /*+ BROADCAST(others) */ held.* FROM held {kind} JOIN others"  # noqa: S608 - names are ours
-            f" ON {equal('held', 'others', KEY)}",
+            f" ON {equal('held', 'others', KEY)}{of_days}",
             held=rows,
             others=others,
         )
@@ -307,14 +311,10 @@ class CoreRound:
         if not days:
             return self.new
         names = ", ".join(OBSERVATIONS.column_names)
-        of_days = self.engine.sql(
-            f"SELECT {names} FROM published WHERE {days_condition('run_date', days)}",  # noqa: S608 - names are ours
-            published=self._published(),
-        )
         return self.engine.sql(
             f"SELECT {names} FROM new UNION ALL SELECT {names} FROM older",  # noqa: S608 - names are ours
             new=self.new,
-            older=self._join("SEMI", of_days, older),
+            older=self._join("SEMI", self._published(), older, days=days),
         )
 
     def _arrange(self, observations: DataFrame) -> DataFrame:

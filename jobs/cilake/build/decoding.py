@@ -32,6 +32,8 @@ _CACHED_BATCH_SIZE = "spark.sql.inMemoryColumnarStorage.batchSize"
 _PAYLOADS_PER_BATCH = 4
 FEW_RESULTS = 4_000_000
 """So many results of payloads are decoded in this process."""
+FEW_DECODED_BYTES = 256 * 1024 * 1024
+"""So much memory they may take: a few bytes of a payload can stand for many runs with long addresses."""
 _NAMES = ("partition_date", "natural_id", "content_sha256")
 PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
 _GIVEN = ["payload", "served_at", "partition_date", "origin", "natural_id"]
@@ -89,16 +91,17 @@ def decoded_runs(
 
 
 def decode_few(payloads: list[tuple[RawTable, pa.Table]]) -> pa.Table | None:
-    """Return what payloads show, decoded in this process; ``None`` where it is more than ``FEW_RESULTS``."""
-    parts, left = [_DECODED.empty_table()], FEW_RESULTS
+    """Return what payloads show, decoded in this process; ``None`` where it is too much for it."""
+    parts, result_count, size = [_DECODED.empty_table()], 0, 0
     for raw, rows in payloads:
         named = [pa.scalar(raw.table.address), *(rows[name].cast(pa.string()) for name in _NAMES)]
         given = rows.append_column("origin", pc.binary_join_element_wise(*named, "|"))
         batches = given.select(_GIVEN).to_batches(_PAYLOADS_PER_BATCH)
         origins = [pa.scalar(raw.source.name), pa.scalar(raw.endpoint)]
         for batch in raw.source.decoders[raw.table.address]()(iter(batches)):
-            left -= pc.sum(batch["result_count"]).as_py() or 0
-            if left < 0:
+            result_count += pc.sum(batch["result_count"]).as_py() or 0
+            size += batch.nbytes
+            if result_count > FEW_RESULTS or size > FEW_DECODED_BYTES:
                 return None
             columns = [*batch.columns, *(pa.repeat(value, len(batch)) for value in origins)]
             parts.append(pa.Table.from_arrays(columns, schema=_DECODED))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from pyspark.sql import functions as F
+from typing import Any
 
 from cilake.contracts.model import Table
-from cilake.lake.literals import listed
+from cilake.lake.literals import listed, quoted
 from cilake.quality import suite
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 _Kwargs = dict[str, Any]
 
@@ -42,12 +37,13 @@ def condition(kind: str, kwargs: _Kwargs) -> str | None:
     return _HELD[kind](kwargs) if kind in _HELD else None
 
 
-def find_broken(table: Table, rows: DataFrame) -> DataFrame:
-    """Return the rows that break a critical row rule, with the id of the first one in ``broken_rule``."""
+def select_broken(table: Table) -> str:
+    """Return the query of ``checked`` rows that break a critical row rule: the first is ``broken_rule``."""
     rules = [rule for rule in suite.read(table) if rule["severity"] == "critical" and is_row_rule(rule)]
     # What is unknown for nulls breaks no rule.
-    broken = [
-        F.when(~F.coalesce(F.expr(_HELD[rule["type"]](rule["kwargs"])), F.lit(True)), F.lit(rule["id"]))
+    cases = " ".join(
+        f"WHEN NOT coalesce(({_HELD[rule['type']](rule['kwargs'])}), true) THEN {quoted(rule['id'])}"
         for rule in rules
-    ]
-    return rows.withColumn("broken_rule", F.coalesce(*broken)).where("broken_rule IS NOT NULL")
+    )
+    marked = f"SELECT *, CASE {cases} END AS broken_rule FROM checked"  # noqa: S608 - rules are ours
+    return f"SELECT * FROM ({marked}) AS marked WHERE broken_rule IS NOT NULL"  # noqa: S608 - rules are ours

@@ -70,9 +70,8 @@ def payload_decoder(read: Read, *, version: int) -> Decode:
                 for payload, served_at, landed_date, origin, natural_id in zip(*batch.columns, strict=True):
                     facts = (served_at, landed_date, origin, natural_id)
                     decoded = _decode(read, payload, served_at.as_py())
-                    runs = _with_words(decoded.runs)
-                    for start in range(0, len(runs), RUNS_PER_BATCH):
-                        yield _with_facts(runs.slice(start, RUNS_PER_BATCH), facts, version)
+                    for start in range(0, len(decoded.runs), RUNS_PER_BATCH):
+                        yield _with_facts(decoded.runs.slice(start, RUNS_PER_BATCH), facts, version)
                     if decoded.rejects:
                         refused = _with_words(_rows_of(decoded.rejects))
                         yield _with_facts(refused, facts, version, decoded.rejects)
@@ -81,14 +80,16 @@ def payload_decoder(read: Read, *, version: int) -> Decode:
 
 
 def _decode(read: Read, payload: pa.BinaryScalar, served_at: datetime) -> Decoded:
+    """Return what a payload shows, its runs with words for codes."""
     try:
-        return read(memoryview(payload.as_buffer()), served_at)
+        decoded = read(memoryview(payload.as_buffer()), served_at)
+        return Decoded(_with_words(decoded.runs), decoded.rejects)
     except UnreadableError as error:
         reason = str(error)
     except Exception as error:
         # Whatever a payload can raise concerns this payload alone; it is kept with the reason.
         reason = odd_payload(error)
-    return Decoded(pa.RecordBatch.from_pylist([], schema=RUNS), [Reject(reason)])
+    return Decoded(_with_words(pa.RecordBatch.from_pylist([], schema=RUNS)), [Reject(reason)])
 
 
 def _rows_of(rejects: list[Reject]) -> pa.RecordBatch:
@@ -127,8 +128,9 @@ def _with_words(runs: pa.RecordBatch) -> pa.RecordBatch:
 def _in_words(codes: pa.Array) -> pa.Array:
     """Return the words for codes of statuses, in lists where these are; null where there is none."""
     if pa.types.is_list(codes.type):
-        words = _WORDS.take(codes.values)
-        return pa.ListArray.from_arrays(codes.offsets, words, mask=codes.is_null())
+        whole = codes.take(pa.array(np.arange(len(codes))))  # of a slice, what is in it alone
+        words = _WORDS.take(whole.values)
+        return pa.ListArray.from_arrays(whole.offsets, words, mask=whole.is_null())
     return _WORDS.take(codes)
 
 

@@ -38,6 +38,8 @@ WORDS = (
 """Functions of Spark, as DuckDB is taught them."""
 MEMORY_LIMIT = "1GB"
 """What a query holds in memory at most; more goes to disk."""
+MAPPED_ROWS = 1000
+"""How many rows a function is given at a time."""
 INTERRUPT_SECONDS = 0.5
 """How long after an interruption the next follows: the query may not have begun."""
 
@@ -175,7 +177,9 @@ class DuckEngine:
     def map(self, function: Callable[[pa.Table], pa.Table], rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
         held = self.to_arrow(rows)
-        return function(held).cast(held.schema)
+        batches = held.to_batches(max_chunksize=MAPPED_ROWS)
+        parts = (function(pa.Table.from_batches([batch])).cast(held.schema) for batch in batches)
+        return pa.concat_tables([held.schema.empty_table(), *parts])
 
     def compute(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""

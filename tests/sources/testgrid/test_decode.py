@@ -6,9 +6,11 @@ import pyarrow as pa
 import pytest
 from tests.support.grids import dump, make_table
 
+from cilake.sources import decoder
 from cilake.sources.decoder import DECODED
+from cilake.sources.runs import Decoded
 from cilake.sources.testgrid.decode import payload_decoder
-from cilake.sources.testgrid.parse import DECODER_VERSION
+from cilake.sources.testgrid.parse import DECODER_VERSION, read_table
 
 SERVED = datetime(2021, 6, 25, tzinfo=UTC)
 DAY = date(2021, 6, 25)
@@ -66,3 +68,35 @@ def test_a_payload_that_is_no_table_stops_no_other(payload):
     reject, run = decode(payload, dump(make_table({"Overall": [1]})))
     assert reject["reject_reason"] and reject["build_id"] is None and reject["origin"] == "origin-0"
     assert run["origin"] == "origin-1" and run["reject_reason"] is None
+
+
+def read_with(runs):
+    """What the decoder of a source makes of a payload that shows these runs."""
+    given = pa.RecordBatch.from_pydict(
+        {
+            "payload": [b""],
+            "served_at": pa.array([SERVED], pa.timestamp("us", tz="UTC")),
+            "partition_date": [DAY],
+            "origin": ["origin"],
+            "natural_id": ["tab"],
+        }
+    )
+    decode_batches = decoder.payload_decoder(lambda *_: Decoded(runs, []), version=1)
+    return pa.Table.from_batches(list(decode_batches(iter([given]))), schema=DECODED).to_pylist()
+
+
+def test_a_source_may_slice_the_runs_that_it_read():
+    runs = read_table(make_table({"Overall": [1, 12, 4], "a": [0, 3, 13]}), served_at=SERVED).runs
+    whole = read_with(runs)
+    for start in range(3):
+        sliced = read_with(runs.slice(start, 1))
+        assert [row["test_statuses"] for row in sliced] == [whole[start]["test_statuses"]]
+    assert whole[1]["test_statuses"] == ["failed", "passed_with_skips"] and whole[1]["result"] == "failed"
+
+
+def test_a_code_that_is_none_refuses_the_payload_alone():
+    runs = read_table(make_table({"Overall": [1]}), served_at=SERVED).runs
+    place = runs.schema.get_field_index("codes")
+    odd = runs.set_column(place, runs.schema.field(place), pa.array([[99]], pa.list_(pa.int32())))
+    (reject,) = read_with(odd)
+    assert reject["reject_reason"].startswith("odd_payload: ") and reject["run_key"] is None
