@@ -87,7 +87,7 @@ class SparkEngine:
     def sql(self, query: str, **inputs: DataFrame) -> DataFrame:
         """See ``Engine``."""
         # Not as common table expressions: Spark's optimizer fails to inline those of queries upon queries.
-        named = re.compile(rf"\b(FROM|JOIN)\s+({'|'.join(inputs)})\b(?![.])(\s+AS\b)?")
+        named = re.compile(rf"\b(FROM|JOIN)\s+({'|'.join(inputs)})\b(?![.])(\s+AS\b)?", re.IGNORECASE)
 
         def fill_in(found: re.Match[str]) -> str:
             word, name, alias = found.groups()
