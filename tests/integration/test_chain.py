@@ -26,6 +26,7 @@ from tests.integration.recorded_nights import (
     run_alone,
 )
 
+from cilake import cli
 from cilake.commands.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import arrow_schema, open_catalog
@@ -76,9 +77,14 @@ def test_training_without_history_ends_well_and_says_what_is_missing(played):
     assert f"not trained: {reason}; the baseline serves" in (lake.folder / "err").read_text()
 
 
-def test_all_sessions_share_one_daemon_of_python_workers(played):
-    """Spark's own Connect server starts one for each session and keeps it for good (ADR 0010)."""
-    home = played[0].stack.home
+def test_spark_reads_as_the_command_and_its_sessions_share_one_daemon_of_python_workers(played):
+    """The nights were built without Spark, which starts a daemon for each session by itself (ADR 0010)."""
+    lake, _ = played
+    home, before = lake.stack.home, lake.contents()
+    for day in NIGHTS[:2]:
+        words = ["rebuild", "core", "--start", day.isoformat(), "--reason", "both engines agree"]
+        assert lake.run(cli.main, words) == {"restatement_id": None}
+    assert lake.contents() == before
     of_stack = processes.ours(Layout(home, home))
     daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "worker_daemon" in line}
     assert len(daemons) == 1
