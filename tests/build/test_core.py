@@ -73,7 +73,7 @@ def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(lake, monkeyp
         raise SparkIsAskedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(core, "decoded_runs", ask)
+        patched.setattr(core, "decode_all", ask)
         land(lake, make_table({"Overall": [1, 12]}))
         assert build(lake)["core.ci_runs"] == 2
         land(lake, FINAL, hour=1)

@@ -15,8 +15,8 @@ from cilake.build.decoding import (
     BATCH_SIZE,
     PAYLOAD_COLUMNS,
     RawTable,
+    decode_all,
     decode_few,
-    decoded_runs,
     raw_tables,
 )
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
@@ -144,8 +144,8 @@ def _build_in_rounds(
         late_ones = [one for one in late if one[0] in own]
         settles = number == last or not was_half
         logger.info("decoding payloads")
-        with decoded_runs(build.spark, part, late_ones, is_large=last > 1) as decoded:
-            counts.update(_build(build, SparkEngine(build.spark), decoded, tally, settles=settles))
+        decoded = decode_all(build.spark, part, late_ones, is_large=last > 1)
+        counts.update(_build(build, SparkEngine(build.spark), decoded, tally, settles=settles))
     _settle(build, was_half=was_half)
     return dict(counts)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 
@@ -62,15 +60,14 @@ def raw_tables() -> list[RawTable]:
     ]
 
 
-@contextmanager
-def decoded_runs(
+def decode_all(
     spark: SparkSession,
     payloads: list[tuple[RawTable, DataFrame]],
     late: list[tuple[RawTable, Unbuilt]],
     *,
     is_large: bool,
-) -> Iterator[DataFrame]:
-    """Yield what payloads show, computed once; much of it is kept on disk alone.
+) -> DataFrame:
+    """Return what payloads show, computed once; much of it is kept on disk alone.
 
     With ``late`` payloads there is also what built ones show that were served after these.
     """
@@ -78,16 +75,12 @@ def decoded_runs(
     spark.conf.set(_CACHED_BATCH_SIZE, str(_RUNS_PER_BATCH))
     level = StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK
     every = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads))
-    kept = [every.persist(level)]
-    try:
-        for raw, unbuilt in late:
-            following = _decode(raw, _read_hidden(spark, raw, unbuilt, kept[-1]))
-            kept.append(kept[-1].unionByName(following).persist(level))
-        yield kept[-1]
-    finally:
-        for decoded in kept:
-            with suppress(Exception):  # where the server failed, the first error is the one to be told
-                decoded.unpersist()
+    # Checkpoints, as Spark does not find again what it keeps of a plan with a function of Python in it.
+    decoded = every.localCheckpoint(storageLevel=level)
+    for raw, unbuilt in late:
+        following = _decode(raw, _read_hidden(spark, raw, unbuilt, decoded))
+        decoded = decoded.unionByName(following.localCheckpoint(storageLevel=level))
+    return decoded
 
 
 def decode_few(payloads: list[tuple[RawTable, pa.Table]]) -> pa.Table | None:
