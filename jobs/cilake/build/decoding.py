@@ -26,7 +26,6 @@ KEY = list(ci_run_observations.KEY)
 """The columns that tell observations apart, as Spark wants them."""
 
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
-_CACHED_BATCH_SIZE = "spark.sql.inMemoryColumnarStorage.batchSize"
 _PAYLOADS_PER_BATCH = 4
 FEW_RESULTS = 4_000_000
 """So many results of payloads are decoded in this process."""
@@ -37,8 +36,6 @@ PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
 _GIVEN = ["payload", "served_at", "partition_date", "origin", "natural_id"]
 """What decoders are given of each payload."""
 _DECODED = DECODED.append(pa.field("source", pa.string())).append(pa.field("endpoint", pa.string()))
-_RUNS_PER_BATCH = 500
-"""Of runs with hundreds of results each, Spark's 10,000 rows would be held as one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,6 @@ def decode_all(
     With ``late`` payloads there is also what built ones show that were served after these.
     """
     spark.conf.set(BATCH_SIZE, str(_PAYLOADS_PER_BATCH))
-    spark.conf.set(_CACHED_BATCH_SIZE, str(_RUNS_PER_BATCH))
     level = StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK
     every = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads))
     # Checkpoints, as Spark does not find again what it keeps of a plan with a function of Python in it.
