@@ -129,9 +129,10 @@ class SparkEngine:
 
     def from_arrow(self, rows: pa.Table) -> DataFrame:
         """See ``Engine``."""
-        # A table without chunks has no types for PySpark.
-        held = rows if rows.num_rows else pa.Table.from_pylist([], schema=rows.schema)
-        return self.spark.createDataFrame(held)
+        # The types of a table without rows are not looked at, neither by Spark nor by its Connect client.
+        if not rows.num_rows:
+            return self.spark.createDataFrame([], from_arrow_schema(rows.schema))
+        return self.spark.createDataFrame(rows)
 
 
 class DuckEngine:
