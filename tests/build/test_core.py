@@ -93,6 +93,17 @@ def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):
     assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
 
 
+@pytest.mark.parametrize("few", [FEW_BYTES, 0])
+def test_contents_that_are_shown_at_one_instant_stop_no_build(lake, monkeypatch, few):
+    """They share a run, which is there once."""
+    monkeypatch.setattr(core, "FEW_BYTES", few)
+    land(lake, make_table({"Overall": [1, 12], "a": [1, 12]}))
+    land(lake, make_table({"Overall": [4, 12], "a": [0, 12]}))
+    build(lake)
+    assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
+    assert statuses(lake) == ["failed", "failed", "passed", "passed"]
+
+
 @pytest.mark.parametrize("days", [1, -200])
 def test_a_run_whose_start_is_corrected_is_there_once_on_its_new_day(lake, days):
     land(lake, FINAL)

@@ -103,7 +103,8 @@ class CoreRound:
         self.window, self.restates = build.window, build.restates
         self.engine, self.decoded, self.published, self.settles = engine, decoded, published, settles
         self.run_id = f"{'rebuild_' if build.restates else ''}core_{build.window.start}"
-        self.observed = ci_run_observations.transform(engine, decoded=decoded)
+        observed = ci_run_observations.transform(engine, decoded=decoded)
+        self.observed = ci_run_observations.keep_once(engine, observed)
         self.reread = engine.compute(self._find_reread()) if build.restates else None
         self.beginnings = engine.compute(self._find_beginnings())
         self.new = self._join("SEMI", self.observed, self.beginnings)

@@ -65,6 +65,10 @@ class Engine(Protocol[Rows]):
         """Return what a function makes of the rows, some at a time: rows with the same columns."""
         ...
 
+    def columns(self, rows: Rows) -> list[str]:
+        """Return the names of the columns of rows."""
+        ...
+
     def compute(self, rows: Rows) -> Rows:
         """Return rows that are not computed again, whoever asks for them."""
         ...
@@ -118,6 +122,10 @@ class SparkEngine:
                 yield from function(pa.Table.from_batches([batch])).to_batches()
 
         return rows.mapInArrow(each, rows.schema)  # type: ignore[arg-type]  # stubs ask for Iterable
+
+    def columns(self, rows: DataFrame) -> list[str]:
+        """See ``Engine``."""
+        return rows.columns
 
     def compute(self, rows: DataFrame) -> DataFrame:
         """See ``Engine``: the plan of what follows begins with the rows."""
@@ -181,6 +189,10 @@ class DuckEngine:
         batches = held.to_batches(max_chunksize=MAPPED_ROWS)
         parts = (function(pa.Table.from_batches([batch])).cast(held.schema) for batch in batches)
         return pa.concat_tables([held.schema.empty_table(), *parts])
+
+    def columns(self, rows: pa.Table | Dataset) -> list[str]:
+        """See ``Engine``."""
+        return list(rows.schema.names)
 
     def compute(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""

@@ -5,7 +5,7 @@ All functions here depend on the set of rows alone, not on the order in which pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cilake.contracts.core.ci_run_observations import TABLE
 from cilake.lake.literals import quoted
@@ -20,9 +20,9 @@ _PART = ("run_key", "source", "natural_id")
 _READING = (*_PART, "seen_at", "landed_date", "decoder_version")
 _IN_ORDER = f"PARTITION BY {', '.join(_PART)} ORDER BY seen_at, content_hash"
 _COLUMNS = {"seen_at": "known_at", "run_date": "cast(started_at AS date)"}
-_OBSERVED = f"""
-SELECT {", ".join(f"{_COLUMNS.get(name, name)} AS {name}" for name in TABLE.column_names)} FROM decoded
-"""
+FACTS = tuple(name for name in TABLE.column_names if name not in RESULTS)
+"""All columns but those that hold a value for each result."""
+_TWICE = f"SELECT run_key FROM observed GROUP BY {', '.join(KEY)} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
 
 _RUN = ("job_key", "build_id")
 _COLLISIONS = f"""
@@ -74,9 +74,26 @@ read AS (SELECT *, max(decoder_version) OVER ({of_payload}) AS newest_version FR
 newest AS (SELECT * FROM read WHERE decoder_version = newest_version)"""
 
 
-def transform(engine: Engine[Rows], *, decoded: Rows) -> Rows:
-    """Return the decoded runs with the columns of ``core.ci_run_observations``."""
-    return engine.sql(_OBSERVED, decoded=decoded)
+def transform(engine: Engine[Rows], *, decoded: Rows, columns: Sequence[str] = tuple(TABLE.column_names)) -> Rows:
+    """Return the decoded runs with the columns of ``core.ci_run_observations``, or with some of them."""
+    selected = (f"{_COLUMNS.get(name, name)} AS {name}" for name in columns)
+    return engine.sql(f"SELECT {', '.join(selected)} FROM decoded", decoded=decoded)  # noqa: S608 - names are ours
+
+
+def keep_once(engine: Engine[Rows], observed: Rows) -> Rows:
+    """Return observations without those whose key another one has: the one that was landed first is kept.
+
+    A source may show other contents of one part at one instant, with runs that are the same in all of them.
+    """
+    if not engine.to_arrow(engine.sql(_TWICE, observed=observed)).num_rows:
+        return observed
+    names = ", ".join(engine.columns(observed))
+    of_key = f"PARTITION BY {', '.join(KEY)} ORDER BY landed_date"
+    return engine.sql(
+        f"SELECT {names} FROM (SELECT {names}, row_number() OVER ({of_key}) AS place FROM observed)"  # noqa: S608 - names are ours
+        " AS numbered WHERE place = 1",
+        observed=observed,
+    )
 
 
 def find_collisions(engine: Engine[Rows], *, decoded: Rows, observations: Rows) -> Rows:
