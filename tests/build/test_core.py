@@ -9,8 +9,10 @@ from tests.support.built_lake import (
     FINAL,
     HALF,
     RUNNING,
+    WAYS,
     KilledError,
     build,
+    build_by,
     core_tables,
     land,
     statuses,
@@ -20,12 +22,9 @@ from tests.support.collisions import colliding_names
 from tests.support.grids import make_table
 
 from cilake.build import core, decoding, rounds, set_aside
-from cilake.build.core import FEW_BYTES
 from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
-from cilake.publish import few
 from cilake.publish.audit import AuditError
-from cilake.publish.few import FEW_ROWS
 from cilake.quality import suite
 
 pytestmark = pytest.mark.spark
@@ -53,32 +52,40 @@ def exceed_memory(*_, **__):
     raise MemoryError("too many rows")
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        (decoding, "FEW_RESULTS", 3),
-        (decoding, "FEW_DECODED_BYTES", 99),
-        (core, "QUERIED_ROWS", 0),
-        (core, "CoreRound", exceed_memory),
-    ],
-    ids=["results", "decoded bytes", "published rows", "memory"],
-)
-def test_few_payloads_are_built_here_and_what_is_too_much_in_spark(lake, monkeypatch, limit):
-    """Too much: what payloads show, rows that are published, and what a query holds in memory."""
+class AskedError(Exception):
+    """A way to build payloads was taken."""
 
-    class SparkIsAskedError(Exception):
-        pass
 
+def asked(way):
     def ask(*_, **__):
-        raise SparkIsAskedError
+        raise AskedError(way)
 
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("limit", "way"),
+    [
+        ((decoding, "FEW_RESULTS", 3), "slices"),
+        ((decoding, "FEW_DECODED_BYTES", 99), "slices"),
+        ((core, "CoreRound", exceed_memory), "slices"),
+        ((core, "PUBLISHED_ROWS", 0), "slices"),
+        ((core, "SLICED_BYTES", 0), "spark"),
+    ],
+    ids=["results", "decoded bytes", "memory", "published rows", "all bytes"],
+)
+def test_few_payloads_are_built_here_and_what_is_too_much_in_another_way(lake, monkeypatch, limit, way):
+    """Too much: what payloads show, rows that are published, and what a query holds in memory."""
     with monkeypatch.context() as patched:
-        patched.setattr(core, "decode_all", ask)
+        patched.setattr(core, "cut", asked("slices"))
+        patched.setattr(core, "decode_all", asked("spark"))
         land(lake, make_table({"Overall": [1, 12]}))
         assert build(lake)["core.ci_runs"] == 2
         land(lake, FINAL, hour=1)
         patched.setattr(*limit)
-        with pytest.raises(SparkIsAskedError):
+        if way == "spark":
+            patched.setattr(core, "FEW_BYTES", 0)
+        with pytest.raises(AskedError, match=way):
             build(lake)
     assert build(lake)["core.test_results"] == 4
 
@@ -93,10 +100,10 @@ def test_a_corrected_run_replaces_the_older_one_and_only_it(lake):
     assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
 
 
-@pytest.mark.parametrize("few", [FEW_BYTES, 0])
-def test_contents_that_are_shown_at_one_instant_stop_no_build(lake, monkeypatch, few):
+@pytest.mark.parametrize("way", WAYS)
+def test_contents_that_are_shown_at_one_instant_stop_no_build(lake, monkeypatch, way):
     """They share a run, which is there once."""
-    monkeypatch.setattr(core, "FEW_BYTES", few)
+    build_by(monkeypatch, way)
     land(lake, make_table({"Overall": [1, 12], "a": [1, 12]}))
     land(lake, make_table({"Overall": [4, 12], "a": [0, 12]}))
     build(lake)
@@ -132,11 +139,10 @@ def test_any_order_of_payloads_and_builds_gives_equal_tables(new_lake, monkeypat
         (FINAL | {"query": "kubernetes-jenkins/logs/e2e-aws-4.8"}, 5, "board/c"),
     ]
     found = []
-    for seed in range(2):
+    for seed, way in enumerate(WAYS):
         order = random.Random(seed)
         lake = new_lake()
-        monkeypatch.setattr(few, "FEW_ROWS", 0 if seed else FEW_ROWS)
-        monkeypatch.setattr(core, "FEW_BYTES", 0 if seed else FEW_BYTES)
+        build_by(monkeypatch, way)
         shuffled = order.sample(landings, len(landings)) if seed else landings
         for table, hour, tab in shuffled:
             land(lake, table, hour=hour, tab=tab)
@@ -178,8 +184,10 @@ def test_a_late_payload_makes_later_ones_count_that_show_what_was_before_it(new_
     assert found[0] == found[1]
 
 
-def test_a_run_whose_key_is_taken_is_set_aside_and_the_names_of_its_tests_are_kept(lake):
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_run_whose_key_is_taken_is_set_aside_and_the_names_of_its_tests_are_kept(lake, monkeypatch, way):
     """Job and build of both runs are the same once joined; the names of a payload are with its first run."""
+    build_by(monkeypatch, way)
     land(lake, make_table({"a": [1]}, job="x\x1fb", changelists=["c"]), hour=1, tab="board/first")
     taken = make_table({"a": [1, 1], "only here": [1, 1]}, job="x", changelists=["b\x1fc", "1"])
     land(lake, taken, hour=2, tab="board/second")
@@ -191,7 +199,11 @@ def test_a_run_whose_key_is_taken_is_set_aside_and_the_names_of_its_tests_are_ke
     assert {key for (key,) in lake.rows("core.test_results", "test_key")} == names
 
 
-def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_published(lake, monkeypatch):
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_published(
+    lake, monkeypatch, way
+):
+    build_by(monkeypatch, way)
     rule = {"column": "run_key", "column_list": ["failed_count"], "condition": "failed_count = 0"}
     entry = {"id": "none_failed", "type": "expect_rows_to_satisfy", "kwargs": rule}
     entry |= {"severity": "critical", "notes": "A rule that one of the runs breaks."}
@@ -218,7 +230,9 @@ def test_runs_with_a_row_that_breaks_a_rule_go_to_quarantine_and_the_rest_is_pub
         ]
 
 
-def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lake, monkeypatch):
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lake, monkeypatch, way):
+    build_by(monkeypatch, way)
     land(lake, RUNNING)
     odd = {f"odd {number}": [77, 77] for number in range(120)}
     land(lake, make_table({"Overall": [1, 1], **odd}, job="odd-job"), tab="board/bad")
@@ -231,7 +245,9 @@ def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lak
     assert build(lake)["core.ci_runs"] == 4
 
 
-def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake):
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake, monkeypatch, way):
+    build_by(monkeypatch, way)
     (test, other_test), (job, other_job) = colliding_names(), colliding_names(f"{PROW}\x1f")
     land(lake, make_table({"Overall": [1, 1], test: [1, 12]}, job=job), tab="board/first")
     build(lake)
@@ -247,8 +263,8 @@ def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake):
     assert statuses(lake) == ["failed", "passed", "passed", "passed", "passed"]
 
 
-@pytest.mark.parametrize("is_few", [True, False], ids=["few rows", "many"])
-def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch, is_few):
+@pytest.mark.parametrize("way", WAYS)
+def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_lake, monkeypatch, way):
     undisturbed = new_lake()
     land(undisturbed, RUNNING)
     land(undisturbed, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
@@ -258,8 +274,7 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     right = core_tables(undisturbed)
     lake = new_lake()
     stops = stop_points(monkeypatch)
-    monkeypatch.setattr(few, "FEW_ROWS", FEW_ROWS if is_few else 0)
-    monkeypatch.setattr(core, "FEW_BYTES", FEW_BYTES if is_few else 0)
+    build_by(monkeypatch, way)
     land(lake, RUNNING)
     for place, stops[:] in enumerate([one] for one in STOPS):
         if place == 1:

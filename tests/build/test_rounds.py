@@ -11,6 +11,7 @@ from tests.support.built_lake import (
     RUNNING,
     KilledError,
     build,
+    build_by,
     core_tables,
     land,
     statuses,
@@ -18,7 +19,7 @@ from tests.support.built_lake import (
 )
 from tests.support.grids import make_table
 
-from cilake.build import core, rounds, set_aside
+from cilake.build import rounds, set_aside
 from cilake.build.half_published import is_half_published
 from cilake.build.rounds import ROUND_BYTES
 from cilake.commands import rebuild
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(autouse=True)
-def none_are_few(monkeypatch):
-    """Few payloads would be built without Spark, and in one round."""
-    monkeypatch.setattr(core, "FEW_BYTES", 0)
+def none_are_built_here(monkeypatch):
+    """What is not built by Spark alone goes in one round."""
+    build_by(monkeypatch, "spark")
 
 
 def test_what_a_round_left_half_published_is_mended_in_whatever_round_it_is_then(new_lake, monkeypatch):

@@ -13,8 +13,10 @@ from tests.support.grids import dump, make_table
 from tests.support.lake_session import LocalLake
 
 from cilake.build import core
+from cilake.build.core import FEW_BYTES, SLICED_BYTES
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
-from cilake.publish import branch
+from cilake.publish import branch, few
+from cilake.publish.few import FEW_ROWS
 from cilake.windows import Window
 
 DAY = date(2021, 6, 25)
@@ -53,6 +55,20 @@ def statuses(lake: LocalLake) -> list[str]:
 def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
     """Return what the core tables say, without the observations that they follow from."""
     return {name: lake.rows(f"core.{name}") for name in ("ci_runs", "test_results", "tests", "ci_jobs")}
+
+
+WAYS = ("here", "slices", "spark")
+"""How payloads are built: in the process of the command, by workers of Spark, or by Spark's own queries."""
+
+
+def build_by(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Have payloads built in one of the ``WAYS``; where that is not here, no rows are few either."""
+    for module, name, value in (
+        (core, "FEW_BYTES", FEW_BYTES if way == "here" else 0),
+        (core, "SLICED_BYTES", 0 if way == "spark" else SLICED_BYTES),
+        (few, "FEW_ROWS", FEW_ROWS if way == "here" else 0),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
 class KilledError(BaseException):

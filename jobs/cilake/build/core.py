@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -20,9 +21,9 @@ from cilake.build.decoding import (
     raw_tables,
 )
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
-from cilake.build.inputs import QUERIED_ROWS
 from cilake.build.rounds import Payloads, Sizes, in_rounds
 from cilake.build.set_aside import Tally, set_aside_runs, set_aside_unreadable
+from cilake.build.slices import Slices, cut
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
@@ -33,11 +34,16 @@ from cilake.publish.audit import AuditError
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
+from cilake.transforms.core import tests
 from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 from cilake.windows import Window
 
 FEW_BYTES = 64 * 1024 * 1024
 """So many bytes of payloads are decoded in this process."""
+SLICED_BYTES = 3 * 1024 * 1024 * 1024
+"""So many bytes of payloads are decoded by workers at once: this process holds their runs without results."""
+PUBLISHED_ROWS = 20_000_000
+"""So many published rows may lie in the files that a build looks into from this process."""
 FEW_BROKEN = 10
 """Up to so many runs that break a row rule no share of them stops a build: a quiet night has few runs."""
 
@@ -74,30 +80,77 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     return nothing | built
 
 
+class NotHereError(Exception):
+    """What payloads show is for Spark: it is too much, or something in it is odd."""
+
+
 def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) -> dict[str, int]:
-    """Build payloads: few of them in this process, more in Spark; return the number of rows written."""
+    """Build payloads; return the number of rows written.
+
+    Few of them are decoded in this process, more by workers of Spark. What is odd is left to Spark alone,
+    which takes longer.
+    """
     sizes = [payloads.sizes() for _, payloads in unbuilt]
+    size = sum(size for of_id in sizes for _, size in of_id.values())
     late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
-    if not late and sum(size for of_id in sizes for _, size in of_id.values()) <= FEW_BYTES:
+    tally = Tally(sum(count for of_id in sizes for count, _ in of_id.values()))
+    for is_for, limit in ((_build_here, FEW_BYTES), (_build_in_slices, SLICED_BYTES)):
+        if late or size > limit:
+            continue
         try:
-            if (counts := _build_here(build, unbuilt)) is not None:
-                return counts
-        except MemoryError as error:
-            logger.warning(f"{error}; the payloads are built in Spark")
+            return is_for(build, unbuilt, tally)
+        except (MemoryError, NotHereError) as error:
+            logger.warning(f"{error}; the payloads are built in another way")
+            tally.refused_count = 0
     new = [(raw, payloads.read(build.spark)) for raw, payloads in unbuilt]
-    return _build_in_rounds(build, new, sizes, late)
+    return _build_in_rounds(build, new, tally, sizes, late)
 
 
-def _build_here(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) -> dict[str, int] | None:
-    """Build payloads in this process; ``None`` where they show too much, or too much is published, for it."""
-    payloads = [(raw, new.read_here(PAYLOAD_COLUMNS)) for raw, new in unbuilt]
+def _build_here(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]], tally: Tally) -> dict[str, int]:
+    """Build payloads in this process; return the number of rows written.
+
+    Raises:
+        NotHereError: where they show too much for it.
+
+    """
     logger.info("decoding payloads")
-    decoded = decode_few(payloads)
-    if decoded is None or open_published(build, DuckEngine(), limit=QUERIED_ROWS) is None:
-        return None
+    decoded = decode_few([(raw, new.read_here(PAYLOAD_COLUMNS)) for raw, new in unbuilt])
+    if decoded is None:
+        raise NotHereError("what the payloads show is too much for this process")
+    return _build_decoded(build, decoded, tally)
+
+
+def _build_in_slices(
+    build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]], tally: Tally
+) -> dict[str, int]:
+    """Build payloads that workers decode, and whose results they write; return the number of rows written.
+
+    Raises:
+        NotHereError: where a name has the key of another, or a row breaks a rule.
+
+    """
+    slices = cut(build.spark, unbuilt)
+    try:
+        logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
+        return _build_decoded(build, slices.decode(), tally, slices)
+    finally:
+        slices.forget()
+
+
+def _build_decoded(
+    build: CoreBuild, decoded: pa.Table, tally: Tally, slices: Slices | None = None
+) -> dict[str, int]:
+    """Build what was decoded, in this process as far as it is there; return the number of rows written."""
+    engine = DuckEngine()
+    published = open_published(build, engine, limit=PUBLISHED_ROWS)
+    if published is None:
+        raise NotHereError("too much is published for this process")
+    if slices:
+        readable = engine.sql("SELECT * FROM decoded WHERE reject_reason IS NULL", decoded=decoded)
+        if tests.find_collisions(engine, decoded=readable, tests=published["tests"]).num_rows:
+            raise NotHereError("a name of a test has the key of another one")
     was_half = is_half_published(build.catalog)
-    tally = Tally(sum(rows.num_rows for _, rows in payloads))
-    counts = _build(build, DuckEngine(), decoded, tally, settles=True)
+    counts = _build(build, engine, decoded, tally, settles=True, slices=slices)
     _settle(build, was_half=was_half)
     return counts
 
@@ -125,11 +178,16 @@ def rebuild_core(
     size = F.struct(F.count("*"), F.sum("payload_bytes"))
     by_id = (rows.groupBy("natural_id").agg(size).collect() for _, rows in landed)
     sizes: list[dict[str, tuple[int, int]]] = [dict(map(tuple, rows)) for rows in by_id]
-    _build_in_rounds(CoreBuild(spark, settings, catalog, window, restatement), landed, sizes)
+    tally = Tally(sum(count for of_id in sizes for count, _ in of_id.values()))
+    _build_in_rounds(CoreBuild(spark, settings, catalog, window, restatement), landed, tally, sizes)
 
 
 def _build_in_rounds(
-    build: CoreBuild, payloads: Payloads, sizes: Sizes, late: Sequence[tuple[RawTable, Unbuilt]] = ()
+    build: CoreBuild,
+    payloads: Payloads,
+    tally: Tally,
+    sizes: Sizes,
+    late: Sequence[tuple[RawTable, Unbuilt]] = (),
 ) -> dict[str, int]:
     """Build the payloads; return the number of rows written.
 
@@ -137,7 +195,6 @@ def _build_in_rounds(
     last one is done, the two tables stay marked as of different builds.
     """
     counts: Counter[str] = Counter()
-    tally = Tally(sum(count for of_id in sizes for count, _ in of_id.values()))
     was_half = is_half_published(build.catalog)
     for part, number, last in in_rounds(payloads, sizes):
         own = [raw for raw, _ in part]
@@ -157,7 +214,13 @@ def _settle(build: CoreBuild, *, was_half: bool) -> None:
 
 
 def _build(
-    build: CoreBuild, engine: Engine[Any], decoded: Any, tally: Tally, *, settles: bool
+    build: CoreBuild,
+    engine: Engine[Any],
+    decoded: Any,
+    tally: Tally,
+    *,
+    settles: bool,
+    slices: Slices | None = None,
 ) -> dict[str, int]:
     """Build one round's decoded runs; return the number of rows written."""
     published = open_published(build, engine)
@@ -165,12 +228,14 @@ def _build(
     limit = build.settings.rejected_ratio
     runs = set_aside_unreadable(engine, build.catalog, decoded, published, tally, limit=limit)
     build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
-    whole = CoreRound(build, engine, runs, published, settles=settles)
+    whole = CoreRound(build, engine, runs, published, settles=settles, slices=slices)
     try:
         return whole.publish()
     except AuditError as error:
         if not error.is_by_rows:
             raise
+        if slices:
+            raise NotHereError("rows break a rule") from error
         rest = _set_aside_broken(whole, error)
     return CoreRound(build, engine, rest, published, settles=settles).publish()
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from cilake.build.decoding import KEY
 from cilake.build.half_published import is_half_published, mark_build
+from cilake.build.slices import Slices
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -29,15 +30,16 @@ from cilake.lake.schema import conform, differing_keys
 from cilake.log import logger
 from cilake.publish.audit import auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
-from cilake.publish.few import are_in_few, arrange, as_frame, is_few, of_days, take_few
+from cilake.publish.few import READ_ROWS, are_in_few, arrange, as_frame, is_few, of_days, take_few
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement
 from cilake.quality.row_rules import select_broken
 from cilake.settings import Settings
 from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_jobs, ci_run_observations, ci_runs, test_results, tests
+from cilake.transforms.core.ci_run_observations import FACTS
 from cilake.transforms.engines import Engine, SparkEngine
-from cilake.transforms.words import equal
+from cilake.transforms.words import equal, of
 from cilake.windows import Window
 
 RUNS_PER_PARTITION = 4000
@@ -98,12 +100,14 @@ class CoreRound:
         published: Mapping[str, Any],
         *,
         settles: bool,
+        slices: Slices | None = None,
     ) -> None:
         self.spark, self.settings, self.catalog = build.spark, build.settings, build.catalog
         self.window, self.restates = build.window, build.restates
         self.engine, self.decoded, self.published, self.settles = engine, decoded, published, settles
+        self.slices, self.columns = slices, FACTS if slices else tuple(OBSERVATIONS.column_names)
         self.run_id = f"{'rebuild_' if build.restates else ''}core_{build.window.start}"
-        observed = ci_run_observations.transform(engine, decoded=decoded)
+        observed = ci_run_observations.transform(engine, decoded=decoded, columns=self.columns)
         self.observed = ci_run_observations.keep_once(engine, observed)
         self.reread = engine.compute(self._find_reread()) if build.restates else None
         self.beginnings = engine.compute(self._find_beginnings())
@@ -116,7 +120,7 @@ class CoreRound:
 
     def publish(self) -> dict[str, int]:
         """Write, audit and publish the tables that change; return the number of rows written to each."""
-        rows, counts = self._take_rows()
+        rows, counts = self._take_written() if self.slices else self._take_rows()
         removed = self._outdated_observations()
         removes = {OBSERVATIONS: removed, TEST_RESULTS: self.run_count}
         touched = [table for table in CORE if counts[table] or removes.get(table)]
@@ -132,11 +136,11 @@ class CoreRound:
                 branch.delete(removed)
             if branch.table in (TESTS, CI_JOBS) and self.restates:
                 (key,) = branch.table.primary_key
-                as_frame(self.spark, rows[branch.table]).createOrReplaceTempView(
-                    f"restated_{branch.table.name}"
-                )
+                (names,) = rows[branch.table]
+                as_frame(self.spark, names).createOrReplaceTempView(f"restated_{branch.table.name}")
                 branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
-            branch.append(rows[branch.table])
+            for part in rows[branch.table]:
+                branch.append(part)
             logger.info(f"wrote {branch.table.address} to {branch.name}")
 
         audit = auditor(self.settings, self.catalog, day=self.window.start)
@@ -153,7 +157,7 @@ class CoreRound:
         )
         return {table.address: int(count) for table, count in counts.items()}
 
-    def _take_rows(self) -> tuple[dict[Table, Any], dict[Table, int]]:
+    def _take_rows(self) -> tuple[dict[Table, list[Any]], dict[Table, int]]:
         """Return the rows of each table, few of them as tables of Arrow, and how many each gets."""
         added_count, added_results = self._size_of(self.added)
         are_few = is_few(max(added_results, self.result_count))
@@ -168,7 +172,39 @@ class CoreRound:
                 rows[table] = arrange(taken, table)
             if is_name:
                 counts[table] = rows[table].count() if taken is None else taken.num_rows
-        return rows, counts
+        return {table: [rows[table]] for table in CORE}, counts
+
+    def _take_written(self) -> tuple[dict[Table, list[Any]], dict[Table, int]]:
+        """Return what each table gets, files where there are results, else Arrow, and how many rows.
+
+        Raises:
+            MemoryError: when too many results are those of older observations.
+
+        """
+        assert self.slices is not None
+        older = self._join("ANTI", self.changed, self.observed)
+        _, older_count = self._size_of(older)
+        if older_count > READ_ROWS:
+            raise MemoryError(f"{older_count:,} results are those of observations that are published already")
+        added = self._select("added", KEY, added=self.added)
+        standing = self._select("changed", (*KEY, "known_at"), changed=self.changed)
+        files = self.slices.write(self.catalog, self.decoded, added=added, standing=standing)
+        rows: dict[Table, list[Any]] = {table: [paths] if paths else [] for table, paths in files.items()}
+        if older_count:
+            published = self._join("SEMI", self._published(), older, days=self._days_of("run_date", older))
+            again = test_results.transform(self.engine, standing=older, observations=published)
+            rows[TEST_RESULTS].append(arrange(conform(again, TEST_RESULTS), TEST_RESULTS))
+        shown = self._observations_of(self.changed)
+        small = {
+            TESTS: self._named(TESTS, tests.transform),
+            CI_JOBS: self._named(CI_JOBS, ci_jobs.transform),
+            CI_RUNS: ci_runs.transform(self.engine, standing=self.changed, observations=shown),
+        }
+        for table, made in small.items():
+            rows[table] = [arrange(conform(made, table), table)]
+        counts = {table: rows[table][0].num_rows for table in small}
+        added_count, _ = self._size_of(self.added)
+        return rows, counts | {OBSERVATIONS: added_count, TEST_RESULTS: self.result_count}
 
     def find_broken_runs(self) -> Any:
         """Return the key of each run of which a row to be published breaks a row rule, and the ``reason``."""
@@ -216,7 +252,7 @@ class CoreRound:
 
     def _find_beginnings(self) -> Any:
         seen = self._select("observed", KEY, observed=self.observed)
-        published = self._of_observed(self._select("published", KEY, published=self._published()))
+        published = self._of_observed(KEY, self._published())
         return ci_run_observations.select_beginnings(self.engine, seen=seen, observations=published)
 
     def _find_changed(self) -> Any:
@@ -252,18 +288,16 @@ class CoreRound:
         slim = ", ".join(ci_run_observations.SLIM)
         every = self.engine.sql(
             f"SELECT {slim} FROM published UNION ALL SELECT {slim} FROM new",  # noqa: S608 - names are ours
-            published=self._of_observed(
-                self._select("published", ci_run_observations.SLIM, published=self._published())
-            ),
+            published=self._of_observed(ci_run_observations.SLIM, self._published()),
             new=self.new,
         )
         standing = ci_run_observations.select_standing(self.engine, every, precedence())
-        return standing, self._of_observed(self.published[CI_RUNS.name])
+        return standing, self._of_observed(CI_RUNS.column_names, self.published[CI_RUNS.name])
 
-    def _of_observed(self, rows: Any) -> Any:
-        """Return the rows of runs that the payloads show."""
+    def _of_observed(self, columns: Iterable[str], rows: Any) -> Any:
+        """Return columns of the rows of runs that the payloads show."""
         return self.engine.sql(
-            "SELECT /*+ BROADCAST(shown) */ held.* FROM held"
+            f"SELECT /*+ BROADCAST(shown) */ {of('held', columns)} FROM held"  # noqa: S608 - names are ours
             " SEMI JOIN (SELECT DISTINCT run_key FROM observed) AS shown ON held.run_key = shown.run_key",
             held=rows,
             observed=self.observed,
@@ -307,14 +341,15 @@ class CoreRound:
 
     def _observations_of(self, runs: Any) -> Any:
         """Return observations with those of the runs that stand among them: new and, if needed, published."""
-        older = self._join("ANTI", runs, self.beginnings)
+        shown, keys = (self.observed, self.observed) if self.slices else (self.new, self.beginnings)
+        older = self._join("ANTI", runs, keys)
         days = self._days_of("run_date", older)
         if not days:
-            return self.new
-        names = ", ".join(OBSERVATIONS.column_names)
+            return shown
+        names = ", ".join(self.columns)
         return self.engine.sql(
-            f"SELECT {names} FROM new UNION ALL SELECT {names} FROM older",  # noqa: S608 - names are ours
-            new=self.new,
+            f"SELECT {names} FROM shown UNION ALL SELECT {names} FROM older",  # noqa: S608 - names are ours
+            shown=shown,
             older=self._join("SEMI", self._published(), older, days=days),
         )
 

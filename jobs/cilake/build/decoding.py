@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -26,7 +27,7 @@ KEY = list(ci_run_observations.KEY)
 """The columns that tell observations apart, as Spark wants them."""
 
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
-_PAYLOADS_PER_BATCH = 4
+PAYLOADS_PER_BATCH = 4
 FEW_RESULTS = 4_000_000
 """So many results of payloads are decoded in this process."""
 FEW_DECODED_BYTES = 256 * 1024 * 1024
@@ -35,7 +36,8 @@ _NAMES = ("partition_date", "natural_id", "content_sha256")
 PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
 _GIVEN = ["payload", "served_at", "partition_date", "origin", "natural_id"]
 """What decoders are given of each payload."""
-_DECODED = DECODED.append(pa.field("source", pa.string())).append(pa.field("endpoint", pa.string()))
+DECODED_RUNS = DECODED.append(pa.field("source", pa.string())).append(pa.field("endpoint", pa.string()))
+"""What decoders read, with the names of source and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def decode_all(
 
     With ``late`` payloads there is also what built ones show that were served after these.
     """
-    spark.conf.set(BATCH_SIZE, str(_PAYLOADS_PER_BATCH))
+    spark.conf.set(BATCH_SIZE, str(PAYLOADS_PER_BATCH))
     level = StorageLevel.DISK_ONLY if is_large else StorageLevel.MEMORY_AND_DISK
     every = reduce(DataFrame.unionByName, (_decode(raw, rows) for raw, rows in payloads))
     # Checkpoints, as Spark does not find again what it keeps of a plan with a function of Python in it.
@@ -81,20 +83,26 @@ def decode_all(
 
 def decode_few(payloads: list[tuple[RawTable, pa.Table]]) -> pa.Table | None:
     """Return what payloads show, decoded in this process; ``None`` where it is too much for it."""
-    parts, result_count, size = [_DECODED.empty_table()], 0, 0
+    parts, result_count, size = [DECODED_RUNS.empty_table()], 0, 0
     for raw, rows in payloads:
-        named = [pa.scalar(raw.table.address), *(rows[name].cast(pa.string()) for name in _NAMES)]
-        given = rows.append_column("origin", pc.binary_join_element_wise(*named, "|"))
-        batches = given.select(_GIVEN).to_batches(_PAYLOADS_PER_BATCH)
-        origins = [pa.scalar(raw.source.name), pa.scalar(raw.endpoint)]
-        for batch in raw.source.decoders[raw.table.address]()(iter(batches)):
+        for batch in decode_rows(raw, rows):
             result_count += pc.sum(batch["result_count"]).as_py() or 0
             size += batch.nbytes
             if result_count > FEW_RESULTS or size > FEW_DECODED_BYTES:
                 return None
-            columns = [*batch.columns, *(pa.repeat(value, len(batch)) for value in origins)]
-            parts.append(pa.Table.from_arrays(columns, schema=_DECODED))
+            parts.append(pa.Table.from_batches([batch]))
     return pa.concat_tables(parts).combine_chunks()
+
+
+def decode_rows(raw: RawTable, payloads: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield what payloads (``PAYLOAD_COLUMNS``) of a raw table show, in batches of ``DECODED_RUNS``."""
+    named = [pa.scalar(raw.table.address), *(payloads[name].cast(pa.string()) for name in _NAMES)]
+    given = payloads.append_column("origin", pc.binary_join_element_wise(*named, "|"))
+    batches = given.select(_GIVEN).to_batches(PAYLOADS_PER_BATCH)
+    origins = [pa.scalar(raw.source.name), pa.scalar(raw.endpoint)]
+    for batch in raw.source.decoders[raw.table.address]()(iter(batches)):
+        columns = [*batch.columns, *(pa.repeat(value, len(batch)) for value in origins)]
+        yield pa.RecordBatch.from_arrays(columns, schema=DECODED_RUNS)
 
 
 def _decode(raw: RawTable, payloads: DataFrame) -> DataFrame:

@@ -74,13 +74,10 @@ def set_aside_unreadable(
     taken_jobs = ci_jobs.find_collisions(engine, decoded=runs, ci_jobs=published["ci_jobs"])
     taken_tests = tests.find_collisions(engine, decoded=runs, tests=published["tests"])
     of_runs = engine.sql(
-        "SELECT /*+ BROADCAST(runs) */ observations.* FROM observations"
-        " SEMI JOIN runs ON observations.run_key = runs.run_key",
-        observations=engine.sql(
-            "SELECT run_key, job_key, build_id FROM observations",
-            observations=published["ci_run_observations"],
-        ),
-        runs=engine.sql("SELECT DISTINCT run_key FROM runs", runs=runs),
+        "SELECT /*+ BROADCAST(shown) */ held.run_key, held.job_key, held.build_id FROM observations AS held"
+        " SEMI JOIN (SELECT DISTINCT run_key FROM runs) AS shown ON held.run_key = shown.run_key",
+        observations=published["ci_run_observations"],
+        runs=runs,
     )
     taken_runs = ci_run_observations.find_collisions(engine, decoded=runs, observations=of_runs)
     parts = engine.sql(

@@ -42,11 +42,13 @@ class Unbuilt:
 
     def read_here(self, columns: Sequence[str]) -> pa.Table:
         """Return columns of the payloads, read in this process."""
+        return read_files(self.present, self.paths(), columns)
+
+    def paths(self) -> list[str]:
+        """Return the files in which the payloads are."""
         if self.since is None:
-            paths = [task.file.file_path for task in self.present.scan(snapshot_id=self.until).plan_files()]
-        else:
-            paths = [file.file_path for file in appended_files(self.present, self.since, self.until)]
-        return read_files(self.present, paths, columns)
+            return [task.file.file_path for task in self.present.scan(snapshot_id=self.until).plan_files()]
+        return [file.file_path for file in appended_files(self.present, self.since, self.until)]
 
     def read(self, spark: SparkSession) -> DataFrame:
         """Return the payloads."""

@@ -63,11 +63,16 @@ def pyiceberg_catalog(settings: Settings) -> dict[str, str]:
     """Return the properties with which PyIceberg opens the catalog, credentials included."""
     check_catalog(settings)
     kinds = {"jdbc": _pyiceberg_jdbc, "glue": _pyiceberg_glue, "s3tables": _pyiceberg_s3tables}
-    properties = kinds[settings.catalog](settings) | {
+    return kinds[settings.catalog](settings) | {
         "warehouse": settings.warehouse,
-        "s3.region": settings.s3_region,
         "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        **file_properties(settings),
     }
+
+
+def file_properties(settings: Settings) -> dict[str, str]:
+    """Return the properties with which PyIceberg reads and writes files, credentials included."""
+    properties = {"s3.region": settings.s3_region}
     if settings.s3_endpoint:
         properties |= {
             "s3.endpoint": settings.s3_endpoint,

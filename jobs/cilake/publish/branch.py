@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -11,6 +12,8 @@ from secrets import token_hex
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import BooleanExpression
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.table.update.snapshot import ManageSnapshots
@@ -31,6 +34,10 @@ class PublishError(CilakeError, RuntimeError):
     """A branch that cannot be published: another writer changed the table or the branch meanwhile."""
 
 
+Files = tuple[str, ...]
+"""Paths of data files, written to the folder of a table and not part of it yet."""
+FOOTERS_AT_ONCE = 16
+"""So many files are read at a time where each is only asked what is in it."""
 Note = Callable[[int, int, Mapping[str, str]], Mapping[str, str]]
 """Properties of a commit, from the snapshots before and after it and the properties that the table has."""
 
@@ -51,12 +58,28 @@ class Branch:
         """The identifier that writes go to."""
         return f"{self.table.identifier}.branch_{self.name}"
 
-    def append(self, rows: DataFrame | pa.Table) -> None:
-        """Add rows, in Spark or from here."""
-        if isinstance(rows, pa.Table):
+    def append(self, rows: DataFrame | pa.Table | Files) -> None:
+        """Add rows: in Spark, from here, or those in files that are written already, in one commit each."""
+        if isinstance(rows, tuple):
+            self._append_files(rows)
+        elif isinstance(rows, pa.Table):
             self._loaded().append(rows, branch=self.name)
         else:
             rows.writeTo(self.target).append()
+
+    def _append_files(self, paths: Files) -> None:
+        present = self._loaded()
+
+        def describe(path: str) -> DataFile:
+            return parquet_file_to_data_file(present.io, present.metadata, path)
+
+        with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+            described = list(pool.map(describe, paths))
+        with present.transaction() as transaction:
+            snapshot = transaction.update_snapshot(branch=self.name)
+            with snapshot.fast_append() as appended:
+                for file in described:
+                    appended.append_data_file(file)
 
     def delete(self, condition: str | BooleanExpression) -> None:
         """Remove the rows that meet a condition: in Spark where it is SQL, else from here, file by file.

@@ -179,9 +179,8 @@ class DuckEngine:
         return pa.concat_tables([schema.empty_table(), *parts])
 
     def explode(self, rows: pa.Table | Dataset, lists: Sequence[str]) -> pa.Table:
-        """See ``Engine``."""
-        items = ", ".join(f"unnest({name}) AS {name}" for name in lists)
-        return self.sql(f"SELECT * EXCLUDE ({', '.join(lists)}), {items} FROM held", held=rows)
+        """See ``Engine``: rows in the order of what they come from."""
+        return explode(self.to_arrow(rows), lists)
 
     def map(self, function: Callable[[pa.Table], pa.Table], rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
@@ -206,6 +205,18 @@ class DuckEngine:
         """See ``Engine``."""
         # By a query, as that ends when it is told to.
         return self.sql("SELECT * FROM held", held=rows) if isinstance(rows, Dataset) else rows
+
+
+def explode(rows: pa.Table, lists: Sequence[str]) -> pa.Table:
+    """Return a row for each item of columns that hold lists of one length, in their order."""
+    whole = rows.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(whole[lists[0]]), 0).to_numpy()
+    parents = pa.array(np.repeat(np.arange(whole.num_rows), lengths))
+    columns = {
+        name: pc.list_flatten(whole[name]) if name in lists else whole[name].take(parents)
+        for name in whole.column_names
+    }
+    return pa.table(columns)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:

@@ -22,7 +22,7 @@ _IN_ORDER = f"PARTITION BY {', '.join(_PART)} ORDER BY seen_at, content_hash"
 _COLUMNS = {"seen_at": "known_at", "run_date": "cast(started_at AS date)"}
 FACTS = tuple(name for name in TABLE.column_names if name not in RESULTS)
 """All columns but those that hold a value for each result."""
-_TWICE = f"SELECT run_key FROM observed GROUP BY {', '.join(KEY)} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+_TWICE = f"SELECT run_key FROM observed GROUP BY {', '.join(KEY)} HAVING count(*) > 1 LIMIT 1"
 
 _RUN = ("job_key", "build_id")
 _COLLISIONS = f"""
@@ -74,10 +74,12 @@ read AS (SELECT *, max(decoder_version) OVER ({of_payload}) AS newest_version FR
 newest AS (SELECT * FROM read WHERE decoder_version = newest_version)"""
 
 
-def transform(engine: Engine[Rows], *, decoded: Rows, columns: Sequence[str] = tuple(TABLE.column_names)) -> Rows:
+def transform(
+    engine: Engine[Rows], *, decoded: Rows, columns: Sequence[str] = tuple(TABLE.column_names)
+) -> Rows:
     """Return the decoded runs with the columns of ``core.ci_run_observations``, or with some of them."""
     selected = (f"{_COLUMNS.get(name, name)} AS {name}" for name in columns)
-    return engine.sql(f"SELECT {', '.join(selected)} FROM decoded", decoded=decoded)  # noqa: S608 - names are ours
+    return engine.sql(f"SELECT {', '.join(selected)} FROM decoded", decoded=decoded)
 
 
 def keep_once(engine: Engine[Rows], observed: Rows) -> Rows:
@@ -90,7 +92,7 @@ def keep_once(engine: Engine[Rows], observed: Rows) -> Rows:
     names = ", ".join(engine.columns(observed))
     of_key = f"PARTITION BY {', '.join(KEY)} ORDER BY landed_date"
     return engine.sql(
-        f"SELECT {names} FROM (SELECT {names}, row_number() OVER ({of_key}) AS place FROM observed)"  # noqa: S608 - names are ours
+        f"SELECT {names} FROM (SELECT {names}, row_number() OVER ({of_key}) AS place FROM observed)"
         " AS numbered WHERE place = 1",
         observed=observed,
     )

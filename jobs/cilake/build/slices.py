@@ -1,0 +1,181 @@
+"""Many payloads in slices: workers of Spark decode and write them, this process says what is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from secrets import token_hex
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.catalog import Catalog
+from pyspark.sql import SparkSession
+
+from cilake.build.decoding import DECODED_RUNS, RawTable
+from cilake.build.slice_work import (
+    TOLD,
+    Part,
+    Slice,
+    Wanted,
+    decode_slice,
+    forget_slice,
+    kept_folder,
+    write_slice,
+)
+from cilake.build.unbuilt import Unbuilt
+from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
+from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.model import Table
+from cilake.lake.data_files import Place, place_of
+from cilake.publish.branch import FOOTERS_AT_ONCE, Files
+from cilake.transforms.core.ci_run_observations import KEY
+from cilake.transforms.engines import DuckEngine
+from cilake.transforms.words import equal
+
+SLICE_BYTES = 192 * 1024 * 1024
+"""How many bytes of payloads a worker decodes at most, where no row group alone has more."""
+_PLACED = pa.schema(
+    [*(DECODED_RUNS.field(name) for name in TOLD), ("slice", pa.int32()), ("number", pa.int64())]
+)
+_WANTED = f"""
+WITH shown AS (SELECT *, known_at AS seen_at FROM decoded),
+places AS (
+    SELECT {", ".join(KEY)}, min({{'slice': slice, 'number': number}}) AS place
+    FROM shown GROUP BY {", ".join(KEY)}
+)
+SELECT place.slice AS slice, place.number AS number, wanted.*
+FROM places JOIN wanted ON {equal("places", "wanted", KEY)} ORDER BY slice, number
+"""  # noqa: S608 - names are ours
+"""Rows with where they are; one that is at several places is at the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Payloads in slices, each for one task of Spark."""
+
+    spark: SparkSession
+    attempt: str
+    every: Sequence[Slice]
+
+    def decode(self) -> pa.Table:
+        """Return what the payloads show without results, and where each row is: ``slice``, ``number``."""
+        parts = [_PLACED.empty_table()]
+        for one, told in self._work(partial(_decode, self.every)):
+            rows = pa.ipc.open_stream(told).read_all()
+            places = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(np.arange(len(rows))))
+            parts.append(pa.Table.from_arrays([*rows.columns, *places], schema=_PLACED))
+        return pa.concat_tables(parts)
+
+    def write(
+        self, catalog: Catalog, decoded: pa.Table, *, added: pa.Table, standing: pa.Table
+    ) -> dict[Table, Files]:
+        """Write observations that are added, and the results of runs by what stands of them; return files.
+
+        Both are found by the key of an observation; ``standing`` says when it became known, too.
+        """
+        tables = (OBSERVATIONS, TEST_RESULTS)
+        places = {table.address: place_of(catalog.load_table(table.address), table) for table in tables}
+        observed, runs = (
+            DuckEngine().sql(_WANTED, decoded=decoded, wanted=wanted) for wanted in (added, standing)
+        )
+        wanted = {
+            one.number: Wanted(
+                _of_slice(observed, one)["number"].to_numpy(),
+                (of_runs := _of_slice(runs, one))["number"].to_numpy(),
+                of_runs["run_key"].to_numpy(),
+                of_runs["known_at"].cast(pa.int64()).to_numpy(),
+            )
+            for one in self.every
+        }
+        told = [json.loads(paths) for _, paths in self._work(partial(_write, self.every, wanted, places))]
+        return {table: tuple(path for paths in told for path in paths[table.address]) for table in tables}
+
+    def forget(self) -> None:
+        """Remove what workers of this machine keep; on others it goes when it is old."""
+        shutil.rmtree(kept_folder(self.attempt), ignore_errors=True)
+
+    def _work(
+        self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+    ) -> list[tuple[int, bytes]]:
+        """Return what a function makes of each slice in a task of its own."""
+        count = len(self.every)
+        numbers = self.spark.range(0, count, 1, count)
+        told = numbers.mapInArrow(work, "slice int, told binary").toArrow()  # type: ignore[arg-type]  # Iterable
+        return sorted(zip(told["slice"].to_pylist(), told["told"].to_pylist(), strict=True))
+
+
+def cut(spark: SparkSession, unbuilt: Sequence[tuple[RawTable, Unbuilt]]) -> Slices:
+    """Return payloads in slices of at most ``SLICE_BYTES``: neighbouring row groups of their files."""
+    attempt = token_hex(8)
+    every: list[Slice] = []
+    for raw, payloads in unbuilt:
+        for parts in _parts_of(payloads):
+            every.append(Slice(attempt, len(every), raw.source.name, raw.endpoint, parts))
+    return Slices(spark, attempt, every)
+
+
+def _parts_of(payloads: Unbuilt) -> list[tuple[Part, ...]]:
+    """Return the files of payloads, cut where their bytes are too many for one slice."""
+
+    def sizes_of(path: str) -> list[int]:
+        with payloads.present.io.new_input(path).open() as file:
+            footer = pq.read_metadata(file)
+        return [footer.row_group(number).total_byte_size for number in range(footer.num_row_groups)]
+
+    paths = sorted(payloads.paths())
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        sizes = dict(zip(paths, pool.map(sizes_of, paths), strict=True))
+    cuts: list[dict[str, list[int]]] = []
+    held = 0
+    for path, of_groups in sizes.items():
+        for group, size in enumerate(of_groups):
+            if not cuts or held + size > SLICE_BYTES:
+                cuts.append({})
+                held = 0
+            cuts[-1].setdefault(path, []).append(group)
+            held += size
+    return [tuple(Part(path, tuple(groups)) for path, groups in cut.items()) for cut in cuts]
+
+
+def _of_slice(rows: pa.Table, one: Slice) -> pa.Table:
+    return rows.filter(pc.equal(rows["slice"], one.number))
+
+
+def _decode(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for number in _numbers(batches):
+        rows = decode_slice(every[number])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(
+            sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+        ) as stream:
+            stream.write_table(rows)
+        yield _told(number, sink.getvalue().to_pybytes())
+
+
+def _write(
+    every: Sequence[Slice],
+    wanted: Mapping[int, Wanted],
+    places: Mapping[str, Place],
+    batches: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    for number in _numbers(batches):
+        paths = write_slice(every[number], wanted[number], places)
+        forget_slice(every[number])
+        yield _told(number, json.dumps(paths).encode())
+
+
+def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+    for batch in batches:
+        yield from batch["id"].to_pylist()
+
+
+def _told(number: int, told: bytes) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {"slice": pa.array([number], pa.int32()), "told": pa.array([told], pa.binary())}
+    )
