@@ -249,6 +249,7 @@ SERVICES = (
         _spark_command,
         _spark_healthy,
         environment=_spark_environment,
+        secrets=("CILAKE_S3_ACCESS_KEY", "CILAKE_S3_SECRET_KEY"),  # its Python workers read and write files
         files=_spark_files,
         needs=("postgres", "s3"),
         ports=_own_port("CILAKE_PORT_SPARK"),

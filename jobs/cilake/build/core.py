@@ -129,7 +129,7 @@ def _build_in_slices(
         NotHereError: where a name has the key of another, or a row breaks a rule.
 
     """
-    slices = cut(build.spark, unbuilt)
+    slices = cut(build.spark, build.settings, unbuilt)
     try:
         logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +50,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Payloads of a raw table of a source that one worker decodes, for the build that ``attempt`` names."""
+    """Payloads of a raw table of a source that one worker decodes, for the build that ``attempt`` names.
+
+    Where files are is said here; the keys to them are in the environment of the worker.
+    """
 
     attempt: str
     number: int
+    s3_endpoint: str
+    s3_region: str
     source: str
     endpoint: str
     parts: tuple[Part, ...]
@@ -139,7 +144,7 @@ def _write_months(
     one: Slice, place: Place, observed: pa.Table, numbers: np.ndarray, make: Callable[[np.ndarray], pa.Table]
 ) -> list[str]:
     """Write what is made of rows, a file for each month; return the paths."""
-    io = _open_files()
+    io = _open_files(one)
     sizes = observed["result_count"].to_numpy()
     keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
     paths = []
@@ -168,7 +173,7 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
     """Yield what the payloads of a slice show, read from their files some at a time."""
     of_source = source(one.source)
     raw = RawTable(of_source, one.endpoint, contract(of_source.endpoints[one.endpoint]))
-    io = _open_files()
+    io = _open_files(one)
     for part in one.parts:
         with io.new_input(part.path).open() as file:
             payloads = pq.ParquetFile(file)
@@ -176,8 +181,9 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
                 yield from decode_rows(raw, payloads.read_row_group(group, columns=list(PAYLOAD_COLUMNS)))
 
 
-def _open_files() -> PyArrowFileIO:
-    return PyArrowFileIO(file_properties(read_settings()))
+def _open_files(one: Slice) -> PyArrowFileIO:
+    own = replace(read_settings(), s3_endpoint=one.s3_endpoint, s3_region=one.s3_region)
+    return PyArrowFileIO(file_properties(own))
 
 
 def _remove_left() -> None:

@@ -34,6 +34,7 @@ from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
 from cilake.lake.data_files import Place, place_of
 from cilake.publish.branch import FOOTERS_AT_ONCE, Files
+from cilake.settings import Settings
 from cilake.transforms.core.ci_run_observations import KEY
 from cilake.transforms.engines import DuckEngine
 from cilake.transforms.words import equal
@@ -110,13 +111,14 @@ class Slices:
         return sorted(zip(told["slice"].to_pylist(), told["told"].to_pylist(), strict=True))
 
 
-def cut(spark: SparkSession, unbuilt: Sequence[tuple[RawTable, Unbuilt]]) -> Slices:
+def cut(spark: SparkSession, settings: Settings, unbuilt: Sequence[tuple[RawTable, Unbuilt]]) -> Slices:
     """Return payloads in slices of at most ``SLICE_BYTES``: neighbouring row groups of their files."""
     attempt = token_hex(8)
     every: list[Slice] = []
     for raw, payloads in unbuilt:
         for parts in _parts_of(payloads):
-            every.append(Slice(attempt, len(every), raw.source.name, raw.endpoint, parts))
+            place = (settings.s3_endpoint, settings.s3_region)
+            every.append(Slice(attempt, len(every), *place, raw.source.name, raw.endpoint, parts))
     return Slices(spark, attempt, every)
 
 
