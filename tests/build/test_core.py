@@ -68,7 +68,7 @@ def asked(way):
     [
         ((decoding, "FEW_RESULTS", 3), "slices"),
         ((decoding, "FEW_DECODED_BYTES", 99), "slices"),
-        ((core, "CoreRound", exceed_memory), "slices"),
+        ((core, "CoreChanges", exceed_memory), "slices"),
         ((core, "PUBLISHED_ROWS", 0), "slices"),
         ((core, "SLICED_BYTES", 0), "spark"),
     ],

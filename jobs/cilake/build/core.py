@@ -11,7 +11,8 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from cilake.build.core_tables import CORE, CoreBuild, CoreRound, open_published
+from cilake.build.core_changes import CoreBuild, CoreChanges, open_published
+from cilake.build.core_tables import CORE, find_broken_runs, publish
 from cilake.build.decoding import (
     BATCH_SIZE,
     PAYLOAD_COLUMNS,
@@ -30,7 +31,7 @@ from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
-from cilake.publish.audit import AuditError
+from cilake.publish.audit import AuditError, prepare_audit
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
@@ -130,6 +131,7 @@ def _build_in_slices(
 
     """
     slices = cut(build.spark, build.settings, unbuilt)
+    prepare_audit()
     try:
         logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
@@ -228,29 +230,29 @@ def _build(
     limit = build.settings.rejected_ratio
     runs = set_aside_unreadable(engine, build.catalog, decoded, published, tally, limit=limit)
     build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
-    whole = CoreRound(build, engine, runs, published, settles=settles, slices=slices)
+    changes = CoreChanges(build, engine, runs, published, slices=slices)
     try:
-        return whole.publish()
+        return publish(changes, settles=settles)
     except AuditError as error:
         if not error.is_by_rows:
             raise
         if slices:
             raise NotHereError("rows break a rule") from error
-        rest = _set_aside_broken(whole, error)
-    return CoreRound(build, engine, rest, published, settles=settles).publish()
+        rest = _set_aside_broken(changes, error)
+    return publish(CoreChanges(build, engine, rest, published), settles=settles)
 
 
-def _set_aside_broken(whole: CoreRound, error: AuditError) -> Any:
+def _set_aside_broken(changes: CoreChanges, error: AuditError) -> Any:
     """Return the decoded runs without those of which a row breaks a row rule; these go to quarantine.
 
     Raises:
         AuditError: the one given, when no run breaks such a rule or too many do.
 
     """
-    broken = whole.find_broken_runs()
-    count = whole.engine.to_arrow(broken).num_rows
-    if not 0 < count <= max(FEW_BROKEN, whole.settings.rejected_ratio * whole.run_count):
-        of_all = f"{count:,} of {whole.run_count:,} runs"
+    broken = find_broken_runs(changes)
+    count = changes.engine.to_arrow(broken).num_rows
+    if not 0 < count <= max(FEW_BROKEN, changes.settings.rejected_ratio * changes.run_count):
+        of_all = f"{count:,} of {changes.run_count:,} runs"
         logger.warning(f"{of_all} break a row rule: too many to go on without them")
         raise error
-    return set_aside_runs(whole.engine, whole.catalog, whole.decoded, broken)
+    return set_aside_runs(changes.engine, changes.catalog, changes.decoded, broken)
