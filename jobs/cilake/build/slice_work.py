@@ -109,7 +109,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
     )
     for name in RESULTS:
         observed = observed.append_column(name, rows[name])
-    if not np.array_equal(observed["run_key"].to_numpy()[wanted.standing], wanted.run_keys):
+    if not np.array_equal(observed["run_key"].take(wanted.standing).to_numpy(), wanted.run_keys):
         raise RuntimeError(f"slice {one.number} of {one.endpoint} was decoded otherwise before; run again")
     known_at = np.zeros(len(observed), np.int64)
     known_at[wanted.standing] = wanted.known_at
@@ -145,7 +145,7 @@ def _write_months(
 ) -> list[str]:
     """Write what is made of rows, a file for each month; return the paths."""
     io = _open_files(one)
-    sizes = observed["result_count"].to_numpy()
+    sizes = observed["result_count"].fill_null(0).to_numpy()
     keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
     paths = []
     for month, order in sort_by_month(keys, place):
