@@ -12,6 +12,7 @@ from tests.support.built_lake import (
     KilledError,
     build,
     core_tables,
+    kpi_tables,
     land,
     stop_points,
 )
@@ -22,7 +23,6 @@ from cilake.build.half_published import is_half_published
 from cilake.build.tables import build_tables
 from cilake.commands import rebuild
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
-from cilake.contracts.registry import made_by
 from cilake.errors import PermanentError
 from cilake.lake.snapshots import snapshot_id
 from cilake.transforms.engines import DuckEngine
@@ -215,10 +215,6 @@ def build_as_an_earlier_version(lake):
         overwrite(lake, f"core.{name}", decoder_version=1, result="passed")
     overwrite(lake, "core.ci_jobs", release="0.1")
     return right, core_tables(lake)
-
-
-def kpi_tables(lake):
-    return {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
 
 
 def overwrite(lake, address, *, of=None, **values):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count, islice
 
 import pytest
-from tests.support.built_lake import DAY, KilledError, core_tables, land, stop_points
+from tests.support.built_lake import DAY, KilledError, core_tables, kpi_tables, land, stop_points
 from tests.support.grids import DAY_MS, make_row, make_table
 from tests.support.lake_session import local_lake
 from tests.support.predicted_world import World
@@ -120,8 +120,7 @@ def build_all(lake, stops=None, stop="", *, passed=0):
 
 
 def all_tables(lake):
-    kpi = {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
-    return core_tables(lake) | kpi
+    return core_tables(lake) | kpi_tables(lake)
 
 
 def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, told):

@@ -15,6 +15,7 @@ from tests.support.lake_session import LocalLake
 from cilake.build import core
 from cilake.build.core import FEW_BYTES, SLICED_BYTES
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
+from cilake.contracts.registry import made_by
 from cilake.publish import branch, few
 from cilake.publish.few import FEW_ROWS
 from cilake.windows import Window
@@ -55,6 +56,11 @@ def statuses(lake: LocalLake) -> list[str]:
 def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
     """Return what the core tables say, without the observations that they follow from."""
     return {name: lake.rows(f"core.{name}") for name in ("ci_runs", "test_results", "tests", "ci_jobs")}
+
+
+def kpi_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the answers about the health of jobs and tests."""
+    return {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
 
 
 WAYS = ("here", "slices", "spark")

@@ -12,21 +12,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from cilake.build.decoding import DECODED_RUNS, PAYLOAD_COLUMNS, RawTable, decode_rows
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
-from cilake.lake.data_files import Place, in_parts, sort_by_month, write_file
-from cilake.lake.profiles import file_properties
-from cilake.settings import read_settings
+from cilake.lake.data_files import Place, Storage, in_parts, sort_by_month, write_file
 from cilake.sources.registry import source
 from cilake.transforms.core import ci_run_observations, test_results
 from cilake.transforms.core.ci_run_observations import RESULTS
@@ -50,15 +47,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Payloads of a raw table of a source that one worker decodes, for the build that ``attempt`` names.
-
-    Where files are is said here; the keys to them are in the environment of the worker.
-    """
+    """Payloads of a raw table of a source that one worker decodes, for the build that ``attempt`` names."""
 
     attempt: str
     number: int
-    s3_endpoint: str
-    s3_region: str
+    storage: Storage
     source: str
     endpoint: str
     parts: tuple[Part, ...]
@@ -144,7 +137,7 @@ def _write_months(
     one: Slice, place: Place, observed: pa.Table, numbers: np.ndarray, make: Callable[[np.ndarray], pa.Table]
 ) -> list[str]:
     """Write what is made of rows, a file for each month; return the paths."""
-    io = _open_files(one)
+    io = one.storage.open()
     sizes = observed["result_count"].fill_null(0).to_numpy()
     keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
     paths = []
@@ -173,17 +166,12 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
     """Yield what the payloads of a slice show, read from their files some at a time."""
     of_source = source(one.source)
     raw = RawTable(of_source, one.endpoint, contract(of_source.endpoints[one.endpoint]))
-    io = _open_files(one)
+    io = one.storage.open()
     for part in one.parts:
         with io.new_input(part.path).open() as file:
             payloads = pq.ParquetFile(file)
             for group in part.row_groups:
                 yield from decode_rows(raw, payloads.read_row_group(group, columns=list(PAYLOAD_COLUMNS)))
-
-
-def _open_files(one: Slice) -> PyArrowFileIO:
-    own = replace(read_settings(), s3_endpoint=one.s3_endpoint, s3_region=one.s3_region)
-    return PyArrowFileIO(file_properties(own))
 
 
 def _remove_left() -> None:

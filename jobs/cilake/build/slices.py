@@ -32,7 +32,7 @@ from cilake.build.unbuilt import Unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
-from cilake.lake.data_files import Place, place_of
+from cilake.lake.data_files import Place, Storage, place_of
 from cilake.publish.branch import FOOTERS_AT_ONCE, Files
 from cilake.settings import Settings
 from cilake.transforms.core.ci_run_observations import KEY
@@ -117,8 +117,8 @@ def cut(spark: SparkSession, settings: Settings, unbuilt: Sequence[tuple[RawTabl
     every: list[Slice] = []
     for raw, payloads in unbuilt:
         for parts in _parts_of(payloads):
-            place = (settings.s3_endpoint, settings.s3_region)
-            every.append(Slice(attempt, len(every), *place, raw.source.name, raw.endpoint, parts))
+            origin = (raw.source.name, raw.endpoint)
+            every.append(Slice(attempt, len(every), Storage.of(settings), *origin, parts))
     return Slices(spark, attempt, every)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from importlib import import_module
+from functools import partial
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
 from cilake.build.inputs import open_inputs
+from cilake.build.made import Told, make_rows
+from cilake.build.months import make_months, plan_months
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
 from cilake.contracts.registry import made_by
@@ -21,14 +22,11 @@ from cilake.lake.snapshots import Pins, pin, snapshot_id
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
-from cilake.publish.replace import Replacement, days_condition, replace_days
+from cilake.publish.replace import Replacement, replace_days
 from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
-from cilake.transforms.engines import Engine, Rows
+from cilake.transforms.engines import SparkEngine
 from cilake.windows import Window
-
-Told = Mapping[str, object]
-"""What transforms are told besides their inputs, by argument; each is told what it asks for."""
 
 
 def build_tables(
@@ -68,7 +66,7 @@ def build_tables(
             return replace_days(spark, catalog, replacements, audit=audit, run_id=f"{step}_{window.start}")
 
         work = [(target, affected[target.table]) for target in targets]
-        return counts | _build(spark, catalog, pins, work, replace, marks=marks, told=told or {})
+        return counts | _build(spark, settings, catalog, pins, work, replace, marks=marks, told=told or {})
 
 
 def rebuild_tables(
@@ -98,11 +96,12 @@ def rebuild_tables(
     for target in targets:
         source = target.about[0].address if target.about else ""
         work.append((target, target.rule.affected_by(window.days, source)))
-    _build(spark, catalog, pins, work, replace, marks={}, told=told or {})
+    _build(spark, settings, catalog, pins, work, replace, marks={}, told=told or {})
 
 
 def _build(
     spark: SparkSession,
+    settings: Settings,
     catalog: Catalog,
     pins: Pins,
     work: list[tuple[Target, list[date]]],
@@ -123,7 +122,7 @@ def _build(
             properties = marks.get(target.table, {})
             told_of = _keep_told(catalog, pins, target, periods)
             if told_of:
-                replacements.append(_make(spark, catalog, pins, target, told_of, properties, told))
+                replacements.append(_make(spark, settings, catalog, pins, target, told_of, properties, told))
             else:
                 set_properties(catalog, target.table, properties)
         if replacements:
@@ -144,6 +143,7 @@ def _keep_told(catalog: Catalog, pins: Pins, target: Target, periods: list[date]
 
 def _make(
     spark: SparkSession,
+    settings: Settings,
     catalog: Catalog,
     pins: Pins,
     target: Target,
@@ -151,31 +151,26 @@ def _make(
     marks: Mapping[str, str],
     told: Told,
 ) -> Replacement:
-    """Return what the table should hold for the periods, by the transform at its address."""
+    """Return what the table should hold for the periods, by the transform at its address.
+
+    Where its inputs are few that is made in this process, else month by month in workers, or in Spark.
+    """
     wanted = {
         argument: (one, target.rule.reach_of(periods, one.address)) for argument, one in target.inputs.items()
     }
+    replaces = partial(
+        Replacement, target.table, column=target.rule.column, where=target.where, properties=marks
+    )
     engine, inputs = open_inputs(spark, catalog, pins, wanted)
     try:
-        rows = _transform(engine, target, periods, inputs, told)
+        if isinstance(engine, SparkEngine) and (months := plan_months(catalog, pins, target, periods)):
+            files = make_months(spark, settings, catalog, target, months, told)
+            return replaces(rows=files, days=[period for month in months for period in month.periods])
+        return replaces(rows=make_rows(engine, target, periods, inputs, told), days=periods)
     except MemoryError as error:
         logger.warning(f"{target.table.address}: {error}; it is made in Spark")
-        engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
-        rows = _transform(engine, target, periods, inputs, told)
-    return Replacement(target.table, rows, target.rule.column, periods, where=target.where, properties=marks)
-
-
-def _transform(
-    engine: Engine[Rows], target: Target, periods: list[date], inputs: Mapping[str, Rows], told: Told
-) -> Rows:
-    transform = import_module(f"cilake.transforms.{target.table.address}").transform
-    asked = {name: told[name] for name in inspect.signature(transform).parameters if name in told}
-    # A transform may tell more than is asked, such as of the days that only show what was before.
-    return engine.sql(
-        f"SELECT {', '.join(target.table.column_names)} FROM made"  # noqa: S608 - names are ours
-        f" WHERE {days_condition(target.rule.column, periods)}",
-        made=transform(engine, **inputs, **asked),
-    )
+    engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
+    return replaces(rows=make_rows(engine, target, periods, inputs, told), days=periods)
 
 
 def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[Table, list[date]]:

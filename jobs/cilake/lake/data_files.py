@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.types import ListType
 
 from cilake.contracts.model import Table
 from cilake.lake.catalog import arrow_schema
+from cilake.lake.profiles import file_properties
+from cilake.settings import Settings, read_settings
 
 FIELD_ID = "PARQUET:field_id"
 ROWS_PER_GROUP = 1_000_000
 DICTIONARY_BYTES = 8 << 20
 """Up to so many bytes of distinct values a column of a row group is written as a dictionary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where files are, as a worker is told it; the keys to them are in the worker's environment."""
+
+    s3_endpoint: str
+    s3_region: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Storage:
+        """Return the storage of a deployment."""
+        return cls(settings.s3_endpoint, settings.s3_region)
+
+    def open(self) -> PyArrowFileIO:
+        """Return what reads and writes its files, with the keys of this process."""
+        own = replace(read_settings(), s3_endpoint=self.s3_endpoint, s3_region=self.s3_region)
+        return PyArrowFileIO(file_properties(own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +80,49 @@ def _with_id(field: pa.Field, number: int) -> pa.Field:
     return field.with_metadata({FIELD_ID: str(number)})
 
 
+def month_of(day: date) -> int:
+    """Return the number of a day's month since January 1970, as Iceberg counts months."""
+    return (day.year - 1970) * 12 + day.month - 1
+
+
+def month_name(month: int) -> str:
+    """Return a month as names of files have it."""
+    return f"{1970 + month // 12:04}-{month % 12 + 1:02}"
+
+
 def sort_by_month(rows: pa.Table, place: Place) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each month of the rows, and the places of its rows in the order of the table."""
     if not rows.num_rows:
         return
     days = rows[place.day_column].combine_chunks()
-    months = pc.add(pc.multiply(pc.year(days), 12), pc.subtract(pc.month(days), 1))
+    years = pc.subtract(pc.year(days), 1970)
+    months = pc.add(pc.multiply(years, 12), pc.subtract(pc.month(days), 1))
     keyed = pa.table({"month": months} | {name: rows[name] for name in place.sort_by})
     order = pc.sort_indices(keyed, [(name, "ascending") for name in keyed.column_names]).to_numpy()
-    month_of = months.to_numpy()[order]
-    bounds = [0, *(np.flatnonzero(np.diff(month_of)) + 1), len(order)]
+    found = months.to_numpy()[order]
+    bounds = [0, *(np.flatnonzero(np.diff(found)) + 1), len(order)]
     for first, last in pairwise(bounds):
-        year, month = divmod(int(month_of[first]), 12)
-        yield f"{year:04}-{month + 1:02}", order[first:last]
+        yield month_name(int(found[first])), order[first:last]
 
 
-def write_file(io: PyArrowFileIO, path: str, place: Place, parts: Iterator[pa.Table]) -> int:
-    """Write a file of the parts, in their order, over one that is there; return the number of rows."""
-    count = 0
-    with (
-        io.new_output(path).create(overwrite=True) as sink,
-        pq.ParquetWriter(
-            sink,
-            place.schema,
-            compression="zstd",
-            compression_level=1,
-            store_schema=False,
-            dictionary_pagesize_limit=DICTIONARY_BYTES,
-        ) as file,
-    ):
+def write_file(io: PyArrowFileIO, path: str, place: Place, parts: Iterable[pa.Table]) -> None:
+    """Write a file of the parts, in their order, over one that is there."""
+    with io.new_output(path).create(overwrite=True) as sink:
+        write_parts(sink, place, parts)
+
+
+def write_parts(sink: BinaryIO | OutputStream, place: Place, parts: Iterable[pa.Table]) -> None:
+    """Write the parts as a Parquet file; the same parts are the same bytes."""
+    with pq.ParquetWriter(
+        sink,
+        place.schema,
+        compression="zstd",
+        compression_level=1,
+        store_schema=False,
+        dictionary_pagesize_limit=DICTIONARY_BYTES,
+    ) as file:
         for part in parts:
             file.write_table(part.select(place.schema.names).cast(place.schema), ROWS_PER_GROUP)
-            count += part.num_rows
-    return count
 
 
 def in_parts(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.dataset import Dataset, dataset
-from pyarrow.fs import FileSystem
 from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.expressions.visitors import bind
+from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO, expression_to_pyarrow
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
@@ -60,6 +62,52 @@ def read_files(present: IcebergTable, paths: Iterable[str], columns: Sequence[st
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Files of a table and which of their rows are meant, for whoever reads them."""
+
+    paths: tuple[str, ...]
+    schema: pa.Schema
+    condition: pc.Expression | None
+    row_count: int
+    """How many rows the files hold."""
+
+
+def plan_days(
+    present: IcebergTable, day_column: str | None, days: Iterable[date] | None, *, snapshot: int | None
+) -> Scan | None:
+    """Return where the rows of some days are; ``None`` where other files delete some of them.
+
+    Without days, or a column of days, all rows; of the current snapshot where none is named.
+    """
+    wanted = _of_days(day_column, days) if day_column and days is not None else AlwaysTrue()
+    tasks = list(present.scan(row_filter=wanted, snapshot_id=snapshot).plan_files())
+    if any(task.delete_files for task in tasks):
+        return None
+    condition = None
+    if wanted != AlwaysTrue():
+        condition = expression_to_pyarrow(bind(present.schema(), wanted, case_sensitive=True))
+    return Scan(
+        tuple(task.file.file_path for task in tasks),
+        pa.schema([field.with_nullable(True) for field in present.schema().as_arrow()]),
+        condition,
+        sum(task.file.record_count for task in tasks),
+    )
+
+
+def open_scan(io: FileIO, scan: Scan) -> pa.Table | Dataset:
+    """Return the rows of a scan, read as they are asked for."""
+    if not scan.paths:
+        return scan.schema.empty_table()
+    if not isinstance(io, PyArrowFileIO):
+        raise TypeError(f"files are read by {type(io).__name__}, not by PyArrowFileIO")
+    locations = [PyArrowFileIO.parse_location(path) for path in scan.paths]
+    scheme, host, _ = locations[0]
+    names, place = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
+    rows = dataset(names, schema=scan.schema, format="parquet", filesystem=place)
+    return rows if scan.condition is None else rows.filter(scan.condition)
+
+
 def open_days(
     present: IcebergTable,
     day_column: str | None,
@@ -70,31 +118,13 @@ def open_days(
 ) -> tuple[pa.Table | Dataset, int] | None:
     """Return the rows of some days, read as they are asked for, and how many rows their files hold.
 
-    Without days, or a column of days, all rows; of the current snapshot where none is named. ``None`` where
-    the files hold more than ``limit`` rows, or some of their rows are deleted by other files.
+    Days and snapshot are as in ``plan_days``. ``None`` where the files hold more than ``limit`` rows, or some
+    of their rows are deleted by other files.
     """
-    wanted = _of_days(day_column, days) if day_column and days is not None else AlwaysTrue()
-    tasks = list(present.scan(row_filter=wanted, snapshot_id=snapshot).plan_files())
-    held = sum(task.file.record_count for task in tasks)
-    if held > limit or any(task.delete_files for task in tasks):
+    scan = plan_days(present, day_column, days, snapshot=snapshot)
+    if scan is None or scan.row_count > limit:
         return None
-    schema = pa.schema([field.with_nullable(True) for field in present.schema().as_arrow()])
-    if not tasks:
-        return schema.empty_table(), 0
-    paths = [PyArrowFileIO.parse_location(task.file.file_path) for task in tasks]
-    names, place = [path for _, _, path in paths], _file_system(present, paths[0])
-    rows = dataset(names, schema=schema, format="parquet", filesystem=place)
-    if wanted != AlwaysTrue():
-        bound = bind(present.schema(), wanted, case_sensitive=True)
-        rows = rows.filter(expression_to_pyarrow(bound))
-    return rows, held
-
-
-def _file_system(present: IcebergTable, location: tuple[str, str, str]) -> FileSystem:
-    scheme, host, _ = location
-    if not isinstance(present.io, PyArrowFileIO):
-        raise TypeError(f"files are read by {type(present.io).__name__}, not by PyArrowFileIO")
-    return present.io.fs_by_scheme(scheme, host)
+    return open_scan(present.io, scan), scan.row_count
 
 
 def _of_days(column: str, days: Iterable[date]) -> BooleanExpression:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,6 +94,15 @@ class Branch:
             self.spark.sql(f"DELETE FROM {self.target} WHERE {condition}")  # noqa: S608 - conditions are ours
         else:
             self._loaded().delete(condition, branch=self.name)
+
+    def remove(self, files: Sequence[DataFile]) -> None:
+        """Remove files and all their rows, in one commit."""
+        with (
+            self._loaded().transaction() as transaction,
+            transaction.update_snapshot(branch=self.name).overwrite() as change,
+        ):
+            for file in files:
+                change.delete_data_file(file)
 
     def require_base(self, snapshot: int | None) -> None:
         """Check that the branch begins with a snapshot, or with an empty table where there is ``None``.

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from cilake.contracts.model import Table
 from cilake.lake.catalog import set_properties
+from cilake.lake.data_files import month_of
 from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.lake.snapshots import snapshot_id
@@ -22,6 +23,7 @@ from cilake.log import logger
 from cilake.publish.audit import prepare_audit
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
 from cilake.publish.few import are_same, arrange, in_spark, of_days, read_few, split_by_day, take_few
+from cilake.publish.months import Months, differing_months
 from cilake.windows import spans_of
 
 INTERRUPT_SECONDS = 1
@@ -35,12 +37,13 @@ class Replacement:
     """Everything a table should hold for the days, by the date in ``column``.
 
     ``where`` is an SQL condition that all of ``rows`` meet: other rows of the table are left as they are,
-    even on the same days. ``properties`` are set on the table in the commit that publishes the rows, also
+    even on the same days. ``rows`` may be files, one for each month: then all of the table's rows in these
+    months are replaced. ``properties`` are set on the table in the commit that publishes the rows, also
     when no row differs.
     """
 
     table: Table
-    rows: DataFrame | pa.Table
+    rows: DataFrame | pa.Table | Months
     column: str
     days: list[date]
     where: str = "true"
@@ -104,12 +107,14 @@ def _replace(
     note: Note | None,
     ending: Event,
 ) -> int:
-    table = replacement.table
-    rows = replacement.rows if isinstance(replacement.rows, pa.Table) else conform(replacement.rows, table)
-    change = _find_change_here(catalog, replacement, rows)
+    table, rows = replacement.table, replacement.rows
     kept = None
     try:
-        if change is None:
+        if isinstance(rows, Mapping):
+            change = _find_change_of_months(catalog, replacement, rows)
+        elif (here := _find_change_here(catalog, replacement, rows := conform(rows, table))) is not None:
+            change = here
+        else:
             kept = in_spark(spark, rows, table).persist()
             change = _find_change_in_spark(spark, replacement, kept)
         if not change.days:
@@ -171,6 +176,22 @@ def _find_change_here(
             branch.append(arrange(differing, table))
 
     return _Change(days, differing.num_rows, write)
+
+
+def _find_change_of_months(catalog: Catalog, replacement: Replacement, months: Months) -> _Change:
+    looked_at = snapshot_id(catalog, replacement.table)
+    differing = differing_months(catalog.load_table(replacement.table.address), months)
+    made = [file for number in differing if (file := months[number])]
+
+    def write(branch: Branch) -> None:
+        branch.require_base(looked_at)
+        if outdated := [file for files in differing.values() for file in files]:
+            branch.remove(outdated)
+        if made:
+            branch.append(tuple(file.path for file in made))
+
+    days = [day for day in replacement.days if month_of(day) in differing]
+    return _Change(days, sum(file.row_count for file in made), write)
 
 
 def _find_change_in_spark(spark: SparkSession, replacement: Replacement, rows: DataFrame) -> _Change:
