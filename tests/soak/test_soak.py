@@ -12,13 +12,22 @@ from datetime import timedelta
 from itertools import count, islice
 
 import pytest
-from tests.support.built_lake import DAY, KilledError, core_tables, kpi_tables, land, stop_points
+from tests.support.built_lake import (
+    DAY,
+    WAYS,
+    KilledError,
+    build_by,
+    core_tables,
+    kpi_tables,
+    land,
+    stop_points,
+)
 from tests.support.grids import DAY_MS, make_row, make_table
 from tests.support.lake_session import local_lake
 from tests.support.predicted_world import World
 
-from cilake.build import core, rounds
-from cilake.build.core import FEW_BYTES
+from cilake.build import core, inputs, rounds
+from cilake.build.inputs import QUERIED_ROWS
 from cilake.build.rounds import ROUND_BYTES
 from cilake.build.tables import build_tables
 from cilake.commands import measure, score, train
@@ -134,9 +143,10 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
         new = list(islice(endless, dice.randrange(1, 4)))
         landings += new
         land_all(lake, new)
-        # One round for each tab; killed in the first, the second or the third that passes the point.
+        # Spark builds a round for each tab; killed in the first, the second or the third that passes the point.
         monkeypatch.setattr(rounds, "ROUND_BYTES", dice.choice((1, ROUND_BYTES)))
-        monkeypatch.setattr(core, "FEW_BYTES", dice.choice((0, FEW_BYTES)))
+        build_by(monkeypatch, dice.choice(WAYS))
+        monkeypatch.setattr(inputs, "QUERIED_ROWS", dice.choice((0, QUERIED_ROWS)))
         stop, passed = next(point), dice.randrange(3)
         if build_all(lake, stops, stop, passed=passed):
             stopped[stop] += 1
@@ -149,6 +159,8 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     build_all(lake, stops)
     found = all_tables(lake)
     monkeypatch.setattr(rounds, "ROUND_BYTES", ROUND_BYTES)
+    monkeypatch.setattr(inputs, "QUERIED_ROWS", QUERIED_ROWS)
+    build_by(monkeypatch, WAYS[0])
     undisturbed = new_lake()
     land_all(undisturbed, landings)
     build_all(undisturbed, stops)

@@ -23,7 +23,7 @@ from cilake.build.decoding import (
 )
 from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
 from cilake.build.rounds import Payloads, Sizes, in_rounds
-from cilake.build.set_aside import Tally, set_aside_runs, set_aside_unreadable
+from cilake.build.set_aside import NotHereError, Tally, set_aside_runs, set_aside_unreadable
 from cilake.build.slices import Slices, cut
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -35,7 +35,6 @@ from cilake.publish.audit import AuditError, prepare_audit
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
-from cilake.transforms.core import tests
 from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 from cilake.windows import Window
 
@@ -79,10 +78,6 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
         built = _build_unbuilt(CoreBuild(spark, settings, catalog, window), unbuilt)
     set_properties(catalog, CI_RUNS, mark)
     return nothing | built
-
-
-class NotHereError(Exception):
-    """What payloads show is for Spark: it is too much, or something in it is odd."""
 
 
 def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) -> dict[str, int]:
@@ -147,10 +142,6 @@ def _build_decoded(
     published = open_published(build, engine, limit=PUBLISHED_ROWS)
     if published is None:
         raise NotHereError("too much is published for this process")
-    if slices:
-        readable = engine.sql("SELECT * FROM decoded WHERE reject_reason IS NULL", decoded=decoded)
-        if tests.find_collisions(engine, decoded=readable, tests=published["tests"]).num_rows:
-            raise NotHereError("a name of a test has the key of another one")
     was_half = is_half_published(build.catalog)
     counts = _build(build, engine, decoded, tally, settles=True, slices=slices)
     _settle(build, was_half=was_half)
@@ -228,7 +219,9 @@ def _build(
     published = open_published(build, engine)
     assert published is not None, "without a limit, tables that are written without delete files are opened"
     limit = build.settings.rejected_ratio
-    runs = set_aside_unreadable(engine, build.catalog, decoded, published, tally, limit=limit)
+    runs = set_aside_unreadable(
+        engine, build.catalog, decoded, published, tally, limit=limit, has_results=slices is None
+    )
     build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
     changes = CoreChanges(build, engine, runs, published, slices=slices)
     try:

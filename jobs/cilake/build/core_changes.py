@@ -29,7 +29,7 @@ from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
 from cilake.sources.registry import precedence
 from cilake.transforms.core import ci_run_observations, ci_runs, test_results
-from cilake.transforms.core.ci_run_observations import FACTS
+from cilake.transforms.core.ci_run_observations import FACTS, SLIM
 from cilake.transforms.engines import Engine, SparkEngine
 from cilake.transforms.words import equal, of
 from cilake.windows import Window
@@ -96,7 +96,8 @@ class CoreChanges:
         self.observed = ci_run_observations.keep_once(engine, observed)
         self.reread = engine.compute(self._find_reread()) if build.restates else None
         self.beginnings = engine.compute(self._find_beginnings())
-        self.new = self.join("SEMI", self.observed, self.beginnings)
+        shown = self.select("observed", SLIM, observed=self.observed) if slices else self.observed
+        self.new = self.join("SEMI", shown, self.beginnings)
         compared: tuple[Any, Any] = self._compare() if build.restates else (self.new, None)
         self.added, self.outdated = compared
         self.changed = engine.compute(self._find_differing() if build.restates else self._find_changed())
@@ -110,7 +111,7 @@ class CoreChanges:
 
     def _find_reread(self) -> Any:
         """Return keys and days of the published observations that the same decoder has read again."""
-        slim = self.select("published", ci_run_observations.SLIM, published=self.published[OBSERVATIONS.name])
+        slim = self.select("published", SLIM, published=self.published[OBSERVATIONS.name])
         return ci_run_observations.select_reread(self.engine, observed=self.observed, observations=slim)
 
     def read_published(self) -> Any:
@@ -165,10 +166,10 @@ class CoreChanges:
 
     def _standing_and_published(self) -> tuple[Any, Any]:
         """Return what stands of the runs that the payloads show, and the published rows of these runs."""
-        slim = ", ".join(ci_run_observations.SLIM)
+        slim = ", ".join(SLIM)
         every = self.engine.sql(
             f"SELECT {slim} FROM published UNION ALL SELECT {slim} FROM new",  # noqa: S608 - names are ours
-            published=self._of_observed(ci_run_observations.SLIM, self.read_published()),
+            published=self._of_observed(SLIM, self.read_published()),
             new=self.new,
         )
         standing = ci_run_observations.select_standing(self.engine, every, precedence())

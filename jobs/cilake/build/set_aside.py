@@ -39,6 +39,10 @@ SELECT count(*) AS payload_count, count_if(is_refused) AS refused_count FROM by_
 """  # noqa: S608 - names are ours
 
 
+class NotHereError(Exception):
+    """What payloads show is for Spark: it is too much, or something in it is odd."""
+
+
 class FormatError(PermanentError):
     """So much of the payloads cannot be read that they are no longer what the decoder knows."""
 
@@ -59,6 +63,7 @@ def set_aside_unreadable(
     tally: Tally,
     *,
     limit: float,
+    has_results: bool = True,
 ) -> Rows:
     """Return the runs that can be built; put in quarantine what of the payloads cannot.
 
@@ -66,11 +71,12 @@ def set_aside_unreadable(
     would be counted under it. ``published`` are the core tables by name.
 
     Raises:
+        NotHereError: when results are to be left out of runs that are here without them.
         FormatError: when of more than the share ``limit`` of many payloads the decoder refuses more than it
             reads; it is in quarantine, and nothing more is built.
 
     """
-    runs = engine.sql("SELECT * FROM decoded WHERE reject_reason IS NULL", decoded=decoded)
+    runs = _leave_out_refused(engine, decoded)
     taken_jobs = ci_jobs.find_collisions(engine, decoded=runs, ci_jobs=published["ci_jobs"])
     taken_tests = tests.find_collisions(engine, decoded=runs, tests=published["tests"])
     of_runs = engine.sql(
@@ -89,6 +95,8 @@ def set_aside_unreadable(
     )
     rows = engine.to_arrow(parts).to_pylist()
     found = {row["kind"] for row in rows}
+    if "test" in found and not has_results:
+        raise NotHereError("a name of a test has the key of another one")
     _append(catalog, rows, "cannot be read")
     if "refused" in found:
         _require_share(engine, decoded, tally, limit)
@@ -100,6 +108,15 @@ def set_aside_unreadable(
     if "run" in found:
         rest = ci_run_observations.leave_out_collisions(engine, rest, engine.compute(taken_runs))
     return tests.keep_names(engine, runs, rest) if found & {"job", "run"} else rest
+
+
+def _leave_out_refused(engine: Engine[Rows], decoded: Rows) -> Rows:
+    refused = engine.sql(
+        "SELECT 1 AS one FROM decoded WHERE reject_reason IS NOT NULL LIMIT 1", decoded=decoded
+    )
+    if not engine.to_arrow(refused).num_rows:
+        return decoded  # and no copy of it, which would be large
+    return engine.sql("SELECT * FROM decoded WHERE reject_reason IS NULL", decoded=decoded)
 
 
 def _require_share(engine: Engine[Rows], decoded: Rows, tally: Tally, limit: float) -> None:

@@ -212,10 +212,14 @@ def explode(rows: pa.Table, lists: Sequence[str]) -> pa.Table:
     whole = rows.combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(whole[lists[0]]), 0).to_numpy()
     parents = pa.array(np.repeat(np.arange(whole.num_rows), lengths))
-    columns = {
-        name: pc.list_flatten(whole[name]) if name in lists else whole[name].take(parents)
-        for name in whole.column_names
-    }
+    columns = {}
+    for name in whole.column_names:
+        values = whole[name]
+        if name in lists:
+            columns[name] = pc.list_flatten(values)
+        else:  # the same text comes again and again
+            once = values.dictionary_encode() if pa.types.is_string(values.type) else values
+            columns[name] = once.take(parents)
     return pa.table(columns)
 
 
