@@ -143,7 +143,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
         new = list(islice(endless, dice.randrange(1, 4)))
         landings += new
         land_all(lake, new)
-        # Spark builds a round for each tab; killed in the first, the second or the third that passes the point.
+        # Spark alone builds a round for each tab; killed in the first, second or third that passes the point.
         monkeypatch.setattr(rounds, "ROUND_BYTES", dice.choice((1, ROUND_BYTES)))
         build_by(monkeypatch, dice.choice(WAYS))
         monkeypatch.setattr(inputs, "QUERIED_ROWS", dice.choice((0, QUERIED_ROWS)))
