@@ -45,8 +45,18 @@ def content_digest(document: dict[str, Any], *, volatile: Collection[str] = ()) 
         UnreadableError: when the document is nested deeper than can be written again (254 levels).
 
     """
+    return hashlib.sha256(content_of(document, volatile=volatile)).hexdigest()
+
+
+def content_of(document: dict[str, Any], *, volatile: Collection[str] = ()) -> bytes:
+    """Return an object without the values that change on every request, written again.
+
+    Raises:
+        UnreadableError: when the document is nested deeper than can be written again (254 levels).
+
+    """
     kept = {key: value for key, value in document.items() if key not in volatile}
     try:
-        return hashlib.sha256(orjson.dumps(kept)).hexdigest()
+        return orjson.dumps(kept)
     except (TypeError, RecursionError) as error:
         raise UnreadableError(f"too_deep: {error}") from None

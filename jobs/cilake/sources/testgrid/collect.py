@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Container, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from cilake.settings import SettingsError, require_address
 from cilake.sources.base import Collected, Landing
 from cilake.sources.fetch import Content, Subject, fetch, without_reply
 from cilake.sources.http import Client, FailingError, FetchError, Reply
-from cilake.sources.payload import content_digest, parse_object
+from cilake.sources.payload import content_digest, content_of, parse_object
 from cilake.sources.runs import Decoded
 from cilake.sources.testgrid import limits
 from cilake.sources.testgrid.dashboards import find_dashboards, find_retired, name_service
@@ -234,9 +235,11 @@ def _fetch_table(
     def read(reply: Reply) -> Content:
         with _READING:
             document = parse_object(reply.body)
-            digest = content_digest(document, volatile=VOLATILE)
+            content = content_of(document, volatile=VOLATILE)
             table = read_table(document, served_at=reply.served_at)
-            return Content(digest, compare_table(promise, table, reply.served_at, previous), _sum_up(table))
+            flaws, note = compare_table(promise, table, reply.served_at, previous), _sum_up(table)
+        # Hashing keeps no other thread from reading.
+        return Content(hashlib.sha256(content).hexdigest(), flaws, note)
 
     return fetch(
         _subject("table", dashboard, f"{dashboard}/{tab}"),
