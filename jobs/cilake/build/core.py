@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -130,8 +131,10 @@ def _build_in_slices(
     try:
         logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
-    finally:
-        slices.forget()
+    except Exception:
+        with suppress(Exception):  # the first error is the one to be told
+            slices.forget()
+        raise
 
 
 def _build_decoded(

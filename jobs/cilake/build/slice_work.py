@@ -7,6 +7,7 @@ find that decodes again.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -33,7 +34,7 @@ TOLD = [name for name in DECODED_RUNS.names if name not in RESULTS]
 """What is given back of the runs; the names of tests are with the first run of each payload."""
 _KEPT = pa.schema([field for field in DECODED_RUNS if field.name not in ("test_names", "test_name_keys")])
 _FOLDER = "cilake-slices-"
-_LEFT_SECONDS = 24 * 3600
+_LEFT_SECONDS = 4 * 3600
 """What killed work has kept is removed by other work when it is so old."""
 
 
@@ -95,6 +96,8 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
         RuntimeError: when the rows are not those that were decoded before.
 
     """
+    if not len(wanted.observed) and not len(wanted.standing):
+        return {table.address: [] for table in (OBSERVATIONS, TEST_RESULTS)}
     rows = _read_kept(one)
     # The wide columns need no query: they are those that were decoded.
     observed = ci_run_observations.transform(
@@ -123,14 +126,21 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
 
 
 def forget_slice(one: Slice) -> None:
-    """Remove what is kept of a slice here."""
+    """Remove what is kept of a slice here, and the folder after the last one."""
     with suppress(OSError):
         _kept_at(one).unlink()
+        kept_folder(one.attempt).rmdir()
 
 
 def kept_folder(attempt: str) -> Path:
     """Return the folder in which a worker keeps what it has decoded for a build."""
-    return Path(tempfile.gettempdir()) / f"{_FOLDER}{attempt}"
+    return _disk() / f"{_FOLDER}{attempt}"
+
+
+def _disk() -> Path:
+    """Return a folder on disk: Spark tells its workers of its own; what is temporary may be memory."""
+    given = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0]
+    return Path(given) if given and Path(given).is_dir() else Path(tempfile.gettempdir())
 
 
 def _write_months(
@@ -176,7 +186,7 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
 
 def _remove_left() -> None:
     """Remove what work that was killed has left here."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+    for folder in _disk().glob(f"{_FOLDER}*"):
         with suppress(OSError):
             if folder.stat().st_mtime < time.time() - _LEFT_SECONDS:
                 shutil.rmtree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from cilake.build.slice_work import (
     Wanted,
     decode_slice,
     forget_slice,
-    kept_folder,
     write_slice,
 )
 from cilake.build.unbuilt import Unbuilt
@@ -98,8 +96,8 @@ class Slices:
         return {table: tuple(path for paths in told for path in paths[table.address]) for table in tables}
 
     def forget(self) -> None:
-        """Remove what workers of this machine keep; on others it goes when it is old."""
-        shutil.rmtree(kept_folder(self.attempt), ignore_errors=True)
+        """Have workers remove what they keep, as far as they find it; writing removes it, too."""
+        self._work(partial(_forget, self.every))
 
     def _work(
         self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -170,6 +168,12 @@ def _write(
         paths = write_slice(every[number], wanted[number], places)
         forget_slice(every[number])
         yield _told(number, json.dumps(paths).encode())
+
+
+def _forget(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for number in _numbers(batches):
+        forget_slice(every[number])
+        yield _told(number, b"")
 
 
 def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
