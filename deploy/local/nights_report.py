@@ -57,7 +57,7 @@ class Night:
 def report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -> None:
     """Print what each night wrote, what is predicted, what came of it, and where to look next."""
     trino = settings["CILAKE_TRINO_URL"]
-    print("\nRows per night")
+    print("\nRows written per night, corrected ones included")
     names = ["night", *(key for _, key in COUNTED), "seconds"]
     print_table(names, [_row(night) for night in played])
     for night in played:

@@ -230,6 +230,18 @@ def test_a_day_that_has_not_begun_needs_no_second_try(run_landing, service, cata
     )
 
 
+def test_a_day_that_is_not_over_is_landed_and_said_to_be(run_landing, service):
+    url, replies = service
+    replies["/half/summary"] = (200, orjson.dumps({"tab": {}}))
+    replies["/half/table"] = (200, dump(make_table({"Overall": [1]})))
+    code, line = run_landing(url, "half")
+    assert code == 0
+    assert line.endswith(
+        "warning: 2021-06-21 is not over: the source's clock says 2021-06-21 13:00 UTC; "
+        "what it shows later comes with another landing"
+    )
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(run_landing, closed, monkeypatch):
     monkeypatch.setattr(collect, "find_dashboards", lambda client, patterns: [][0])
     with pytest.raises(IndexError):

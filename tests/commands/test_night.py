@@ -17,6 +17,8 @@ def done(monkeypatch):
     done = []
     monkeypatch.setenv("CILAKE_TESTGRID_DASHBOARDS", "board")
     monkeypatch.delenv("CILAKE_EXAMPLE_CI_PROJECTS", raising=False)
+    for name in ("URI", "USER", "PASSWORD"):
+        monkeypatch.setenv(f"CILAKE_CATALOG_{name}", "given")
 
     def run(work, settings, window, *, verb, of):
         done.append((f"{verb}_{of}", window.start))
@@ -38,6 +40,14 @@ def test_a_step_comes_after_those_whose_tables_it_reads():
     assert set(steps) > set(wanted)
     for before, after in (wanted[:2], wanted[1:3], (wanted[1], wanted[3]), wanted[3:]):
         assert steps.index(before) < steps.index(after)
+
+
+def test_without_settings_of_the_lake_it_says_where_they_are(done, monkeypatch, capsys):
+    for name in ("CILAKE_CATALOG_URI", "CILAKE_TESTGRID_DASHBOARDS"):
+        monkeypatch.delenv(name)
+    assert cli.main(["night", "--start", SUNDAY]) == 2
+    assert "missing settings: CILAKE_CATALOG_URI" in capsys.readouterr().err
+    assert done == []
 
 
 def test_days_come_one_after_the_other_and_models_are_trained_on_mondays(done, capsys):

@@ -89,7 +89,8 @@ def _describe(lake: Lake, address: str) -> None:
     columns = lake.describe(address)
     for name, value in columns.attrs.items():
         label = str(name).replace("_", " ")
-        text = ", ".join(value) if isinstance(value, list) else value
+        between = " " if name == "caveats" else ", "  # sentences, and names
+        text = between.join(value) if isinstance(value, list) else value
         sys.stderr.write(f"{label:16} {text if text is not None else '-'}\n")
     sys.stderr.write("\n")
     columns.to_csv(sys.stdout, index=False)

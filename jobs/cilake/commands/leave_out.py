@@ -8,8 +8,9 @@ from pyiceberg.expressions import And, EqualTo, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.errors import PermanentError, require_reason
-from cilake.lake.catalog import open_catalog
+from cilake.lake.catalog import newest_date, open_catalog
 from cilake.landing.left_out import leave_out
 from cilake.log import logger
 from cilake.settings import Settings
@@ -26,8 +27,8 @@ def leave_out_payload(
 ) -> dict[str, str | None]:
     """Leave out a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
-    Without ``start`` it holds from today on, or of an ``end`` that has passed from then. The newest decision
-    about a payload holds, so one whose ``end`` has passed takes it in again.
+    Without ``start`` it holds from the newest landed day on, or of an ``end`` that has passed from then. The
+    newest decision about a payload holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
         LeaveOutError: when the source has no payload of such a name, or the days are in the wrong order.
@@ -42,11 +43,11 @@ def leave_out_payload(
         )
     require_reason(reason)
     last = parse_day(end) if end else None
-    today = datetime.now(UTC).date()
-    first = parse_day(start) if start else min(today, last or today)
+    catalog = open_catalog(settings)
+    landed = newest_date(catalog, RECEIPTS) or datetime.now(UTC).date()
+    first = parse_day(start) if start else min(landed, last or landed)
     if last is not None and last < first:
         raise LeaveOutError(f"--end {last} is before --start {first}")
-    catalog = open_catalog(settings)
     leave_out(catalog, source, natural_id, reason=reason, start=first, end=last)
     asked_for = catalog.load_table(FETCHES.address).scan(
         row_filter=And(_equals("natural_id", natural_id), _equals("source", source)),

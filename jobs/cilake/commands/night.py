@@ -10,6 +10,7 @@ from typing import Any
 from cilake.commands.recorded import run_recorded
 from cilake.commands.steps import find_work, objects_of, steps_of_night
 from cilake.errors import PermanentError
+from cilake.lake.profiles import check_catalog
 from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.registry import source
@@ -32,9 +33,11 @@ def run_night(
     repeat the command when the cause is fixed.
 
     Raises:
+        SettingsError: when settings of the lake are missing.
         StepError: when a source or a step is named that there is not, or no source is configured.
 
     """
+    check_catalog(settings)
     steps = [*steps_of_night(), *(("train", model) for model in objects_of("train"))]
     _check(sources, objects_of("land"), "source")
     _check(skip, {name for verb, of in steps for name in (verb, f"{verb}_{of}")}, "step")

@@ -61,7 +61,8 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
     noted = {
         table: json.loads(note)
         for table in tables().values()
-        if (note := catalog.load_table(table.address).properties.get(NOTE))
+        if catalog.table_exists(table.address)  # not that of a source that was added, and has not landed yet
+        and (note := catalog.load_table(table.address).properties.get(NOTE))
     }
     done: dict[str, dict[str, dict[str, int]]] = {}
     rows: list[dict[str, object]] = []
