@@ -21,10 +21,11 @@ from tests.support.built_lake import (
 from tests.support.collisions import colliding_names
 from tests.support.grids import make_table
 
-from cilake.build import core, decoding, rounds, set_aside
+from cilake.build import core, decoding, rounds, set_aside, slices
 from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.publish.audit import AuditError
+from cilake.publish.branch import PublishError
 from cilake.quality import suite
 
 pytestmark = pytest.mark.spark
@@ -69,7 +70,7 @@ def asked(way):
         ((decoding, "FEW_RESULTS", 3), "slices"),
         ((decoding, "FEW_DECODED_BYTES", 99), "slices"),
         ((core, "CoreChanges", exceed_memory), "slices"),
-        ((core, "PUBLISHED_ROWS", 0), "slices"),
+        ((core, "PUBLISHED_ROWS", 0), "spark"),
         ((core, "SLICED_BYTES", 0), "spark"),
     ],
     ids=["results", "decoded bytes", "memory", "published rows", "all bytes"],
@@ -83,7 +84,7 @@ def test_few_payloads_are_built_here_and_what_is_too_much_in_another_way(lake, m
         assert build(lake)["core.ci_runs"] == 2
         land(lake, FINAL, hour=1)
         patched.setattr(*limit)
-        if way == "spark":
+        if limit[1] == "SLICED_BYTES":
             patched.setattr(core, "FEW_BYTES", 0)
         with pytest.raises(AskedError, match=way):
             build(lake)
@@ -109,6 +110,56 @@ def test_contents_that_are_shown_at_one_instant_stop_no_build(lake, monkeypatch,
     build(lake)
     assert len(lake.rows("core.ci_run_observations", "run_key")) == 3
     assert statuses(lake) == ["failed", "failed", "passed", "passed"]
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_runs_without_a_result_are_runs_also_where_a_month_has_no_others(new_lake, monkeypatch, way):
+    build_by(monkeypatch, way)
+    for rows in ({"Overall": [1, 0], "a": [12, 0]}, {"Overall": [0, 0], "a": [0, 0]}):
+        table = make_table(rows)
+        table["timestamps"][1] -= 60 * 86_400_000
+        lake = new_lake()
+        land(lake, table)
+        build(lake)
+        assert len(lake.rows("core.ci_runs", "run_key")) == 2
+        assert len(statuses(lake)) == sum(map(bool, [*rows["Overall"], *rows["a"]]))
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_of_two_builds_at_once_one_says_to_run_again_and_nothing_is_doubled(lake, monkeypatch, way):
+    """A second tab shows the same runs, so there are new observations alone."""
+    table = make_table({"Overall": [1, 12], "a": [12, 12]})
+    land(lake, table)
+    build(lake)
+    land(lake, table, hour=1, tab="other/tab")
+    build_by(monkeypatch, way)
+    published = core.publish
+
+    def publish(changes, **told):
+        monkeypatch.setattr(core, "publish", published)
+        build(lake)
+        return published(changes, **told)
+
+    monkeypatch.setattr(core, "publish", publish)
+    with pytest.raises(PublishError, match="was changed by another run meanwhile"):
+        build(lake)
+    build(lake)
+    assert len(lake.rows("core.ci_run_observations", "run_key")) == 4
+
+
+@pytest.mark.parametrize("step", ["_decode", "_write"])
+def test_a_worker_that_lacks_memory_leaves_the_payloads_to_spark(lake, monkeypatch, caplog, step):
+    land(lake, FINAL)
+    build_by(monkeypatch, "slices")
+    worker = slices._tell
+
+    def fail(every, *given):
+        yield from worker(every, exceed_memory, given[-1])
+
+    monkeypatch.setattr(slices, step, fail)
+    build(lake)
+    assert "too many rows; the payloads are built in another way" in caplog.text
+    assert len(statuses(lake)) == 4
 
 
 @pytest.mark.parametrize("days", [1, -200])

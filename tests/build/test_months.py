@@ -101,6 +101,34 @@ def test_a_correction_replaces_the_file_of_its_month_also_after_another_way_and_
     assert kpi_tables(lake) == kpi_tables(right)
 
 
+def test_a_month_that_comes_out_as_it_once_was_is_one_file_again(lake, monkeypatch):
+    """Between, a small build put a second file beside it, and a foreign writer deleted some of its rows."""
+    land(lake, shown())
+    build(lake)
+    build_answers(lake, monkeypatch)
+    right = kpi_tables(lake)
+    table = make_table({"Overall": [12], "one": [12]}, job="other")
+    table["timestamps"] = [min(shown()["timestamps"]) - 7 * DAY_MS]
+    land(lake, table, hour=1, tab="board/other")
+    build(lake)
+    build_answers(lake, monkeypatch, "here")
+    assert max(map(len, paths(lake).values())) == 2
+    land(lake, table | {"timestamps": [table["timestamps"][0] - 364 * DAY_MS]}, hour=2, tab="board/other")
+    build(lake)
+    build_answers(lake, monkeypatch)
+    found = kpi_tables(lake)
+    assert {name: [row for row in rows if row in right[name]] for name, rows in found.items()} == right
+    assert all(len(files) == 1 for files in paths(lake).values())
+    lake.spark.sql(
+        f"ALTER TABLE {WEEKLY.identifier} SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')"
+    )
+    lake.spark.sql(f"DELETE FROM {WEEKLY.identifier} WHERE job_key > 0 OR job_key < 0 AND failed_count > 0")
+    assert kpi_tables(lake) != found
+    forget(lake)
+    build_answers(lake, monkeypatch)
+    assert kpi_tables(lake) == found
+
+
 def test_a_month_that_is_empty_by_now_has_no_file(lake, monkeypatch):
     """The start of all runs is corrected by a year."""
     land(lake, shown())

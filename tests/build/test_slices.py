@@ -65,6 +65,10 @@ def decode_here(catalog):
     return decode_few([(raw, payloads.read_here(PAYLOAD_COLUMNS)) for raw, payloads in unbuilt_of(catalog)])
 
 
+def decode(one):
+    return pa.concat_tables(decode_slice(one))
+
+
 def places_of(catalog):
     return {table.address: place_of(catalog.load_table(table.address), table) for table in WRITTEN}
 
@@ -108,23 +112,26 @@ def right(catalog, *, every=1):
 
 def test_a_slice_gives_back_runs_and_rejects_without_results(catalog):
     (one,) = cut(catalog)
-    told, here = decode_slice(one), decode_here(catalog)
+    told, here = decode(one), decode_here(catalog)
     order = [("natural_id", "ascending"), ("run_key", "ascending")]
     assert told.sort_by(order).to_pylist() == here.select(TOLD).sort_by(order).to_pylist()
     assert [reason for reason in told["reject_reason"].to_pylist() if reason] and len(told) == 9
 
 
 @pytest.mark.parametrize("every", [1, 3])
-@pytest.mark.parametrize("row_count", [2, 1_000_000])
+@pytest.mark.parametrize(("row_count", "part_count"), [(2, 3), (1_000_000, 1)])
 def test_wanted_rows_are_written_sorted_by_months_as_the_transforms_make_them(
-    catalog, monkeypatch, every, row_count
+    catalog, monkeypatch, every, row_count, part_count
 ):
     monkeypatch.setattr(data_files, "ROWS_PER_GROUP", row_count)
+    monkeypatch.setattr(slice_work, "PART_RESULTS", 1 if part_count > 1 else 1000)
     (one,) = cut(catalog)
-    written = write_slice(one, want(decode_slice(one), every=every), places_of(catalog))
+    told = list(decode_slice(one))
+    assert len(told) == part_count, "one for each payload that shows runs, and one for the rest"
+    written = write_slice(one, want(pa.concat_tables(told), every=every), places_of(catalog))
     for table in WRITTEN:
         months = [path.rpartition("/")[2][:7] for path in written[table.address]]
-        assert months == ["2021-05", "2021-06"]
+        assert set(months) == {"2021-05", "2021-06"}
         for path in written[table.address]:
             with catalog.load_table(table.address).io.new_input(path).open() as file:
                 keys = pq.read_table(file).select(table.sort_by)
@@ -134,7 +141,7 @@ def test_wanted_rows_are_written_sorted_by_months_as_the_transforms_make_them(
 
 def test_what_is_written_twice_or_by_a_worker_that_did_not_decode_it_is_the_same(catalog):
     (one,) = cut(catalog)
-    wanted = want(decode_slice(one))
+    wanted = want(decode(one))
     contents = []
     for _ in range(2):
         written = write_slice(one, wanted, places_of(catalog))
@@ -151,10 +158,17 @@ def read_bytes(catalog, path):
 
 def test_rows_that_are_not_those_that_were_decoded_are_not_written(catalog):
     (one,) = cut(catalog)
-    wanted = want(decode_slice(one))
+    wanted = want(decode(one))
     other = Wanted(wanted.observed, wanted.standing, wanted.run_keys + 1, wanted.known_at)
     with pytest.raises(RuntimeError, match="was decoded otherwise before"):
         write_slice(one, other, places_of(catalog))
+
+
+def test_more_runs_than_can_be_held_are_for_spark(catalog, monkeypatch):
+    monkeypatch.setattr(slice_work, "MOST_RUNS", 5)
+    (one,) = cut(catalog)
+    with pytest.raises(MemoryError, match="more than 5 runs"):
+        decode(one)
 
 
 def test_payloads_are_cut_between_row_groups_and_each_is_in_one_slice(catalog, monkeypatch):
@@ -162,7 +176,7 @@ def test_payloads_are_cut_between_row_groups_and_each_is_in_one_slice(catalog, m
     monkeypatch.setattr(slices, "SLICE_BYTES", 1)
     many = cut(catalog)
     assert [one.number for one in many] == [0, 1], "files of one row group"
-    shown = pa.concat_tables([decode_slice(one) for one in many])
+    shown = pa.concat_tables([decode(one) for one in many])
     assert sorted(set(shown["natural_id"].to_pylist())) == ["board/a", "board/b", "board/odd"]
     assert len({one.attempt for one in [*many, *cut(catalog)]}) == 2, "each try has names of its own"
 
@@ -176,7 +190,7 @@ def test_what_killed_work_kept_hours_ago_is_removed_where_spark_has_its_disk(cat
         folder.mkdir()
         (folder / "0.arrow").write_bytes(b"x")
     os.utime(folders["old"], (0, 0))
-    decode_slice(cut(catalog)[0])
+    decode(cut(catalog)[0])
     assert (folders["old"].exists(), folders["new"].exists()) == (False, True)
 
 

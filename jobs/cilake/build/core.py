@@ -91,8 +91,9 @@ def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) ->
     size = sum(size for of_id in sizes for _, size in of_id.values())
     late = [(raw, payloads) for raw, payloads in unbuilt if payloads.has_late]
     tally = Tally(sum(count for of_id in sizes for count, _ in of_id.values()))
+    is_too_much = bool(late) or open_published(build, DuckEngine(), limit=PUBLISHED_ROWS) is None
     for is_for, limit in ((_build_here, FEW_BYTES), (_build_in_slices, SLICED_BYTES)):
-        if late or size > limit:
+        if is_too_much or size > limit:
             continue
         try:
             return is_for(build, unbuilt, tally)
@@ -141,12 +142,8 @@ def _build_decoded(
     build: CoreBuild, decoded: pa.Table, tally: Tally, slices: Slices | None = None
 ) -> dict[str, int]:
     """Build what was decoded, in this process as far as it is there; return the number of rows written."""
-    engine = DuckEngine()
-    published = open_published(build, engine, limit=PUBLISHED_ROWS)
-    if published is None:
-        raise NotHereError("too much is published for this process")
     was_half = is_half_published(build.catalog)
-    counts = _build(build, engine, decoded, tally, settles=True, slices=slices)
+    counts = _build(build, DuckEngine(), decoded, tally, settles=True, slices=slices)
     _settle(build, was_half=was_half)
     return counts
 
@@ -223,7 +220,7 @@ def _build(
     assert published is not None, "without a limit, tables that are written without delete files are opened"
     limit = build.settings.rejected_ratio
     runs = set_aside_unreadable(
-        engine, build.catalog, decoded, published, tally, limit=limit, has_results=slices is None
+        engine, build.catalog, decoded, published.rows, tally, limit=limit, has_results=slices is None
     )
     build.spark.conf.unset(BATCH_SIZE)  # rows that are taken from Spark come in such batches, too
     changes = CoreChanges(build, engine, runs, published, slices=slices)

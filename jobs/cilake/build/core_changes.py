@@ -23,6 +23,7 @@ from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
 from cilake.lake.files import open_days
 from cilake.lake.schema import conform, differing_keys
+from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.publish.replace import days_condition, spans_condition
 from cilake.publish.restatements import Restatement
@@ -52,24 +53,36 @@ class CoreBuild:
     restates: Restatement | None = None
 
 
-def open_published(
-    build: CoreBuild, engine: Engine[Any], *, limit: int = sys.maxsize
-) -> dict[str, Any] | None:
-    """Return what is published in the tables that a build looks into, by name, as the engine takes it.
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is published in the tables that a build looks into.
+
+    ``rows`` are by name, as an engine takes them, ``snapshots`` by address: what is made of the rows is only
+    right while the tables have these.
+    """
+
+    rows: Mapping[str, Any]
+    snapshots: Mapping[str, int | None]
+
+
+def open_published(build: CoreBuild, engine: Engine[Any], *, limit: int = sys.maxsize) -> Published | None:
+    """Return what is published in the tables that a build looks into.
 
     ``None`` where their files, to be read here, hold more than ``limit`` rows or are not whole by themselves.
     """
-    if isinstance(engine, SparkEngine):
-        return {table.name: build.spark.table(table.identifier) for table in _READ}
-    published: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    snapshots = {table.address: snapshot_id(build.catalog, table) for table in _READ}
     for table in _READ:
-        present = build.catalog.load_table(table.address)
-        opened = open_days(present, None, None, snapshot=None, limit=limit)
+        if isinstance(engine, SparkEngine):
+            rows[table.name] = build.spark.table(table.identifier)
+            continue
+        present, pinned = build.catalog.load_table(table.address), snapshots[table.address]
+        opened = open_days(present, None, None, snapshot=pinned, limit=limit)
         if opened is None:
             return None
-        published[table.name], held = opened
+        rows[table.name], held = opened
         limit -= held
-    return published
+    return Published(rows, snapshots)
 
 
 class CoreChanges:
@@ -84,13 +97,14 @@ class CoreChanges:
         build: CoreBuild,
         engine: Engine[Any],
         decoded: Any,
-        published: Mapping[str, Any],
+        published: Published,
         *,
         slices: Slices | None = None,
     ) -> None:
         self.spark, self.settings, self.catalog = build.spark, build.settings, build.catalog
         self.window, self.restates = build.window, build.restates
-        self.engine, self.decoded, self.published = engine, decoded, published
+        self.engine, self.decoded, self.published = engine, decoded, published.rows
+        self.snapshots = published.snapshots
         self.slices, self.columns = slices, FACTS if slices else tuple(OBSERVATIONS.column_names)
         observed = ci_run_observations.transform(engine, decoded=decoded, columns=self.columns)
         self.observed = ci_run_observations.keep_once(engine, observed)

@@ -52,6 +52,8 @@ def publish(changes: CoreChanges, *, settles: bool) -> dict[str, int]:
     replaced = _replaced_runs(changes) if changes.run_count else ""
 
     def write(branch: Branch) -> None:
+        if branch.table.address in changes.snapshots:  # another build may have published meanwhile
+            branch.require_base(changes.snapshots[branch.table.address])
         if branch.table in (TEST_RESULTS, CI_RUNS) and replaced:
             branch.delete(replaced)
         if branch.table is OBSERVATIONS and removed:

@@ -37,12 +37,15 @@ MONTH_ROWS = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A month of a table: its periods, where the rows of its inputs are, and the digests of its files."""
+    """A month of a table: its periods, where the rows of its inputs are, and what it is now.
+
+    ``published`` is the digest of its file, empty where there are none or several.
+    """
 
     number: int
     periods: tuple[date, ...]
     inputs: Mapping[str, Scan]
-    published: tuple[str, ...]
+    published: str
 
 
 def plan_months(catalog: Catalog, pins: Pins, target: Target, periods: Iterable[date]) -> list[Month] | None:
@@ -53,7 +56,10 @@ def plan_months(catalog: Catalog, pins: Pins, target: Target, periods: Iterable[
     table = target.table
     if target.where != "true" or table.partition_by != (f"months({target.rule.column})",):
         return None
-    published = published_months(catalog.load_table(table.address))
+    own = catalog.load_table(table.address)
+    if len(own.specs()) > 1:  # older files may be partitioned otherwise
+        return None
+    published = published_months(own)
     months = []
     for number in sorted({month_of(period) for period in periods}):
         days = _days_of(number)
@@ -69,8 +75,8 @@ def plan_months(catalog: Catalog, pins: Pins, target: Target, periods: Iterable[
             inputs[argument] = scan
         if sum(scan.row_count for scan in inputs.values()) > MONTH_ROWS:
             return None
-        digests = tuple(filter(None, (file.digest for file in published.get(number, ()))))
-        months.append(Month(number, whole, inputs, digests))
+        files = published.get(number, [])
+        months.append(Month(number, whole, inputs, files[0].digest if len(files) == 1 else ""))
     return months
 
 
@@ -141,7 +147,8 @@ def make_month(
     content = sink.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:32]
     path = f"{place.folder}/{month_name(month.number)}-{digest}-{attempt}.parquet"
-    if digest not in month.published:
+    is_written = digest != month.published
+    if is_written:
         with files.new_output(path).create(overwrite=True) as file:
             file.write(content)
-    return {"path": path, "digest": digest, "row_count": made.num_rows}
+    return {"path": path, "digest": digest, "row_count": made.num_rows, "is_written": is_written}

@@ -11,13 +11,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cilake.build.decoding import DECODED_RUNS, PAYLOAD_COLUMNS, RawTable, decode_rows
@@ -33,6 +35,10 @@ from cilake.transforms.engines import DuckEngine, explode
 TOLD = [name for name in DECODED_RUNS.names if name not in RESULTS]
 """What is given back of the runs; the names of tests are with the first run of each payload."""
 _KEPT = pa.schema([field for field in DECODED_RUNS if field.name not in ("test_names", "test_name_keys")])
+PART_RESULTS = 8_000_000
+"""So many results of a slice are held at a time, and those of one batch of runs more."""
+MOST_RUNS = 300_000
+"""So many runs all slices of a build may show: they are held, without results, where it is built."""
 _FOLDER = "cilake-slices-"
 _LEFT_SECONDS = 4 * 3600
 """What killed work has kept is removed by other work when it is so old."""
@@ -70,25 +76,45 @@ class Wanted:
     run_keys: np.ndarray
     known_at: np.ndarray
 
+    def within(self, first: int, after: int) -> Wanted:
+        """Return the wanted rows with numbers from ``first`` to before ``after``, numbered from there on."""
+        (chosen,) = np.nonzero((self.standing >= first) & (self.standing < after))
+        return Wanted(
+            self.observed[(self.observed >= first) & (self.observed < after)] - first,
+            self.standing[chosen] - first,
+            self.run_keys[chosen],
+            self.known_at[chosen],
+        )
 
-def decode_slice(one: Slice) -> pa.Table:
-    """Decode the payloads of a slice and keep what they show here; return the runs without their results."""
+
+def decode_slice(one: Slice) -> Iterator[pa.Table]:
+    """Decode the payloads of a slice and keep what they show here; yield the runs without their results.
+
+    They come in parts of about ``PART_RESULTS`` results, each of which is kept in a file of its own, so that
+    no more has to be held when it is written.
+
+    Raises:
+        MemoryError: when there are more than ``MOST_RUNS`` runs.
+
+    """
     _remove_left()
-    folder = kept_folder(one.attempt)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    told = [DECODED_RUNS.empty_table().select(TOLD)]
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    place = folder / f"{one.number}.{time.monotonic_ns()}"  # whole or not there, whoever does it twice
-    with pa.ipc.new_file(place, _KEPT, options=options) as file:
-        for batch in _decode(one):
-            file.write_batch(batch.select(_KEPT.names))
-            told.append(pa.Table.from_batches([batch.select(TOLD)]))
-    place.rename(_kept_at(one))
-    return pa.concat_tables(told).combine_chunks()
+    kept_folder(one.attempt).mkdir(mode=0o700, exist_ok=True)
+    run_count = 0
+    for part, batches in enumerate(_in_parts(_decode(one))):
+        rows = pa.Table.from_batches(batches, DECODED_RUNS)
+        run_count += rows.num_rows
+        if run_count > MOST_RUNS:
+            raise MemoryError(f"more than {MOST_RUNS:,} runs in a slice of payloads")
+        # Whole or not there, whoever does it twice.
+        place = kept_folder(one.attempt) / f"{one.number}.{time.monotonic_ns()}"
+        with pa.ipc.new_file(place, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
+            file.write_table(rows.select(_KEPT.names))
+        place.rename(_kept_at(one, part))
+        yield rows.select(TOLD)
 
 
 def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict[str, list[str]]:
-    """Write the wanted rows of a slice, sorted, a file for each month; return the paths by table.
+    """Write the wanted rows of a slice, sorted, a file for each month of its parts; return paths by table.
 
     A worker that does it again writes the same files again.
 
@@ -96,9 +122,28 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
         RuntimeError: when the rows are not those that were decoded before.
 
     """
+    paths: dict[str, list[str]] = {table.address: [] for table in (OBSERVATIONS, TEST_RESULTS)}
     if not len(wanted.observed) and not len(wanted.standing):
-        return {table.address: [] for table in (OBSERVATIONS, TEST_RESULTS)}
-    rows = _read_kept(one)
+        return paths
+    if not _kept_at(one, 0).exists():  # another worker has decoded it
+        for _ in decode_slice(one):
+            pass
+    first = 0
+    for part in count():
+        if not _kept_at(one, part).exists():
+            return paths
+        with pa.OSFile(str(_kept_at(one, part))) as file:
+            rows = pa.ipc.open_file(file).read_all().combine_chunks()
+        written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), places)
+        for address, of_part in written.items():
+            paths[address] += of_part
+        first += len(rows)
+    raise AssertionError("counting has no end")
+
+
+def _write_part(
+    one: Slice, part: int, rows: pa.Table, wanted: Wanted, places: Mapping[str, Place]
+) -> dict[str, list[str]]:
     # The wide columns need no query: they are those that were decoded.
     observed = ci_run_observations.transform(
         DuckEngine(), decoded=rows.drop_columns(list(RESULTS)), columns=ci_run_observations.FACTS
@@ -109,6 +154,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
         raise RuntimeError(f"slice {one.number} of {one.endpoint} was decoded otherwise before; run again")
     known_at = np.zeros(len(observed), np.int64)
     known_at[wanted.standing] = wanted.known_at
+    sizes = observed["result_count"].fill_null(0).to_numpy()
 
     def results_of(numbers: np.ndarray) -> pa.Table:
         known = pa.array(known_at[numbers], pa.timestamp("us", tz="UTC"))
@@ -116,19 +162,29 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
         runs = observed.take(numbers).append_column("known_at", known).select(named)
         return explode(runs.rename_columns(TEST_RESULTS.column_names), list(test_results.IN_OBSERVATIONS))
 
-    return {
-        table.address: _write_months(one, places[table.address], observed, numbers, make)
-        for table, numbers, make in (
-            (OBSERVATIONS, wanted.observed, observed.take),
-            (TEST_RESULTS, wanted.standing, results_of),
-        )
-    }
+    written: dict[str, list[str]] = {}
+    for table, numbers, make in (
+        (OBSERVATIONS, wanted.observed, observed.take),
+        # A file without rows could not be appended: it has no partition.
+        (TEST_RESULTS, wanted.standing[sizes[wanted.standing] > 0], results_of),
+    ):
+        place = places[table.address]
+        keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
+        written[table.address] = []
+        for month, order in sort_by_month(keys, place):
+            path = f"{place.folder}/{month}-{one.attempt}-{one.number:05}-{part:03}.parquet"
+            chosen = numbers[order]
+            write_file(one.storage.open(), path, place, in_parts(chosen, sizes[chosen], make))
+            written[table.address].append(path)
+    return written
 
 
 def forget_slice(one: Slice) -> None:
     """Remove what is kept of a slice here, and the folder after the last one."""
     with suppress(OSError):
-        _kept_at(one).unlink()
+        for part in count():
+            _kept_at(one, part).unlink()
+    with suppress(OSError):
         kept_folder(one.attempt).rmdir()
 
 
@@ -143,33 +199,21 @@ def _disk() -> Path:
     return Path(given) if given and Path(given).is_dir() else Path(tempfile.gettempdir())
 
 
-def _write_months(
-    one: Slice, place: Place, observed: pa.Table, numbers: np.ndarray, make: Callable[[np.ndarray], pa.Table]
-) -> list[str]:
-    """Write what is made of rows, a file for each month; return the paths."""
-    io = one.storage.open()
-    sizes = observed["result_count"].fill_null(0).to_numpy()
-    keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
-    paths = []
-    for month, order in sort_by_month(keys, place):
-        path = f"{place.folder}/{month}-{one.attempt}-{one.number:05}.parquet"
-        write_file(io, path, place, in_parts(numbers[order], sizes[numbers[order]], make))
-        paths.append(path)
-    return paths
+def _kept_at(one: Slice, part: int) -> Path:
+    return kept_folder(one.attempt) / f"{one.number}.{part}.arrow"
 
 
-def _kept_at(one: Slice) -> Path:
-    return kept_folder(one.attempt) / f"{one.number}.arrow"
-
-
-def _read_kept(one: Slice) -> pa.Table:
-    """Return what was decoded of a slice, decoded again where that is not here."""
-    try:
-        with pa.OSFile(str(_kept_at(one))) as file:
-            return pa.ipc.open_file(file).read_all().combine_chunks()
-    except FileNotFoundError:
-        batches = [batch.select(_KEPT.names) for batch in _decode(one)]
-        return pa.Table.from_batches(batches, _KEPT).combine_chunks()
+def _in_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield batches of runs that have about ``PART_RESULTS`` results together; at least once, if none."""
+    held: list[pa.RecordBatch] = []
+    result_count = 0
+    for batch in batches:
+        held.append(batch)
+        result_count += pc.sum(batch["result_count"]).as_py() or 0
+        if result_count >= PART_RESULTS:
+            yield held
+            held, result_count = [], 0
+    yield held
 
 
 def _decode(one: Slice) -> Iterator[pa.RecordBatch]:

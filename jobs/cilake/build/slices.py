@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from cilake.build.decoding import DECODED_RUNS, RawTable
 from cilake.build.slice_work import (
+    MOST_RUNS,
     TOLD,
     Part,
     Slice,
@@ -39,19 +41,23 @@ from cilake.transforms.words import equal
 
 SLICE_BYTES = 192 * 1024 * 1024
 """How many bytes of payloads a worker decodes at most, where no row group alone has more."""
+_TOLD = pa.schema(
+    [("slice", pa.int32()), ("part", pa.int32()), ("told", pa.binary()), ("error", pa.string())]
+)
+_TOLD_TYPES = "slice int, part int, told binary, error string"
 _PLACED = pa.schema(
     [*(DECODED_RUNS.field(name) for name in TOLD), ("slice", pa.int32()), ("number", pa.int64())]
 )
 _WANTED = f"""
 WITH shown AS (SELECT *, known_at AS seen_at FROM decoded),
 places AS (
-    SELECT {", ".join(KEY)}, min({{'slice': slice, 'number': number}}) AS place
+    SELECT {", ".join(KEY)}, min({{'day': landed_date, 'slice': slice, 'number': number}}) AS place
     FROM shown GROUP BY {", ".join(KEY)}
 )
 SELECT place.slice AS slice, place.number AS number, wanted.*
 FROM places JOIN wanted ON {equal("places", "wanted", KEY)} ORDER BY slice, number
 """  # noqa: S608 - names are ours
-"""Rows with where they are; one that is at several places is at the first."""
+"""Rows with where they are; of several places the one that was landed first, as in ``keep_once``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,21 @@ class Slices:
     every: Sequence[Slice]
 
     def decode(self) -> pa.Table:
-        """Return what the payloads show without results, and where each row is: ``slice``, ``number``."""
-        parts = [_PLACED.empty_table()]
+        """Return what the payloads show without results, and where each row is: ``slice``, ``number``.
+
+        Raises:
+            MemoryError: when they show too many runs.
+
+        """
+        parts, counts = [_PLACED.empty_table()], Counter[int]()
         for one, told in self._work(partial(_decode, self.every)):
             rows = pa.ipc.open_stream(told).read_all()
-            places = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(np.arange(len(rows))))
+            numbers = np.arange(counts[one], counts[one] + len(rows))
+            places = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(numbers))
             parts.append(pa.Table.from_arrays([*rows.columns, *places], schema=_PLACED))
+            counts[one] += len(rows)
+            if counts.total() > MOST_RUNS:
+                raise MemoryError(f"the payloads show more than {MOST_RUNS:,} runs")
         return pa.concat_tables(parts)
 
     def write(
@@ -77,6 +92,10 @@ class Slices:
         """Write observations that are added, and the results of runs by what stands of them; return files.
 
         Both are found by the key of an observation; ``standing`` says when it became known, too.
+
+        Raises:
+            MemoryError: when a worker lacks memory.
+
         """
         tables = (OBSERVATIONS, TEST_RESULTS)
         places = {table.address: place_of(catalog.load_table(table.address), table) for table in tables}
@@ -102,11 +121,19 @@ class Slices:
     def _work(
         self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
     ) -> list[tuple[int, bytes]]:
-        """Return what a function makes of each slice in a task of its own."""
+        """Return what a function tells of each slice, in parts, from a task of its own.
+
+        Raises:
+            MemoryError: when a worker lacks memory.
+
+        """
         count = len(self.every)
         numbers = self.spark.range(0, count, 1, count)
-        told = numbers.mapInArrow(work, "slice int, told binary").toArrow()  # type: ignore[arg-type]  # Iterable
-        return sorted(zip(told["slice"].to_pylist(), told["told"].to_pylist(), strict=True))
+        told = numbers.mapInArrow(work, _TOLD_TYPES).toArrow()  # type: ignore[arg-type]  # Iterable
+        if errors := [error for error in told["error"].to_pylist() if error]:
+            raise MemoryError(errors[0])
+        in_order = told.sort_by([("slice", "ascending"), ("part", "ascending")])
+        return list(zip(in_order["slice"].to_pylist(), in_order["told"].to_pylist(), strict=True))
 
 
 def cut(spark: SparkSession, settings: Settings, unbuilt: Sequence[tuple[RawTable, Unbuilt]]) -> Slices:
@@ -148,14 +175,16 @@ def _of_slice(rows: pa.Table, one: Slice) -> pa.Table:
 
 
 def _decode(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for number in _numbers(batches):
-        rows = decode_slice(every[number])
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(
-            sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-        ) as stream:
-            stream.write_table(rows)
-        yield _told(number, sink.getvalue().to_pybytes())
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+
+    def tell(one: Slice) -> Iterator[bytes]:
+        for rows in decode_slice(one):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
+                stream.write_table(rows)
+            yield sink.getvalue().to_pybytes()
+
+    return _tell(every, tell, batches)
 
 
 def _write(
@@ -164,24 +193,35 @@ def _write(
     places: Mapping[str, Place],
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    for number in _numbers(batches):
-        paths = write_slice(every[number], wanted[number], places)
-        forget_slice(every[number])
-        yield _told(number, json.dumps(paths).encode())
+    def tell(one: Slice) -> Iterator[bytes]:
+        paths = write_slice(one, wanted[one.number], places)
+        forget_slice(one)
+        yield json.dumps(paths).encode()
+
+    return _tell(every, tell, batches)
 
 
 def _forget(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for number in _numbers(batches):
-        forget_slice(every[number])
-        yield _told(number, b"")
+    def tell(one: Slice) -> Iterator[bytes]:
+        forget_slice(one)
+        yield b""
+
+    return _tell(every, tell, batches)
 
 
-def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+def _tell(
+    every: Sequence[Slice], tell: Callable[[Slice], Iterator[bytes]], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield what is told of each slice, a part in each row, or that there is too little memory for it."""
     for batch in batches:
-        yield from batch["id"].to_pylist()
+        for number in batch["id"].to_pylist():
+            try:
+                for part, told in enumerate(tell(every[number])):
+                    yield _row(number, part, told, "")
+            except MemoryError as error:
+                yield _row(number, 0, b"", str(error) or "a worker lacks memory")
 
 
-def _told(number: int, told: bytes) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict(
-        {"slice": pa.array([number], pa.int32()), "told": pa.array([told], pa.binary())}
-    )
+def _row(number: int, part: int, told: bytes, error: str) -> pa.RecordBatch:
+    row = {"slice": number, "part": part, "told": told, "error": error}
+    return pa.RecordBatch.from_pylist([row], schema=_TOLD)
