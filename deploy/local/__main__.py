@@ -46,7 +46,7 @@ Development
   make env                         .env and deploy/private with generated secrets, for docker-compose.yaml
   make dashboards-export           write what was changed in Superset back to dashboards/
   make dashboards-import           bring the dashboards of the files back, over what was changed in Superset
-  make dashboards-bench [PICTURES=] how long every chart takes; PICTURES names a folder for pictures
+  make dashboards-bench [PICTURES=] how long every chart takes, in Chromium; PICTURES: a folder for pictures
   make docs                        generate the data dictionary and the pages of the validation results
 
 Ports: CILAKE_PORT_POSTGRES, _S3 (a block of 16), _SPARK, _TRINO, _AIRFLOW, _SUPERSET, _CIWORLD in the

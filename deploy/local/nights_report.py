@@ -68,6 +68,7 @@ def report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -
     last = played[-1].day
     _print_answer(trino, _PREDICTIONS.format(last=last), "(none: nothing is known that could be predicted)")
     print("\nWhat came of earlier predictions: the model next to its baselines")
+    print("(the model is shrunken_history itself until one that is better was trained)")
     _print_answer(
         trino, _ACCURACY.format(last=last), "(nothing yet: the next night brings the first outcomes)"
     )
