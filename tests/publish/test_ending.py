@@ -78,7 +78,7 @@ class Branch:
         say(f"dropped {self.table.address}")
 
 
-def make(spark, catalog, pins, target, *_):
+def make(spark, settings, catalog, pins, target, *_):
     return replace.Replacement(target.table, spark, "run_date", [1])
 
 
