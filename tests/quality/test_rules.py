@@ -67,7 +67,9 @@ def test_what_breaks_a_row_rule_is_found_by_its_condition_too(name, request) -> 
     rows = [make_row(runs, run_key=n, **changes) for n, changes in enumerate(broken.values())]
     engine: Any = DuckEngine() if name == "DuckDB" else SparkEngine(request.getfixturevalue("spark"))
     checked = engine.from_arrow(make_rows(runs, [*rows, make_row(runs, run_key=99)]))
-    marked = engine.to_arrow(engine.sql(row_rules.select_broken(runs), checked=checked)).to_pylist()
+    marked = engine.to_arrow(
+        engine.sql(row_rules.select_broken(suite.read(runs)), checked=checked)
+    ).to_pylist()
     found = {row["run_key"]: row["broken_rule"] for row in marked}
     assert set(found) == set(range(len(broken)))
     assert set(broken) - {"counts_add_up", "result_count_in_range"} <= set(found.values())

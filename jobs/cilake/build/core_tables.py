@@ -25,6 +25,7 @@ from cilake.publish.audit import auditor, prepare_audit, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.few import READ_ROWS, are_in_few, arrange, as_frame, is_few, of_days, take_few
 from cilake.publish.replace import days_condition
+from cilake.quality import suite
 from cilake.quality.row_rules import select_broken
 from cilake.transforms.core import ci_jobs, ci_runs, test_results, tests
 from cilake.transforms.engines import SparkEngine
@@ -143,7 +144,7 @@ def find_broken_runs(changes: CoreChanges) -> Any:
     broken = [
         changes.engine.sql(
             f"SELECT run_key, '{table.address}: ' || min(broken_rule) AS reason"  # noqa: S608 - names are ours
-            f" FROM ({select_broken(table)}) AS broken GROUP BY run_key",
+            f" FROM ({select_broken(suite.read(table))}) AS broken GROUP BY run_key",
             checked=conform(rows[table], table),
         )
         for table in (OBSERVATIONS, TEST_RESULTS, CI_RUNS)

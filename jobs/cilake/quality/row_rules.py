@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cilake.contracts.model import Table
 from cilake.lake.literals import listed, quoted
-from cilake.quality import suite
 
 _Kwargs = dict[str, Any]
 
@@ -27,7 +25,7 @@ _HELD: dict[str, Callable[[_Kwargs], str]] = {
 """The condition of the rows that keep a rule about single rows, by its kind, as both engines read it."""
 
 
-def is_row_rule(entry: suite.Entry) -> bool:
+def is_row_rule(entry: Mapping[str, Any]) -> bool:
     """Return whether the rule is about each row by itself, and must hold in every one."""
     return entry["type"] in _HELD and "mostly" not in entry["kwargs"]
 
@@ -37,9 +35,9 @@ def condition(kind: str, kwargs: _Kwargs) -> str | None:
     return _HELD[kind](kwargs) if kind in _HELD else None
 
 
-def select_broken(table: Table) -> str:
-    """Return the query of ``checked`` rows that break a critical row rule: the first is ``broken_rule``."""
-    rules = [rule for rule in suite.read(table) if rule["severity"] == "critical" and is_row_rule(rule)]
+def select_broken(suite: Iterable[Mapping[str, Any]]) -> str:
+    """Return the query of ``checked`` rows that break a critical rule about rows: the first is ``broken_rule``."""
+    rules = [rule for rule in suite if rule["severity"] == "critical" and is_row_rule(rule)]
     # What is unknown for nulls breaks no rule.
     cases = " ".join(
         f"WHEN NOT coalesce(({_HELD[rule['type']](rule['kwargs'])}), true) THEN {quoted(rule['id'])}"
