@@ -36,7 +36,7 @@ def condition(kind: str, kwargs: _Kwargs) -> str | None:
 
 
 def select_broken(suite: Iterable[Mapping[str, Any]]) -> str:
-    """Return the query of ``checked`` rows that break a critical rule about rows: the first is ``broken_rule``."""
+    """Return the query of ``checked`` rows that break a critical row rule: the first is ``broken_rule``."""
     rules = [rule for rule in suite if rule["severity"] == "critical" and is_row_rule(rule)]
     # What is unknown for nulls breaks no rule.
     cases = " ".join(
