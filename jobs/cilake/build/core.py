@@ -218,6 +218,8 @@ def _build(
     """Build one round's decoded runs; return the number of rows written."""
     published = open_published(build, engine)
     assert published is not None, "without a limit, tables that are written without delete files are opened"
+    if isinstance(decoded, pa.Table):
+        published = published.of_runs(decoded["run_key"].drop_null().unique())
     limit = build.settings.rejected_ratio
     runs = set_aside_unreadable(
         engine, build.catalog, decoded, published.rows, tally, limit=limit, has_results=slices is None

@@ -9,6 +9,7 @@ from datetime import date
 from functools import reduce
 from typing import Any
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 
@@ -21,7 +22,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.model import Table
-from cilake.lake.files import open_days
+from cilake.lake.files import narrow, open_days
 from cilake.lake.schema import conform, differing_keys
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
@@ -63,6 +64,12 @@ class Published:
 
     rows: Mapping[str, Any]
     snapshots: Mapping[str, int | None]
+
+    def of_runs(self, run_keys: pa.Array) -> Published:
+        """Return this with those files of observations and runs alone that hold any of these runs."""
+        names = (OBSERVATIONS.name, CI_RUNS.name)
+        narrowed = {name: narrow(self.rows[name], "run_key", run_keys) for name in names}
+        return Published({**self.rows, **narrowed}, self.snapshots)
 
 
 def open_published(build: CoreBuild, engine: Engine[Any], *, limit: int = sys.maxsize) -> Published | None:

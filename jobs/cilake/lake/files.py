@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow.dataset import Dataset, dataset
+from pyarrow.dataset import Dataset, FileSystemDataset, ParquetFileFragment, dataset
 from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.expressions.visitors import bind
@@ -20,6 +21,8 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation, ancestors_of
 
 from cilake.windows import spans_of
+
+FILES_AT_ONCE = 8
 
 
 def appended_files(present: IcebergTable, base: int, head: int) -> list[DataFile]:
@@ -106,6 +109,28 @@ def open_scan(io: FileIO, scan: Scan) -> pa.Table | Dataset:
     names, place = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
     rows = dataset(names, schema=scan.schema, format="parquet", filesystem=place)
     return rows if scan.condition is None else rows.filter(scan.condition)
+
+
+def narrow(rows: pa.Table | Dataset, column: str, values: pa.Array) -> pa.Table | Dataset:
+    """Return the rows of those files that have any of the values in a column.
+
+    Of the others nothing but that column is read.
+    """
+    if not isinstance(rows, FileSystemDataset):
+        return rows
+
+    def has_any(file: ParquetFileFragment) -> bool:
+        found = pc.is_in(file.to_table(columns=[column])[column], value_set=values)
+        return bool(pc.any(found).as_py())
+
+    files = list(rows.get_fragments())
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        kept = [file for file, has in zip(files, pool.map(has_any, files), strict=True) if has]
+    return (
+        FileSystemDataset(kept, rows.schema, rows.format, rows.filesystem)
+        if kept
+        else rows.schema.empty_table()
+    )
 
 
 def open_days(
