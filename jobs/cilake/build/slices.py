@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.build.decoding import DECODED_RUNS, RawTable
 from cilake.build.slice_work import (
@@ -44,7 +45,6 @@ SLICE_BYTES = 192 * 1024 * 1024
 _TOLD = pa.schema(
     [("slice", pa.int32()), ("part", pa.int32()), ("told", pa.binary()), ("error", pa.string())]
 )
-_TOLD_TYPES = "slice int, part int, told binary, error string"
 _PLACED = pa.schema(
     [*(DECODED_RUNS.field(name) for name in TOLD), ("slice", pa.int32()), ("number", pa.int64())]
 )
@@ -129,7 +129,7 @@ class Slices:
         """
         count = len(self.every)
         numbers = self.spark.range(0, count, 1, count)
-        told = numbers.mapInArrow(work, _TOLD_TYPES).toArrow()  # type: ignore[arg-type]  # Iterable
+        told = numbers.mapInArrow(work, from_arrow_schema(_TOLD)).toArrow()  # type: ignore[arg-type]  # Iterable
         if errors := [error for error in told["error"].to_pylist() if error]:
             raise MemoryError(errors[0])
         in_order = told.sort_by([("slice", "ascending"), ("part", "ascending")])
