@@ -14,6 +14,7 @@ from tests.support.built_lake import (
     build,
     build_by,
     core_tables,
+    exceed_memory,
     land,
     statuses,
     stop_points,
@@ -47,10 +48,6 @@ def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
     land(lake, RUNNING, hour=5)
     assert set(build(lake).values()) == {0}, "the same content again begins nothing"
     assert core_tables(lake) == before
-
-
-def exceed_memory(*_, **__):
-    raise MemoryError("too many rows")
 
 
 class AskedError(Exception):

@@ -7,6 +7,7 @@ from tests.support.built_lake import (
     DAY,
     KilledError,
     build,
+    exceed_memory,
     kpi_tables,
     land,
     stop_points,
@@ -151,7 +152,3 @@ def test_a_month_that_exceeds_the_memory_of_a_worker_is_made_in_spark(lake, monk
         build_answers(lake, monkeypatch)
     assert f"{WEEKLY.address}: too many rows; it is made in Spark" in caplog.text
     assert all(kpi_tables(lake).values())
-
-
-def exceed_memory(*_, **__):
-    raise MemoryError("too many rows")

@@ -12,6 +12,7 @@ from tests.support.built_lake import (
     KilledError,
     build,
     core_tables,
+    exceed_memory,
     kpi_tables,
     land,
     stop_points,
@@ -100,10 +101,6 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     assert kpi_tables(lake) == answers
     restated = lake.rows("ops.restatements", "table_address", "reason", "removed_count", "added_count")
     assert [row for row in restated if row[1] == "sums"] == [("kpi.daily_job_health", "sums", 1, 1)]
-
-
-def exceed_memory(*_, **__):
-    raise MemoryError("too many rows")
 
 
 def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake, monkeypatch, caplog):

@@ -77,6 +77,11 @@ def build_by(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
         monkeypatch.setattr(module, name, value)
 
 
+def exceed_memory(*_: Any, **__: Any) -> Any:
+    """Do what work does that lacks memory."""
+    raise MemoryError("too many rows")
+
+
 class KilledError(BaseException):
     """The end of a process, as far as a test can have it in its own."""
 
