@@ -4,8 +4,8 @@ import http.client
 import time
 from urllib.parse import quote
 
-import pytest
 from deploy.local.airflow_client import Airflow
+from tests.support.waiting import wait_until
 
 BY_CLOCK = ("land_testgrid", "train_test_failure", "maintain_lake")
 CHAIN = (
@@ -15,16 +15,6 @@ CHAIN = (
     "score_test_failure",
     "measure_test_failure",
 )
-
-
-def until(condition, situation=lambda: "", seconds=180):
-    """What the condition gives once it is true; where it stays false, the situation is told."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s\n{situation()}")
-        time.sleep(0.3)
-    return found
 
 
 class Operator(Airflow):
@@ -40,7 +30,7 @@ class Operator(Airflow):
 
     def task(self, dag_id, run_id, *states):
         """The only task of the run, once it is in one of the states."""
-        return until(
+        return wait_until(
             lambda: next((t for t in self.tasks(dag_id, run_id) if t["state"] in states), None),
             lambda: self.situation(dag_id, run_id),
         )

@@ -25,6 +25,7 @@ from tests.integration.recorded_nights import (
     results_until,
     run_alone,
 )
+from tests.support.waiting import wait_until
 
 from cilake import cli
 from cilake.build import core
@@ -168,13 +169,6 @@ def test_a_killed_try_whose_append_goes_on_on_the_server_publishes_nothing(playe
     killed.join(30)
     assert killed.exitcode == -signal.SIGKILL
     assert lake.run(publish_a_retry, marks) == {"audited": ["retry"], "published": ["retry"]}
-
-
-def wait_until(is_true, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 SCRATCH = replace(tables()["core.tests"], address="core.tests_of_a_killed_try")

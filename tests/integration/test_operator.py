@@ -13,7 +13,8 @@ import pytest
 from deploy.local.browser import AirflowPages, chromium, open_page
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, current
-from tests.integration.airflow_operator import BY_CLOCK, CHAIN, Operator, until
+from tests.integration.airflow_operator import BY_CLOCK, CHAIN, Operator
+from tests.support.waiting import wait_until
 
 from cilake.quality.report import failure_text
 from cilake.quality.run import Failure, Report
@@ -72,11 +73,11 @@ def operator(stack, broken, tmp_path_factory):
         Path(stack.settings["CILAKE_AIRFLOW_PASSWORD_FILE"]),
         stack.home / "log",
     )
-    until(lambda: all(client.dag(dag_id) for dag_id in (*CHAIN, *BY_CLOCK)))
+    wait_until(lambda: all(client.dag(dag_id) for dag_id in (*CHAIN, *BY_CLOCK)))
     client.pause("land_testgrid", False)
     yield client
     client.pause("land_testgrid", True)
-    until(lambda: not client.active(CHAIN))  # what follows later would do the real work
+    wait_until(lambda: not client.active(CHAIN))  # what follows later would do the real work
     settings.write_text(before)
 
 
@@ -173,7 +174,7 @@ def test_a_key_wins_and_takes_the_day_to_what_follows(operator):
     assert run_id.startswith("manual__2026-03-02__")
     assert operator.returned("build_core_ci", run_id)["day"] == "2026-03-02"
     for dag_id in CHAIN[2:]:
-        (followed,) = until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-03-02"))
+        (followed,) = wait_until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-03-02"))
         operator.task(dag_id, followed, "success")
         assert followed.startswith("asset_triggered__2026-03-02__")
         assert operator.returned(dag_id, followed)["day"] == "2026-03-02"
@@ -195,14 +196,14 @@ def test_a_failed_validation_is_explained_and_a_clear_repairs_it(operator, broke
         assert part in log
     assert BROKEN.advice in log
     # Cleared before the scheduler has ended the run, the task would wait in a failed run for good.
-    until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "failed")
+    wait_until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "failed")
     body = {"dag_run_id": run_id, "task_ids": ["build_kpi_ci_health"], "only_failed": False}
     seen = operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": True})
     assert seen["total_entries"] == 1
     operator.call("POST", "/dags/build_kpi_ci_health/clearTaskInstances", {**body, "dry_run": False})
     task = operator.task("build_kpi_ci_health", run_id, "success")
     assert task["try_number"] == 2
-    until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "success")
+    wait_until(lambda: operator.runs("build_kpi_ci_health", "2026-03-03")[run_id]["state"] == "success")
 
 
 def test_a_backfill_gives_each_day_once_to_every_dag(operator):
@@ -217,10 +218,10 @@ def test_a_backfill_gives_each_day_once_to_every_dag(operator):
     planned = operator.call("POST", "/backfills/dry_run", body)["backfills"]
     assert [run["partition_key"] for run in planned] == list(days)
     backfill = operator.call("POST", "/backfills", body)
-    until(lambda: operator.call("GET", f"/backfills/{backfill['id']}")["completed_at"])
+    wait_until(lambda: operator.call("GET", f"/backfills/{backfill['id']}")["completed_at"])
     for dag_id in CHAIN:
         for day in days:
-            (run_id,) = until(lambda dag_id=dag_id, day=day: operator.runs(dag_id, day))
+            (run_id,) = wait_until(lambda dag_id=dag_id, day=day: operator.runs(dag_id, day))
             operator.task(dag_id, run_id, "success")
             assert operator.returned(dag_id, run_id)["day"] == day
             assert re.match(f"(backfill|asset_triggered)__{day}__", run_id), "the list of runs shows the day"
@@ -258,8 +259,8 @@ def test_what_another_try_does_not_mend_fails_at_once_and_holds_nobody_up(operat
 
 def test_a_missing_command_fails_at_once(operator, stack):
     for dag_id in CHAIN:  # the day of the test before goes on, and needs the command
-        until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-04-02"))
-    until(lambda: not operator.active(CHAIN))
+        wait_until(lambda dag_id=dag_id: operator.runs(dag_id, "2026-04-02"))
+    wait_until(lambda: not operator.active(CHAIN))
     settings = stack.home / "settings.env"
     before = settings.read_text()
     settings.write_text(f"{before}CILAKE_JOBS_BIN=/nowhere/cilake\n")
@@ -280,7 +281,7 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
     first, last = re.findall(r"\d{4}-\d{2}-\d{2}", printed[1])
     days = [*map(str, parse_window(first, last).days), last]
     for day in days:
-        found = until(
+        found = wait_until(
             lambda day=day: [
                 run_id
                 for run_id, run in operator.runs("land_testgrid", day).items()
@@ -289,7 +290,7 @@ def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack
         )
         assert found[0].startswith(f"backfill__{day}__")
     path = "/backfills?dag_id=land_testgrid"  # there is one at a time
-    until(lambda: all(each["completed_at"] for each in operator.call("GET", path)["backfills"]))
+    wait_until(lambda: all(each["completed_at"] for each in operator.call("GET", path)["backfills"]))
 
 
 def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stack):
@@ -297,7 +298,7 @@ def test_after_a_backfill_airflow_makes_up_for_the_last_tick_only(operator, stac
     assert stack("airflow", ARGS="dags reserialize").returncode == 0
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
     for dag_id in CHAIN:
-        until(lambda dag_id=dag_id: operator.runs(dag_id, yesterday))
+        wait_until(lambda dag_id=dag_id: operator.runs(dag_id, yesterday))
     runs = operator.runs("land_testgrid")
     (made,) = [run_id for run_id, run in runs.items() if run["run_type"] == "scheduled"]
     assert made.startswith(f"scheduled__{yesterday}__")

@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import is_alive, wait_until
 
 from cilake.job_server.server import GRACE_SECONDS
 
@@ -58,13 +58,6 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": paths, **more}
 
 
-def wait_until(condition, seconds=START_SECONDS):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def server(tmp_path):
     """The socket of a server of made-up commands, and its process."""
@@ -93,14 +86,6 @@ def status(made):
     """What a command ends with; what it printed is read, so that no pipe is left."""
     made.communicate(timeout=60)
     return made.returncode
-
-
-def is_alive(pid):
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between opening and reading
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def started(place):

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import date
 from pathlib import Path
 
 import pytest
 from tests.plugins.conftest import ended
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.airflow
 
@@ -26,13 +26,6 @@ def job(*verb):
     from cilake_airflow.backends.job import Job
 
     return Job(verb=verb, day=date(2026, 2, 28))
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def test_success(work, monkeypatch, caplog):
@@ -120,12 +113,12 @@ def test_kill_ends_the_whole_group(work):
 
     thread = threading.Thread(target=follow)
     thread.start()
-    until(work.record.exists)
+    wait_until(work.record.exists)
     run.kill()
     thread.join(timeout=20)
     assert not thread.is_alive()
     assert "exit code -15" in failures[0]
-    until(lambda: all(ended(pid) for pid in work.called()["pids"]))
+    wait_until(lambda: all(ended(pid) for pid in work.called()["pids"]))
     run.kill()  # once more is harmless
 
 
@@ -139,7 +132,7 @@ def test_a_timeout_ends_the_work(work):
     before = signal.signal(signal.SIGUSR1, ring)
     main = threading.main_thread().ident
     watcher = threading.Thread(
-        target=lambda: (until(work.record.exists), signal.pthread_kill(main, signal.SIGUSR1))
+        target=lambda: (wait_until(work.record.exists), signal.pthread_kill(main, signal.SIGUSR1))
     )
     try:
         watcher.start()
@@ -148,7 +141,7 @@ def test_a_timeout_ends_the_work(work):
     finally:
         watcher.join()
         signal.signal(signal.SIGUSR1, before)
-    until(lambda: all(ended(pid) for pid in work.called()["pids"]))
+    wait_until(lambda: all(ended(pid) for pid in work.called()["pids"]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the signal on a parent's death is Linux's")
@@ -161,10 +154,10 @@ def test_the_work_dies_with_a_killed_task(work):
         "ConnectRun(read_settings()).run(Job(verb=('hang',), day=date(2026, 1, 1)))\n"
     )
     task = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ), stderr=subprocess.DEVNULL)
-    until(work.record.exists, 60)
+    wait_until(work.record.exists)
     task.kill()
     task.wait()
-    until(lambda: ended(work.called()["pids"][0]))
+    wait_until(lambda: ended(work.called()["pids"][0]))
     os.kill(work.called()["pids"][1], signal.SIGKILL)  # the sleeper of the fake
 
 

@@ -23,6 +23,7 @@ from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
 from cilake.landing.gc_paused import gc_paused
 from cilake.landing.latest_receipts import read_unlisted
 from cilake.landing.left_out import read_left_out
+from cilake.landing.readers import Readers
 from cilake.landing.writer import (
     append_fetches,
     append_payloads,
@@ -165,6 +166,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
     clock = _Clock(day)
     with ExitStack() as stack:
         writer = stack.enter_context(ThreadPoolExecutor(1))
+        readers = stack.enter_context(Readers(source.collect.__module__))
         landing = Landing(
             day=day,
             settings=own,
@@ -175,6 +177,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             deadline=time.monotonic() + settings.landing_seconds,
             ahead=AHEAD * settings.landing_concurrency,
             budget=ByteBudget(AHEAD_BYTES),
+            readers=readers,
         )
         collected = stack.enter_context(source.collect(landing))
         losses.service = collected.service

@@ -11,6 +11,7 @@ from typing import Any
 
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Envelope, Known
+from cilake.landing.readers import Readers
 from cilake.settings import read_into
 from cilake.sources.decoder import Decode
 
@@ -22,6 +23,7 @@ class Landing:
     ``known`` holds the earlier replies by endpoint and natural id, ``left_out`` the natural ids that are not
     to be asked for, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
     ``time.monotonic``); at most ``ahead`` replies wait to be stored, with no more bytes than ``budget`` has.
+    ``readers`` are for what takes long to read.
     """
 
     day: date
@@ -33,6 +35,7 @@ class Landing:
     deadline: float
     ahead: int
     budget: ByteBudget
+    readers: Readers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from tests.support.testgrid_cases import CASES, load, serve
 from cilake.contracts.ci_instances import PROW
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
+from cilake.landing.readers import Readers
 from cilake.settings import read_into
 from cilake.sources.errors import UnreadableError
 from cilake.sources.http import Client
@@ -64,7 +65,14 @@ def collect():
                 day = date.fromisoformat(night["day"])
                 found = list(
                     collecting.extract_dashboards(
-                        client, pool, names, known, day=day, ahead=4, budget=ByteBudget(1)
+                        client,
+                        pool,
+                        names,
+                        known,
+                        day=day,
+                        ahead=4,
+                        budget=ByteBudget(1),
+                        readers=Readers(__name__),
                     )
                 )
             client.close()

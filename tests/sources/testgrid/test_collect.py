@@ -18,6 +18,7 @@ from tests.support.grids import dump, make_table
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
 from cilake.landing.envelope import Fetch, Known
+from cilake.landing.readers import Readers
 from cilake.sources.http import Client, FetchError
 from cilake.sources.testgrid.collect import extract_dashboards
 from cilake.sources.testgrid.dashboards import find_dashboards
@@ -83,6 +84,7 @@ def extract(url, known=None, dashboards=None, budget=None, **limits):
     client = make_client(url, **limits)
     known = known or {"summary": {}, "table": {}}
     options = {"day": DAY, "ahead": 3, "budget": budget or ByteBudget(1_000_000)}
+    options["readers"] = Readers(__name__)
     with ThreadPoolExecutor(2) as pool:
         yield from extract_dashboards(client, pool, dashboards or ["d"], known, **options)
 

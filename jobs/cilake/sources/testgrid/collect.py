@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Container, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
-from threading import Lock
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from cilake.landing.budget import ByteBudget, Share
 from cilake.landing.envelope import Envelope, Known, State
+from cilake.landing.readers import Readers
 from cilake.log import logger
 from cilake.settings import SettingsError, require_address
 from cilake.sources.base import Collected, Landing
 from cilake.sources.fetch import Content, Subject, fetch, without_reply
 from cilake.sources.http import Client, FailingError, FetchError, Reply
-from cilake.sources.payload import content_digest, content_of, parse_object
+from cilake.sources.payload import content_digest, parse_object
 from cilake.sources.runs import Decoded
 from cilake.sources.testgrid import limits
 from cilake.sources.testgrid.dashboards import find_dashboards, find_retired, name_service
@@ -38,8 +38,6 @@ NOT_FOUND = 404
 STALE_ROWS = "show-stale-tests"
 WITHOUT_STALE_ROWS = "without stale rows"
 """What the reason of an envelope says when its table came only by a request without its stale rows."""
-_READING = Lock()
-"""One reply is read at a time: the interpreter does no two at once, and a large one takes much memory."""
 
 
 @contextmanager
@@ -89,6 +87,7 @@ def _collect(
         day=landing.day,
         ahead=landing.ahead,
         budget=landing.budget,
+        readers=landing.readers,
         left_out=landing.left_out,
         named=named,
     )
@@ -123,6 +122,7 @@ def extract_dashboards(
     day: date,
     ahead: int,
     budget: ByteBudget,
+    readers: Readers,
     left_out: Container[str] = (),
     named: Container[str] = (),
 ) -> Generator[Envelope]:
@@ -139,7 +139,7 @@ def extract_dashboards(
 
     def fetch_table(dashboard: str, tab: str, promise: Promise, share: Share) -> Envelope:
         previous = known["table"].get(f"{dashboard}/{tab}")
-        return _fetch_table(client, dashboard, tab, promise, previous, share)
+        return _fetch_table(client, dashboard, tab, promise, previous, share, readers)
 
     def wait_for(envelope: Envelope) -> None:
         waiting.append((_done(envelope), budget.share()))
@@ -215,10 +215,9 @@ def _fetch_summary(
         return client.get(_path(dashboard, "summary"), {}, etag), ""
 
     def read(reply: Reply) -> Content:
-        with _READING:
-            document = parse_object(reply.body)
-            digest = content_digest(document, volatile=VOLATILE)
-            listed.append(read_tabs(document))
+        document = parse_object(reply.body)
+        digest = content_digest(document, volatile=VOLATILE)
+        listed.append(read_tabs(document))
         return Content(digest)
 
     subject = _subject("summary", dashboard, dashboard)
@@ -227,19 +226,19 @@ def _fetch_summary(
 
 
 def _fetch_table(
-    client: Client, dashboard: str, tab: str, promise: Promise, previous: Known | None, share: Share
+    client: Client,
+    dashboard: str,
+    tab: str,
+    promise: Promise,
+    previous: Known | None,
+    share: Share,
+    readers: Readers,
 ) -> Envelope:
     def get(etag: str | None) -> tuple[Reply, str]:
         return _get_table(client, _path(dashboard, "table"), tab, etag, share)
 
     def read(reply: Reply) -> Content:
-        with _READING:
-            document = parse_object(reply.body)
-            content = content_of(document, volatile=VOLATILE)
-            table = read_table(document, served_at=reply.served_at)
-            flaws, note = compare_table(promise, table, reply.served_at, previous), _sum_up(table)
-        # Hashing keeps no other thread from reading.
-        return Content(hashlib.sha256(content).hexdigest(), flaws, note)
+        return readers.read(partial(_read_reply, reply, promise, previous), len(reply.body))
 
     return fetch(
         _subject("table", dashboard, f"{dashboard}/{tab}"),
@@ -248,6 +247,19 @@ def _fetch_table(
         previous,
         compare_unmodified=lambda served_at, digest: compare_unmodified(promise, served_at, previous, digest),
     )
+
+
+def _read_reply(reply: Reply, promise: Promise, previous: Known | None) -> Content:
+    """Return what a reply that shows a table holds.
+
+    Raises:
+        UnreadableError: when it shows none.
+
+    """
+    document = parse_object(reply.body)
+    digest = content_digest(document, volatile=VOLATILE)
+    table = read_table(document, served_at=reply.served_at)
+    return Content(digest, compare_table(promise, table, reply.served_at, previous), _sum_up(table))
 
 
 def _get_table(

@@ -1,0 +1,72 @@
+"""Tests of reading in processes: same answers, same errors, and no process is left."""
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from tests.support.waiting import is_alive, wait_until
+
+from cilake.landing.readers import FEW_BYTES, Readers
+from cilake.sources.errors import UnreadableError
+from cilake.sources.payload import content_digest, parse_object
+
+MODULE = "cilake.sources.payload"
+
+
+def digest(body):
+    return content_digest(parse_object(body))
+
+
+@pytest.fixture
+def many():
+    """Readers that have their processes, as after many bytes."""
+    with Readers(MODULE) as opened:
+        opened.read(int, FEW_BYTES + 1)
+        opened._started.result(60)
+        yield opened
+
+
+def test_few_bytes_start_no_process():
+    with Readers(MODULE) as opened:
+        assert opened.read(partial(parse_object, b'{"a": 1}'), FEW_BYTES) == {"a": 1}
+        assert opened._pool is None
+
+
+def test_processes_read_what_this_one_would(many):
+    assert many.read(os.getpid, 1) != os.getpid()
+    assert many.read(partial(parse_object, b'{"a": 1}'), 8) == {"a": 1}
+    with pytest.raises(UnreadableError, match=r"^malformed_json: "):
+        many.read(partial(parse_object, b"{"), 1)
+
+
+def test_a_process_that_was_killed_is_no_loss(many, caplog):
+    os.kill(many.read(os.getpid, 1), signal.SIGKILL)
+    for _ in range(20):
+        assert many.read(partial(parse_object, b'{"a": 1}'), 8) == {"a": 1}
+    assert many.read(os.getpid, 1) == os.getpid()
+    assert caplog.text.count("a process that reads replies was ended") == 1
+
+
+KILLED = f"""
+import os, signal
+from cilake.landing.readers import FEW_BYTES, Readers
+if __name__ == "__main__":
+    opened = Readers("{MODULE}")
+    opened.read(int, FEW_BYTES + 1)
+    opened._started.result(60)
+    print(*opened._pool._processes, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_end_with_the_landing_that_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    started = [int(number) for number in done.stdout.split()]
+    assert started
+    wait_until(lambda: not any(map(is_alive, started)))
