@@ -8,8 +8,8 @@ baseline is demoted.
 **Inputs**: `predictions.test_failure`, `core.ci_runs`, `core.test_results`, `ops.model_versions`.
 
 **Outputs**: `predictions.test_failure_outcomes`, `predictions.accuracy`, and for people
-`kpi.likely_failures`, `kpi.daily_predictions`, `kpi.calibration_bins`; a demotion in `ops.model_versions`;
-every check in `ops.validation_results`.
+`kpi.daily_predictions`, `kpi.calibration_bins`; a demotion in `ops.model_versions`; every check in
+`ops.validation_results`.
 
 **Triage**: after a failed expectation the published tables are as they were; the log names the rule, what
 was seen, example rows and what to do. Days whose next runs have not happened yet have no outcome: that is

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 
-from cilake.contracts.registry import inputs_of, made_by, tables
+from cilake.contracts.steps import stages_of
 
 MAINTAIN = "maintain_lake"
 _FOLLOWING = ("build", "score", "measure")
+_NIGHTLY = ("land", *_FOLLOWING)
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,7 @@ class Steps:
 
 def find_steps(sources: Collection[str]) -> Steps:
     """Return the steps of a night that lands these sources."""
-    steps = {table.made_by for table in tables().values() if "_" in table.made_by}
-    following = {step for step in steps if step.startswith(_FOLLOWING)}
-    makers = {address: table.made_by for address, table in tables().items()}
-    before = {step: _makers(step, makers) & following - {step} for step in sorted(following)}
-    sorter = TopologicalSorter(before)
-    sorter.prepare()
-    stages = []
-    while sorter.is_active():
-        stages.append(tuple(sorted(sorter.get_ready())))
-        sorter.done(*stages[-1])
+    steps = {step for stage in stages_of(_NIGHTLY) for step in stage}
     landing = tuple(sorted(step for step in steps if step.removeprefix("land_") in sources))
     models = sorted(step.removeprefix("score_") for step in steps if step.startswith("score_"))
-    return Steps(landing, tuple(stages), tuple(f"train_{model}" for model in models))
-
-
-def _makers(step: str, makers: Mapping[str, str]) -> set[str]:
-    """Return the steps that make what a step reads; of what models share it reads its model's part."""
-    of = step.partition("_")[2]
-    read = [(table, makers[one]) for table in made_by(step) for one in inputs_of(table)]
-    return {maker for table, maker in read if "_" in table.made_by or maker.partition("_")[2] == of}
+    return Steps(landing, stages_of(_FOLLOWING), tuple(f"train_{model}" for model in models))

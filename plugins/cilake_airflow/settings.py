@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cilake.contracts.registry import tables
 from cilake.variables import VariablesError, read_variables
 
 TABLE_PAGES = Path(__file__).resolve().parents[2] / "docs" / "tables"
@@ -33,9 +34,13 @@ def is_secret(name: str) -> bool:
     return name.startswith(_OURS) and name.endswith(_SECRET_ENDINGS)
 
 
-def secrets_of(verb: str) -> tuple[str, ...]:
-    """Return the names of the secrets that a job with this verb is given."""
-    return LAKE_SECRETS + OTHER_SECRETS.get(verb, ())
+def is_needed(name: str, verb: str, of: str) -> bool:
+    """Return whether the step ``<verb>_<of>`` is given the secret of that name.
+
+    A landing has those of its source, ``CILAKE_<SOURCE>_…``.
+    """
+    is_of_source = verb == "land" and name.startswith(f"CILAKE_{of.upper()}_")
+    return is_of_source or name in LAKE_SECRETS + OTHER_SECRETS.get(verb, ())
 
 
 class SettingsError(ValueError):
@@ -63,11 +68,12 @@ class PluginSettings:
         """The values that must never reach a log."""
         return [value for name, value in self.job_settings.items() if is_secret(name) and value]
 
-    def settings_of(self, verb: str) -> dict[str, str]:
-        """Return the settings for a job with this verb: of the secrets only its own."""
-        own = secrets_of(verb)
+    def settings_of(self, verb: str, of: str = "") -> dict[str, str]:
+        """Return the settings for the step ``<verb>_<of>``: of the secrets only its own."""
         return {
-            name: value for name, value in self.job_settings.items() if not is_secret(name) or name in own
+            name: value
+            for name, value in self.job_settings.items()
+            if not is_secret(name) or is_needed(name, verb, of)
         }
 
 
@@ -83,11 +89,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
     inherited = {
         name: value for name, value in given.items() if name.startswith(("CILAKE_", "SPARK_CONNECT_"))
     }
-    known = {*LAKE_SECRETS, *(name for names in OTHER_SECRETS.values() for name in names)}
+    steps = {("land", table.made_by.removeprefix("land_")) for table in tables().values()}
+    steps |= {(verb, "") for verb in OTHER_SECRETS}
     job_settings = {
         name: value
         for name, value in (inherited | _settings_file(given)).items()
-        if not is_secret(name) or name in known
+        if not is_secret(name) or any(is_needed(name, *step) for step in steps)
     }
     backend = given.get("CILAKE_BACKEND") or "connect"
     if backend not in BACKENDS:

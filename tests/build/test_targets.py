@@ -22,7 +22,13 @@ def test_a_run_affects_what_its_results_decide_and_what_follows_from_that():
     assert affected("predictions.test_failure_outcomes", CI_RUNS) == days(-14, 0)
     assert affected("predictions.accuracy", CI_RUNS) == days(-14, 0)
     assert affected("kpi.calibration_bins", CI_RUNS) == days(-14, 0)
-    assert affected("kpi.likely_failures", CI_RUNS) == days(0, 28)
+
+
+def test_what_people_read_of_predictions_is_of_their_model_and_follows_runs_and_predictions():
+    (likely,) = targets_of("build_kpi_predictions")
+    assert likely.where == "model_name = 'test_failure'"
+    assert affected_periods(likely, CI_RUNS, [DAY], [likely]) == days(0, 28)
+    assert set(watched_by(likely, [likely])) == {LEDGER, CI_RUNS}
 
 
 def test_predictions_affect_their_own_day_alone():

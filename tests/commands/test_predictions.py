@@ -6,6 +6,7 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.predicted_world import World, lake_of, select
 
+from cilake.build.tables import build_tables
 from cilake.commands import maintain, measure, rebuild, recorded, score, train
 from cilake.commands.steps import run_step
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -21,10 +22,16 @@ from cilake.publish import replace
 
 pytestmark = pytest.mark.spark
 
-MADE = made_by("measure_test_failure")
+MADE = made_by("measure_test_failure") + made_by("build_kpi_predictions")
 HISTORY = 50
 WORLD = World()
 OTHER = "time_to_merge"
+
+
+def follow(lake, number):
+    """What follows predictions in a night: people see them, and those of before are measured."""
+    counts = build_tables(lake.settings, WORLD.night(number), step="build_kpi_predictions")
+    return counts | measure.measure(lake.settings, WORLD.night(number), model=MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def played(spark, tmp_path_factory):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
             said["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
-            said["measure", number] = measure.measure(lake.settings, WORLD.night(number), model=MODEL)
+            said["measure", number] = follow(lake, number)
         yield lake, said
 
 
@@ -95,7 +102,7 @@ def test_accuracy_states_its_age(played):
 def test_repeated_it_changes_nothing(played):
     lake, _ = played
     before = {table: lake.catalog.load_table(table.address).current_snapshot() for table in MADE}
-    counts = measure.measure(lake.settings, WORLD.night(HISTORY + 1), model=MODEL)
+    counts = follow(lake, HISTORY + 1)
     assert set(counts.values()) == {0}
     assert before == {table: lake.catalog.load_table(table.address).current_snapshot() for table in MADE}
 
@@ -173,7 +180,7 @@ def test_rows_of_another_model_survive(lake):
         lake.insert(address, [make_row(address, **common)])
     foretell(lake, 0)
     put(lake, 1, {3})
-    counts = measure.measure(lake.settings, WORLD.night(1), model=MODEL)
+    counts = follow(lake, 1)
     assert counts[OUTCOMES.address] == WORLD.tests
     for address in (ACCURACY.address, *shared):
         names = {row[0] for row in select(lake, address, "model_name")}
@@ -200,9 +207,9 @@ def test_a_correction_is_followed_however_late(lake):
 def test_a_late_payload_reaches_what_people_read_of_the_newest_decision(lake):
     foretell(lake, 5, failure_probability=0.5)
     put(lake, 1, {3})
-    measure.measure(lake.settings, WORLD.night(5), model=MODEL)
+    build_tables(lake.settings, WORLD.night(5), step="build_kpi_predictions")
     put(lake, 4, {3})
-    measure.measure(lake.settings, WORLD.night(5), model=MODEL)
+    build_tables(lake.settings, WORLD.night(5), step="build_kpi_predictions")
     (failed_at,) = select(lake, "kpi.likely_failures", "to_date(last_failed_at)", where="test_key = 3")
     assert failed_at == (WORLD.day(4),)
 

@@ -22,7 +22,7 @@ SCORING = [step for step in nights.STEPS.following if step.startswith("score_")]
 FOLLOWS = {
     "land_testgrid": ["build_core_ci"],
     "build_core_ci": ["build_kpi_ci_health", *SCORING],
-} | {step: [step.replace("score_", "measure_", 1)] for step in SCORING}
+} | {step: [step.replace("score_", "measure_", 1), "build_kpi_predictions"] for step in SCORING}
 DAY = "2026-03-01"
 
 

@@ -14,6 +14,7 @@ CHAIN = (
     "build_kpi_ci_health",
     "score_test_failure",
     "measure_test_failure",
+    "build_kpi_predictions",
 )
 
 

@@ -30,6 +30,7 @@ CHAIN = (
     ("build", "kpi_ci_health"),
     ("score", "test_failure"),
     ("measure", "test_failure"),
+    ("build", "kpi_predictions"),
 )
 LEDGER = ("raw", "core", "kpi", "predictions")
 LATE = datetime(2021, 6, 6, 21, tzinfo=UTC)

@@ -47,9 +47,21 @@ TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
     ],
 )
 def test_a_job_is_given_its_own_secrets_and_all_other_settings(stack_settings, verb, secrets):
-    given = read_settings({"CILAKE_HOME": str(stack_settings)}).settings_of(verb)
+    given = read_settings({"CILAKE_HOME": str(stack_settings)}).settings_of(verb, "testgrid")
     assert {name for name in given if is_secret(name)} == secrets
     assert {"CILAKE_TESTGRID_URL", "CILAKE_WAREHOUSE", "CILAKE_CATALOG_USER"} <= set(given)
+
+
+def test_a_landing_alone_is_given_the_secrets_of_its_source():
+    given = {"CILAKE_EXAMPLE_CI_TOKEN": "t", "CILAKE_EXAMPLE_CI_URL": "u", "CILAKE_NO_SOURCE_TOKEN": "n"}
+    settings = read_settings(given)
+    assert settings.secrets == ["t"]
+    assert settings.settings_of("land", "example_ci") == {
+        "CILAKE_EXAMPLE_CI_TOKEN": "t",
+        "CILAKE_EXAMPLE_CI_URL": "u",
+    }
+    others = [("land", "testgrid"), ("build", "core_ci"), ("build", "example_ci")]
+    assert [settings.settings_of(*step) for step in others] == [{"CILAKE_EXAMPLE_CI_URL": "u"}] * 3
 
 
 def test_every_verb_of_the_dags_has_its_list():
@@ -68,7 +80,9 @@ def test_the_work_inherits_no_secret_of_airflow(stack_settings):
     from cilake_airflow.backends.connect import child_environment
 
     own = {"PATH": "/bin", "CILAKE_AIRFLOW_FERNET_KEY": "f", "AIRFLOW__API__SECRET_KEY": "a", TOKEN: "t"}
-    given = child_environment(own, read_settings({"CILAKE_HOME": str(stack_settings)}).settings_of("land"))
+    given = child_environment(
+        own, read_settings({"CILAKE_HOME": str(stack_settings)}).settings_of("land", "testgrid")
+    )
     assert given["PATH"] == "/bin"
     assert {name for name in given if is_secret(name) or name.startswith("AIRFLOW")} == LAKE
 

@@ -46,9 +46,8 @@ class Target:
 
 def targets_of(step: str, chosen: Iterable[Table] | None = None) -> list[Target]:
     """Return what a step makes, or of it the ``chosen`` tables, inputs before what is made from them."""
-    part = step.partition("_")[2]
     picked = [table for table in made_by(step) if table.rebuild and (chosen is None or table in chosen)]
-    return [_target(table, part if MODEL_NAME in table.column_names else "") for table in picked]
+    return [_target(table, _part_of(table, step)) for table in picked]
 
 
 def affected_periods(target: Target, source: Table, days: Iterable[date], among: list[Target]) -> list[date]:
@@ -77,6 +76,17 @@ def watched_by(target: Target, among: list[Target]) -> list[Table]:
         elif one.change_columns:
             watched[one] = None
     return list(watched)
+
+
+def _part_of(table: Table, step: str) -> str:
+    """Return the model of whose rows a step makes a table, empty where it makes all of them.
+
+    It is that of the step, or where this is of no model that of the predictions that the rows tell of.
+    """
+    if MODEL_NAME not in table.column_names:
+        return ""
+    about = table.rebuild.about if table.rebuild else ()
+    return (contract(about[0]).made_by if about else step).partition("_")[2]
 
 
 def _target(table: Table, part: str) -> Target:

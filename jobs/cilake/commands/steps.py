@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from cilake.contracts.registry import tables
+from cilake.contracts.steps import stages_of
 from cilake.models.registry import model, model_names
 from cilake.settings import Settings
 from cilake.sources.registry import source_names
@@ -63,9 +64,8 @@ def objects_of(verb: str) -> list[str]:
 
 def steps_of_night() -> list[tuple[str, str]]:
     """Return verb and object of every step of a night, those first whose tables others are made from."""
-    made = dict.fromkeys(table.made_by for table in tables().values() if "_" in table.made_by)
-    parted = (step.partition("_") for step in made)
-    return [(verb, of) for verb, _, of in parted if verb in NIGHTLY]
+    parted = (step.partition("_") for stage in stages_of(NIGHTLY) for step in stage)
+    return [(verb, of) for verb, _, of in parted]
 
 
 def run_step(settings: Settings, window: Window, verb: str, object: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ FAILING = frozenset({500, 502, 504})
 
 REPLY_SECONDS = 600
 """How long one reply may take to arrive: a service that drips would hold a connection all night."""
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "cilake"}
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -67,9 +68,13 @@ class Client:
         attempts: int,
         limit_bytes: int,
         concurrency: int = 8,
+        headers: Mapping[str, str] | None = None,
         wait: Callable[[float], object] | None = None,
     ) -> None:
-        """Make a client for ``base_url``; no pause outlasts ``deadline`` (of ``time.monotonic``)."""
+        """Make a client for ``base_url``; no pause outlasts ``deadline`` (of ``time.monotonic``).
+
+        ``headers`` go with every request, such as one that says who asks.
+        """
         self.address = str(httpx.URL(base_url).copy_with(userinfo=b"")).rstrip("/")
         self._deadline = deadline
         self._attempts = attempts
@@ -81,7 +86,7 @@ class Client:
             base_url=base_url.rstrip("/"),
             timeout=httpx.Timeout(60.0, connect=10.0),
             limits=httpx.Limits(max_connections=concurrency),
-            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "cilake"},
+            headers=_HEADERS | dict(headers or {}),
             follow_redirects=False,
         )
         bound_reads(self._http, self._bounds, self._closed)

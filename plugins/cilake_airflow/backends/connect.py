@@ -63,7 +63,7 @@ class ConnectRun:
         log.info("running %s", " ".join(command))
         self.process = subprocess.Popen(
             [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
-            env=child_environment(os.environ, self.settings.settings_of(job.verb[0]))
+            env=child_environment(os.environ, self.settings.settings_of(*job.verb))
             | {"CILAKE_RUN_URL": run_page(job.dag_id, job.run_id)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

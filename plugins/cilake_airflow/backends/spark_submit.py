@@ -68,7 +68,7 @@ def build_hook(job: Job, settings: PluginSettings) -> Any:
         properties_file=extra.get("properties_file"),
         application_args=job.arguments,
         # An empty remote selects the classic session: the cluster is the session.
-        env_vars={**settings.settings_of(job.verb[0]), "CILAKE_SPARK_REMOTE": ""}
+        env_vars={**settings.settings_of(*job.verb), "CILAKE_SPARK_REMOTE": ""}
         if on_host
         else {"CILAKE_SPARK_REMOTE": ""},
     )

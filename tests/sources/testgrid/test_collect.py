@@ -206,6 +206,17 @@ def test_a_reply_that_drips_ends_with_the_time_bound(service):
         make_client(url, seconds=2).get("/x")
 
 
+def test_a_client_sends_its_own_headers_with_every_request(service):
+    url, replies, asked = service
+    replies["/d/summary"] = [(503, {}, b""), (200, {}, b"{}")]
+    client = make_client(url, headers={"Authorization": "Bearer t", "Accept": "application/vnd.ci+json"})
+    assert client.get("/d/summary").status == 200
+    own = ("Authorization", "Accept", "User-Agent")
+    assert [[headers[name] for name in own] for _, headers in asked] == [
+        ["Bearer t", "application/vnd.ci+json", "cilake"]
+    ] * 2
+
+
 def test_headers_that_drip_end_with_the_time_bound(dripping):
     began = time.monotonic()
     with pytest.raises(FetchError, match="too slowly: no complete reply within the time bound"):

@@ -45,7 +45,7 @@ TABLE = Table(
     partition_by=("model_name", "months(prediction_date)"),
     sort_by=("prediction_date", "failure_probability"),
     inputs=("predictions.test_failure", "core.ci_jobs", "core.tests", "core.ci_runs", "core.test_results"),
-    made_by="measure_test_failure",
+    made_by="build_kpi_predictions",
     rebuild=by_day("prediction_date", lookback_days=LOOKBACK_DAYS, about=("predictions.test_failure",)),
     freshness_hours=36,
     may_be_empty=True,
