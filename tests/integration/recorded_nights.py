@@ -15,8 +15,8 @@ from deploy.local.trino_client import ask
 from tests.support.grids import make_row, make_table
 
 from cilake import cli
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.registry import tables
+from cilake.sources.testgrid.codes import STATUSES
 from ciworld.clock import milliseconds
 from ciworld.recorded.testgrid.folder import RecordedDashboards
 
@@ -82,7 +82,7 @@ def results_until(instant):
             codes = [code["value"] for code in row["statuses"] for _ in range(code["count"])]
             for code, at in zip(codes, table["timestamps"], strict=True):
                 if code and at <= milliseconds(instant):
-                    found[TEST_STATUSES[code]] += 1
+                    found[STATUSES[code]] += 1
     return dict(found)
 
 

@@ -72,29 +72,30 @@ MODEL_VERSION = Column(
     example="baseline",
 )
 
-TEST_STATUSES: dict[int, str] = {
-    1: "passed",
-    2: "passed_with_errors",
-    3: "passed_with_skips",
-    4: "running",
-    5: "categorized_abort",
-    6: "unknown",
-    7: "cancelled",
-    8: "blocked",
-    9: "timed_out",
-    10: "categorized_fail",
-    11: "build_failed",
-    12: "failed",
-    13: "flaky",
-    14: "tool_failed",
-    15: "build_passed",
-}
-"""TestGrid's cell codes and our readable values; 0 means not run and makes no row."""
+TEST_STATUSES = (
+    "passed",
+    "passed_with_errors",
+    "passed_with_skips",
+    "running",
+    "categorized_abort",
+    "unknown",
+    "cancelled",
+    "blocked",
+    "timed_out",
+    "categorized_fail",
+    "build_failed",
+    "failed",
+    "flaky",
+    "tool_failed",
+    "build_passed",
+)
+"""What a run says about a test, and about itself. A word is added at the end: places are part of hashes."""
 
 PASSING = ("passed", "passed_with_errors", "build_passed")
 SKIPPED = "passed_with_skips"
-"""TestGrid's word for a test that was skipped: it did not run, so it is no pass, no fix and in no denominator."""
+"""A test that was skipped: it did not run, so it is no pass, no fix and in no denominator."""
 RUNNING = "running"
+FLAKY = "flaky"
 UNDECIDED = (RUNNING, SKIPPED)
 """What says neither that a test passed nor that it failed: it is still running, or did not run."""
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")

@@ -50,7 +50,7 @@ DECODED = pa.schema(
 )
 """A row per run or reject: the columns of ``RUNS`` with words for codes, the keys of its names, and what is
 known about the payload."""
-_WORDS = pa.array([TEST_STATUSES.get(code) for code in range(max(TEST_STATUSES) + 1)], pa.string())
+_WORDS = pa.array([None, *TEST_STATUSES], pa.string())
 
 
 def payload_decoder(read: Read, *, version: int) -> Decode:

@@ -26,7 +26,8 @@ CLOCK_SKEW = timedelta(days=1)
 """How far a start may lie after the reply: clocks differ, and so do zones taken for UTC."""
 MAX_NAME = 10_000
 """Characters of a name or of an address."""
-CODES = {status: code for code, status in TEST_STATUSES.items()}
+CODES = {status: code for code, status in enumerate(TEST_STATUSES, start=1)}
+"""The number that stands for each status until a payload is decoded: a byte for a result; 0 is none."""
 _VERDICT = re.compile(VERDICT_NAME)
 _VERDICT_ENDS = ("Overall", "Pod")
 

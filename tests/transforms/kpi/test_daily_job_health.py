@@ -140,7 +140,7 @@ def test_both_engines_make_the_same_rows(spark):
         run(9, "failed", job_key=13, failed=1),
         *(
             run(20 + number, status, day="2021-06-24", hour=number, passed=number, other=1)
-            for number, status in enumerate(TEST_STATUSES.values())
+            for number, status in enumerate(TEST_STATUSES)
         ),
     ]
     failing = dict.fromkeys(map(str, range(40)), "failed")
@@ -153,8 +153,8 @@ def test_both_engines_make_the_same_rows(spark):
         *results(runs[7], **failing),
         *results(runs[8], a="failed"),
         *results(run(99, "failed"), z="failed"),
-        *results(runs[9], **{status: status for status in TEST_STATUSES.values()}),
-        *results(runs[10], **{status: "failed" for status in TEST_STATUSES.values()}),
+        *results(runs[9], **{status: status for status in TEST_STATUSES}),
+        *results(runs[10], **{status: "failed" for status in TEST_STATUSES}),
     ]
     rows += rows[:3]
     tests = name_tests("Overall", "Pod", "a", "b", "c", "d", *failing)

@@ -97,7 +97,7 @@ def test_same_input_same_rows_and_no_input_no_row():
 def test_both_engines_make_the_same_rows(spark):
     """Weeks of jobs that run tests of all buckets, ties, missing pages and names, verdicts, all statuses."""
     dice = np.random.default_rng(11)
-    words = [*["passed"] * 20, *["failed"] * 6, *TEST_STATUSES.values()]
+    words = [*["passed"] * 20, *["failed"] * 6, *TEST_STATUSES]
     jobs = [make_row(CI_JOBS, job_key=11), make_row(CI_JOBS, job_key=-12, release=None, platform=None)]
     tests = [make_row(TESTS, test_key=key, test_name=f"test {key}") for key in range(-9, 9)]
     tests.append(make_row(TESTS, test_key=9, test_name="Overall", is_verdict=True))

@@ -101,7 +101,7 @@ def test_both_engines_make_the_same_rows(spark):
         for test in range(-4, 5)
         for number, day in enumerate(days)
     ]
-    words = [*TEST_STATUSES.values()]
+    words = [*TEST_STATUSES]
     results = [
         result(
             number * (-1) ** number,

@@ -18,7 +18,7 @@ FACTS = (
         "string",
         "Verdict of the whole run (the row Overall, or that of its job); null when the source gives none.",
         nullable=True,
-        allowed=tuple(TEST_STATUSES.values()),
+        allowed=TEST_STATUSES,
         example="passed",
     ),
     Column(

@@ -14,7 +14,7 @@ TABLE = Table(
         TEST_KEY,
         STARTED_AT,
         RUN_DATE,
-        Column("test_status", "string", "Outcome of the test in the run.", allowed=tuple(TEST_STATUSES.values()), example="passed"),
+        Column("test_status", "string", "Outcome of the test in the run.", allowed=TEST_STATUSES, example="passed"),
         Column("message", "string", "Message of the cell; passed cells may have one, failed ones often none.", nullable=True, example="1/2 runs passed"),
         KNOWN_AT,
     ),

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from cilake.contracts.columns import TEST_STATUSES, UNDECIDED
 
-#: TestGrid code by ``test_status``; code 0 (not run) never makes a row.
-STATUS_CODES = {status: code for code, status in TEST_STATUSES.items()}
+#: A number by ``test_status``; 0 is for a result that is not known yet.
+STATUS_CODES = {status: code for code, status in enumerate(TEST_STATUSES, start=1)}
 
 PASSED = STATUS_CODES["passed"]
 #: Codes that are neither an outcome nor history: still running, or skipped.
@@ -24,7 +24,7 @@ LABEL = pa.field("has_failed", pa.bool_(), nullable=True)
 
 
 def status_codes(test_status: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Return the TestGrid code of each status as int8; null (pending) becomes ``PENDING``.
+    """Return the number of each status as int8; null (pending) becomes ``PENDING``.
 
     Raises ``ValueError`` on a status outside the contract, because a silent "not failed" would be a
     wrong label.

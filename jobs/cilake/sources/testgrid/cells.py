@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.sources.errors import UnreadableError
+from cilake.sources.testgrid.codes import OURS, STATUSES
 
 MAX_COLUMNS = 0xFFFF
 """Columns of a table. The widest recorded has 1,409; a column's number fits into 16 bits, which sort fast."""
@@ -78,7 +78,7 @@ def read_cells(
     # Each result has its own entry of the payload: the number of cells is bounded before they are made.
     if not np.array_equal(np.bincount(rows, counts, len(encoded)), message_counts):
         raise UnreadableError("not_a_table: messages and results of a row differ in number")
-    unknown = set(rows[(codes < 0) | (codes > max(TEST_STATUSES))].tolist())
+    unknown = set(rows[(codes < 0) | (codes > max(STATUSES))].tolist())
     # 32 bits hold every position: a payload has far fewer values.
     places = np.arange(int(counts.sum()), dtype=np.int32)
     firsts = np.cumsum(counts) - counts
@@ -86,7 +86,7 @@ def read_cells(
     cells = Cells(
         rows=np.repeat(rows, counts),
         columns=(places + np.repeat(to_column, counts)).astype(np.uint16),
-        codes=np.repeat(codes, counts),
+        codes=np.repeat(OURS[np.maximum(codes, 0)], counts),
         messages=places,
     )
     return cells, unknown

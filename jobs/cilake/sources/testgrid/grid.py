@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cilake.contracts.ci_instances import find_instance
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.sources.errors import UnreadableError
 from cilake.sources.keys import hash_names, hash_run
-from cilake.sources.runs import CLOCK_SKEW, FIRST_START, Reject, shorten
+from cilake.sources.runs import CLOCK_SKEW, CODES, FIRST_START, Reject, shorten
 from cilake.sources.testgrid.cells import MAX_COLUMNS, Cells, read_cells
+from cilake.sources.testgrid.codes import STATUSES
 
 MAX_QUERY = 1_000
 """Characters of the place of a job's logs; the longest one recorded has 131."""
@@ -29,8 +29,6 @@ MAX_URL = 2_000
 placeholders would be multiplied by the number of columns."""
 CUT_TO_SIZE = re.compile(r"\d+ byte grid exceeds maximum size of \d+ bytes")
 """What TestGrid writes into all cells of the oldest column that it keeps when it cuts a grid (code 6)."""
-
-_UNKNOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
     message_counts = np.fromiter(map(len, message_lists), np.int64, len(message_lists))
     cells, unknown = read_cells(encoded, message_counts, columns)
     for row in unknown:
-        refused_rows.setdefault(row, f"unknown_status: a code that is not in 0..{max(TEST_STATUSES)}")
+        refused_rows.setdefault(row, f"unknown_status: a code that is not in 0..{max(STATUSES)}")
     messages = _read_messages(message_lists, refused_rows)
     run_keys = hash_builds(ci_instance, job_name, builds)
     refused = _check_columns(builds, timestamps, urls, run_keys, served_at, has_pages=bool(template))
@@ -228,7 +226,7 @@ def _read_messages(message_lists: Sequence[list[Any]], refused_rows: dict[int, s
 
 def _cut_columns(cells: Cells, messages: pa.Array) -> dict[int, str]:
     """Return the columns whose results the source replaced when it cut the grid, with its message."""
-    doubtful = cells.only(cells.codes == _UNKNOWN)
+    doubtful = cells.only(cells.codes == CODES["unknown"])
     texts = messages.take(pa.array(doubtful.messages)).to_pylist()
     return {
         column: text

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, PASSING, TEST_STATUSES
+from cilake.contracts.columns import FAILING, FLAKY, PASSING, RUNNING, TEST_STATUSES
 from cilake.sources.errors import UnreadableError
 from cilake.sources.keys import hash_job, hash_names, mix
-from cilake.sources.runs import RUNS, Decoded, is_verdict, shorten
+from cilake.sources.runs import CODES, RUNS, Decoded, is_verdict, shorten
 from cilake.sources.testgrid.grid import Grid, hash_builds, read_grid
 
 DECODER_VERSION = 4
@@ -27,9 +27,8 @@ DECODER_VERSION = 4
 # They differ in every reply, whatever the grid does.
 VOLATILE = ("status", "phase-timer", "cached")
 
-_PASSING = np.array([TEST_STATUSES.get(code) in PASSING for code in range(16)])
-_FAILING = np.array([TEST_STATUSES.get(code) in FAILING for code in range(16)])
-_FLAKY, _RUNNING = 13, 4
+_PASSING = np.isin(["", *TEST_STATUSES], PASSING)
+_FAILING = np.isin(["", *TEST_STATUSES], FAILING)
 
 
 def read_tabs(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -96,8 +95,8 @@ def _read_runs(grid: Grid) -> Decoded:
         "test_count": pa.array(np.bincount(cells.columns[of_test], minlength=columns)),
         "passed_count": pa.array(count_tests(_PASSING[cells.codes])),
         "failed_count": pa.array(count_tests(_FAILING[cells.codes])),
-        "flaky_count": pa.array(count_tests(cells.codes == _FLAKY)),
-        "running_count": pa.array(count_tests(cells.codes == _RUNNING)),
+        "flaky_count": pa.array(count_tests(cells.codes == CODES[FLAKY])),
+        "running_count": pa.array(count_tests(cells.codes == CODES[RUNNING])),
         "content_hash": pa.array(_hash_columns(grid, cell_keys, cells.codes, messages, offsets)),
         "test_keys": lists(pa.array(cell_keys)),
         "codes": lists(pa.array(cells.codes.astype(np.int32))),
