@@ -1,6 +1,9 @@
 """A night that is scored: when it abstains, and when it is refused."""
 
+from datetime import timedelta
+
 import pytest
+from tests.support import built_lake
 from tests.support.builders import make_row
 from tests.support.predicted_world import World, select
 
@@ -95,6 +98,21 @@ def test_a_day_that_was_not_over_when_it_was_landed_is_refused(lake):
         score.score(lake.settings, WORLD.night(2), model=MODEL)
     WORLD.append(lake, FETCHES, [make_row(FETCHES, **asked, served_at=f"{over}T00:00:00Z")])
     assert score.score(lake.settings, WORLD.night(2), model=MODEL)[PREDICTIONS.address]
+
+
+def test_a_day_whose_payloads_are_not_built_is_refused(lake):
+    """What they show was known, and the ledger would say for ever that it was not."""
+    built_lake.land(lake, built_lake.FINAL, hour=1)
+    built_lake.build(lake)
+    night = Window(built_lake.DAY, built_lake.DAY + timedelta(days=1))
+    built_lake.land(lake, built_lake.FINAL | {"timestamps": [0, 0]}, hour=50, day=night.end)
+    assert score.score(lake.settings, night, model=MODEL)[PREDICTIONS.address], "a payload of a later day"
+    later = Window(night.end, night.end + timedelta(days=1))
+    lake.insert(RECEIPTS.address, [make_row(RECEIPTS, partition_date=night.end)])
+    with pytest.raises(DayError, match=f"1 payloads of raw.testgrid__tables landed for {night.end} or before"):
+        score.score(lake.settings, later, model=MODEL)
+    built_lake.build(lake)
+    assert score.score(lake.settings, later, model=MODEL)[PREDICTIONS.address]
 
 
 def test_inputs_of_two_builds_are_not_scored(lake):

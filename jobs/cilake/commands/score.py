@@ -17,7 +17,7 @@ from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
 from cilake.models.as_of import pin_history, read_history
-from cilake.models.landed import require_landed
+from cilake.models.landed import require_built, require_landed
 from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
 from cilake.publish.audit import auditor, prepare_audit
@@ -36,7 +36,8 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     A day that is in the ledger already is left as it is.
 
     Raises:
-        DayError: when a day is later than the newest landed one; then no day of the window is scored.
+        DayError: when a day is later than the newest landed one, or what was landed is not built; then no
+            day of the window is scored.
 
     """
     catalog = open_catalog(settings)
@@ -45,6 +46,7 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     written = 0
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
         require_landed(catalog, window)
+        require_built(catalog, window.end - timedelta(days=1))
         for day in window.days:
             written += _score_day(spark, settings, model, day)
     return {model.ledger: written}

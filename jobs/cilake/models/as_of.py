@@ -130,7 +130,7 @@ def _as_known(spark: SparkSession, pins: Pins, day: date) -> dict[str, DataFrame
         table: transform(engine, standing=stood, observations=known)
         for table, transform in ((CI_RUNS, ci_runs.transform), (TEST_RESULTS, test_results.transform))
     }
-    inputs = {"tests": spark.table(TESTS.identifier)}
+    inputs = {"tests": pins.read(spark, TESTS)}
     for table, rows in then.items():
         same = pins.read(spark, table).join(changed, "run_key", "left_anti")
         columns = table.column_names

@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
+from cilake.build.decoding import raw_tables
+from cilake.build.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
@@ -48,6 +50,27 @@ def require_landed(catalog: Catalog, window: Window) -> None:
             f"{last} was not over when it was landed, and what the ledger says of a day is never changed: "
             "land and build it again when it is over by the source's clock, then score it"
         )
+
+
+def require_built(catalog: Catalog, day: date) -> None:
+    """Check that what was landed for a day, or before it, is built.
+
+    Raises:
+        DayError: when a payload is not: a prediction without what it shows would stay as it is.
+
+    """
+    for raw in raw_tables():
+        if not catalog.table_exists(raw.table.address):  # a source that has not landed yet
+            continue
+        if (unbuilt := find_unbuilt(catalog, raw.table, CI_RUNS)) is None:
+            continue
+        landed_for = unbuilt.read_here(("partition_date",))["partition_date"]
+        count = pc.sum(pc.less_equal(landed_for, day)).as_py() or 0
+        if count:
+            raise DayError(
+                f"{count:,} payloads of {raw.table.address} landed for {day} or before are not built: run "
+                f"`cilake build core_ci --start {day}` first"
+            )
 
 
 def read_jobs_not_obtained(

@@ -98,7 +98,7 @@ MODEL = Model(
     name="test_failure",
     question="Will this test fail (status `failed`) in the next run of this job that reports it?",
     # A build publishes observations, then results, then runs.
-    inputs=("core.ci_runs", "core.test_results", "core.ci_run_observations"),
+    inputs=("core.ci_runs", "core.test_results", "core.ci_run_observations", "core.tests"),
     label="has_failed",
     scorers={
         "model": "failure_probability",
