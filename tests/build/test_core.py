@@ -27,10 +27,12 @@ from cilake.contracts.ci_instances import PROW
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.publish.audit import AuditError
 from cilake.publish.branch import PublishError
+from cilake.publish.stop_points import STEPS
 from cilake.quality import suite
 
 pytestmark = pytest.mark.spark
 STOPS = ("audit:core.ci_runs", "publish:core.ci_run_observations", HALF)
+ALL_STOPS = [f"{step}:{table.address}" for step in STEPS for table in core.CORE]
 
 
 def test_a_payload_is_built_once_and_a_build_without_news_changes_nothing(lake):
@@ -309,6 +311,40 @@ def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake, monkeypatch,
         ("board/job", other_job),
     }
     assert statuses(lake) == ["failed", "passed", "passed", "passed", "passed"]
+
+
+def test_a_build_that_is_killed_at_each_step_in_turn_gives_the_same_tables(new_lake, monkeypatch):
+    """Each time there is a correction, a new run of another job and a new name: all tables change."""
+    stops, landed = stop_points(monkeypatch), []
+    lake = new_lake()
+    for number, stops[:] in enumerate([stop] for stop in ALL_STOPS):
+        rows = {"Overall": [12 if number % 2 else 1, 1], f"new {number}": [1, 12]}
+        for tab, shown in (("a", rows), (f"b{number}", {"Overall": [1]})):
+            landed.append((make_table(shown, job=f"job-{tab}"), number, f"board/{tab}"))
+            land(lake, landed[-1][0], hour=number, tab=landed[-1][2])
+        with pytest.raises(KilledError):
+            build(lake)
+    stops.clear()
+    build(lake)
+    found = core_tables(lake)
+    assert set(build(lake).values()) == {0}
+    undisturbed = new_lake()
+    for table, hour, tab in landed:
+        land(undisturbed, table, hour=hour, tab=tab)
+    build(undisturbed)
+    assert found == core_tables(undisturbed)
+
+
+def test_a_lost_result_of_any_run_stops_a_build_before_it_publishes(lake):
+    """Each table is right by itself; only together they show that results are not there."""
+    land(lake, RUNNING)
+    build(lake)
+    lake.catalog.load_table("core.test_results").delete("test_status = 'passed'")
+    before = core_tables(lake)
+    land(lake, make_table({"Overall": [1]}, job="other"), hour=1, tab="board/other")
+    with pytest.raises(AuditError, match="no more is published"):
+        build(lake)
+    assert core_tables(lake) == before
 
 
 @pytest.mark.parametrize("way", WAYS)

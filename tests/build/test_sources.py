@@ -10,7 +10,10 @@ from tests.support.builders import make_row
 from tests.support.built_lake import DAY, core_tables, land
 from tests.support.grids import make_table
 
+from cilake.build import core_changes
+from cilake.contracts.ci_instances import PROW
 from cilake.contracts.raw.example_ci__builds import TABLE as BUILDS
+from cilake.sources.example_ci import parse
 
 pytestmark = pytest.mark.spark
 
@@ -53,3 +56,20 @@ def test_a_payload_of_one_that_cannot_be_read_stops_nothing(lake):
     assert counts["core.ci_runs"] == 2
     (reason,) = lake.rows("ops.quarantine", "source", "reason")
     assert reason[0] == "example_ci" and reason[1].startswith("malformed_build: ")
+
+
+@pytest.mark.parametrize("believed", ["testgrid", "example_ci"])
+def test_of_two_that_disagree_about_a_run_the_one_with_precedence_is_believed(lake, monkeypatch, believed):
+    """Whichever came first, and also when the other one shows something newer, or more."""
+    monkeypatch.setattr(parse, "CI_INSTANCE", PROW)
+    monkeypatch.setattr(core_changes, "precedence", lambda: {"testgrid": 0, "example_ci": 0, believed: 1})
+    started = datetime(2021, 6, 22, 12, tzinfo=UTC)
+    grid = {"job": "unit", "changelists": ["17"], "timestamps": [int(started.timestamp()) * 1000]}
+    for hour in (1, 3):
+        land(lake, make_table({"Overall": [1], f"at {hour}": [1]}, **grid), hour=hour)
+        shown = [{"name": f"at {hour}", "status": "failed"}]
+        land_builds(lake, build(17, "failed", started_at=started.isoformat(), tests=shown), hour=hour + 1)
+        built_lake.build(lake)
+    assert len(lake.rows("core.ci_run_observations", "run_key")) == 4
+    assert lake.rows("core.ci_runs", "failed_count") == [(int(believed == "example_ci"),)]
+    assert len(lake.rows("core.test_results", "test_key")) == {"testgrid": 2, "example_ci": 1}[believed]

@@ -7,7 +7,9 @@ from tests.support import built_lake
 from tests.support.builders import make_row
 from tests.support.predicted_world import World, select
 
+from cilake.build import core
 from cilake.build.half_published import mark_build
+from cilake.build.tables import build_tables
 from cilake.commands import score
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -109,7 +111,9 @@ def test_a_day_whose_payloads_are_not_built_is_refused(lake):
     assert score.score(lake.settings, night, model=MODEL)[PREDICTIONS.address], "a payload of a later day"
     later = Window(night.end, night.end + timedelta(days=1))
     lake.insert(RECEIPTS.address, [make_row(RECEIPTS, partition_date=night.end)])
-    with pytest.raises(DayError, match=f"1 payloads of raw.testgrid__tables landed for {night.end} or before"):
+    with pytest.raises(
+        DayError, match=f"1 payloads of raw.testgrid__tables landed for {night.end} or before"
+    ):
         score.score(lake.settings, later, model=MODEL)
     built_lake.build(lake)
     assert score.score(lake.settings, later, model=MODEL)[PREDICTIONS.address]
@@ -123,3 +127,19 @@ def test_inputs_of_two_builds_are_not_scored(lake):
     with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
         score.score(lake.settings, WORLD.night(1), model=MODEL)
     assert select(lake, PREDICTIONS.address, "test_key") == []
+
+
+def test_what_follows_an_incomplete_landing_says_so(lake, capsys):
+    """Each command of the night, whatever it finds to do."""
+    missed = make_row("ops.latest_receipts", partition_date=WORLD.day(1), expected_count=9, missing_count=2)
+    lake.insert("ops.latest_receipts", [missed])
+    night = WORLD.night(1)
+    for work in (
+        lambda: core.build_core(lake.settings, night),
+        lambda: build_tables(lake.settings, night, step="build_kpi_ci_health"),
+        lambda: score.score(lake.settings, night, model=MODEL),
+    ):
+        capsys.readouterr()
+        work()
+        said = f"warning: {WORLD.day(1)} is incomplete: of 9 payloads 2 missing; see ops.fetches"
+        assert said in capsys.readouterr().err

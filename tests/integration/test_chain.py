@@ -158,17 +158,35 @@ def test_a_build_that_is_asked_to_end_leaves_nothing_behind(played):
 def test_a_killed_try_whose_append_goes_on_on_the_server_publishes_nothing(played, tmp_path):
     """The client is gone, the server works on: its append is committed while the retry is audited."""
     lake, _ = played
-    marks = {name: str(tmp_path / name) for name in ("started", "released")}
-    files = tmp_path / "out", tmp_path / "err"
-    killed = FORKS.Process(target=run_alone, args=(append_slowly, (marks,), lake.environment, *files))
-    killed.start()
-    try:
-        wait_until(lambda: Path(marks["started"]).exists())
-    finally:
-        killed.kill()
+    killed, marks = append_until_it_waits(lake, tmp_path)
+    killed.kill()
     killed.join(30)
     assert killed.exitcode == -signal.SIGKILL
     assert lake.run(publish_a_retry, marks) == {"audited": ["retry"], "published": ["retry"]}
+
+
+def test_a_try_that_is_asked_to_end_takes_its_append_on_the_server_along(played, tmp_path):
+    lake, _ = played
+    ended, marks = append_until_it_waits(lake, tmp_path)
+    ended.terminate()
+    ended.join(60)
+    assert ended.exitcode == 128 + signal.SIGTERM
+    Path(marks["released"]).touch()
+    assert lake.run(append_another) == ["another"], "nothing of the try that ended"
+
+
+def append_until_it_waits(lake, folder):
+    """Start a try whose append the server holds back; return its process and the files that say how far it is."""
+    marks = {name: str(folder / name) for name in ("started", "released")}
+    files = folder / "out", folder / "err"
+    process = FORKS.Process(target=run_alone, args=(append_slowly, (marks,), lake.environment, *files))
+    process.start()
+    try:
+        wait_until(lambda: Path(marks["started"]).exists())
+    except BaseException:
+        process.kill()
+        raise
+    return process, marks
 
 
 SCRATCH = replace(tables()["core.tests"], address="core.tests_of_a_killed_try")
@@ -187,6 +205,7 @@ def append_slowly(marks):
             time.sleep(0.05)
         yield from batches
 
+    signal.signal(signal.SIGTERM, cli._end_politely)
     with spark_session(settings, app_name="killed try") as spark:
         branch = open_branch(spark, catalog, SCRATCH, "core_killed")
         rows = row_named(spark, "killed")
@@ -211,6 +230,23 @@ def publish_a_retry(marks):
         published = [row.test_name for row in spark.table(SCRATCH.identifier).collect()]
     catalog.drop_table(SCRATCH.address)
     print(json.dumps({"audited": audited, "published": published}))
+
+
+def append_another():
+    """Append a row; print the names of all rows that the table has on any branch then."""
+    settings = read_settings()
+    catalog = open_catalog(settings)
+    with spark_session(settings, app_name="another try") as spark:
+        open_branch(spark, catalog, SCRATCH, "core_another").append(row_named(spark, "another"))
+        names = {
+            row.test_name
+            for snapshot in catalog.load_table(SCRATCH.address).snapshots()
+            for row in spark.read.option("versionAsOf", str(snapshot.snapshot_id))
+            .table(SCRATCH.identifier)
+            .collect()
+        }
+    catalog.drop_table(SCRATCH.address)
+    print(json.dumps(sorted(names)))
 
 
 def row_named(spark, name):

@@ -150,7 +150,8 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
     """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
 
     Of several contents that one stands which began last, of the source with the highest ``precedence``. A
-    content with fewer results than a final one is poorer and does not replace it: services cut what is large.
+    content with fewer results than a final one is poorer and does not replace it, where no source of higher
+    precedence shows it: services cut what is large.
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
     brought it. Of the observations known at an instant, it is what stood then.
     """
@@ -164,8 +165,8 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
         WITH {_newest_reading("observations")},
         marked AS (
             SELECT *, {rank} AS rank, lag(content_hash) OVER ({_IN_ORDER}) AS hash_before,
-                max(CASE WHEN running_count = 0 THEN result_count END) OVER (PARTITION BY run_key)
-                    AS final_count
+                max(CASE WHEN running_count = 0 THEN result_count END)
+                    OVER (PARTITION BY run_key, {rank}) AS final_count
             FROM newest
         ),
         standing AS (
