@@ -176,7 +176,7 @@ def test_a_try_that_is_asked_to_end_takes_its_append_on_the_server_along(played,
 
 
 def append_until_it_waits(lake, folder):
-    """Start a try whose append the server holds back; return its process and the files that say how far it is."""
+    """Start a try whose append the server holds back; return it, and files that say how far it is."""
     marks = {name: str(folder / name) for name in ("started", "released")}
     files = folder / "out", folder / "err"
     process = FORKS.Process(target=run_alone, args=(append_slowly, (marks,), lake.environment, *files))

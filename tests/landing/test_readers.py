@@ -9,15 +9,11 @@ from functools import partial
 import pytest
 from tests.support.waiting import is_alive, wait_until
 
-from cilake.landing.readers import FEW_BYTES, Readers
+from cilake.landing.readers import FEW_BYTES, READERS, Readers
 from cilake.sources.errors import UnreadableError
-from cilake.sources.payload import content_digest, parse_object
+from cilake.sources.payload import parse_object
 
 MODULE = "cilake.sources.payload"
-
-
-def digest(body):
-    return content_digest(parse_object(body))
 
 
 @pytest.fixture
@@ -25,14 +21,14 @@ def many():
     """Readers that have their processes, as after many bytes."""
     with Readers(MODULE) as opened:
         opened.read(int, FEW_BYTES + 1)
-        opened._started.result(60)
+        wait_until(lambda: opened._free.qsize() == READERS)
         yield opened
 
 
 def test_few_bytes_start_no_process():
     with Readers(MODULE) as opened:
         assert opened.read(partial(parse_object, b'{"a": 1}'), FEW_BYTES) == {"a": 1}
-        assert opened._pool is None
+        assert opened._processes == []
 
 
 def test_processes_read_what_this_one_would(many):
@@ -43,11 +39,12 @@ def test_processes_read_what_this_one_would(many):
 
 
 def test_a_process_that_was_killed_is_no_loss(many, caplog):
-    os.kill(many.read(os.getpid, 1), signal.SIGKILL)
-    for _ in range(20):
+    for process in many._processes:
+        os.kill(process._process.pid, signal.SIGKILL)
+    for _ in range(2 * READERS):
         assert many.read(partial(parse_object, b'{"a": 1}'), 8) == {"a": 1}
     assert many.read(os.getpid, 1) == os.getpid()
-    assert caplog.text.count("a process that reads replies was ended") == 1
+    assert caplog.text.count("a process that reads replies was ended") == READERS
 
 
 KILLED = f"""
@@ -56,8 +53,8 @@ from cilake.landing.readers import FEW_BYTES, Readers
 if __name__ == "__main__":
     opened = Readers("{MODULE}")
     opened.read(int, FEW_BYTES + 1)
-    opened._started.result(60)
-    print(*opened._pool._processes, flush=True)
+    assert opened._has_begun.wait(60)
+    print(*(one._process.pid for one in opened._processes), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from threading import Lock, Thread
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cilake.log import logger
 
 READERS = 2
 """So many processes read at a time: a reply takes up to 1 GB while it is read."""
 FEW_BYTES = 32 * 1024 * 1024
-"""So many bytes are read before processes are started, which takes a second."""
+"""So many bytes are read before processes are started, which takes half a second."""
 
 _Read = TypeVar("_Read")
 
@@ -26,45 +28,50 @@ _Read = TypeVar("_Read")
 class Readers:
     """What reads the replies of a landing: this process, one at a time, and once there are many, others.
 
-    ``module`` holds the functions that read; the processes import it once. They end with this one, even if
-    it is killed.
+    ``module`` holds the functions that read. The processes end with this one, even if it is killed. They are
+    no ``ProcessPoolExecutor``, whose processes would first import whatever the main program imports.
     """
 
     def __init__(self, module: str) -> None:
         self._module = module
         self._here, self._starting = Lock(), Lock()
         self._seen_bytes = 0
-        self._pool: ProcessPoolExecutor | None = None
-        self._started: Future[None] | None = None
-        self._is_broken = False
+        self._processes: list[_Process] = []
+        self._free: SimpleQueue[_Process | None] = SimpleQueue()
+        self._has_begun = Event()
 
     def read(self, work: Callable[[], _Read], byte_count: int) -> _Read:
         """Return what some work makes of so many bytes; it, its result and what it raises can be pickled."""
         self._start_if_many(byte_count)
-        if self._pool and self._started and self._started.done() and not self._is_broken:
-            try:
-                return self._pool.submit(work).result()
-            except BrokenProcessPool:
-                self._note_end()
+        if not self._has_begun.is_set():
+            with self._here:
+                return work()
+        process = self._free.get()
+        try:
+            if process:
+                return process.call(work)
+        except (EOFError, OSError):
+            logger.warning("a process that reads replies was ended; its replies are read here")
+            process = None
+        finally:
+            self._free.put(process)
         with self._here:
             return work()
 
     def _start_if_many(self, byte_count: int) -> None:
         with self._starting:
             self._seen_bytes += byte_count
-            if self._started or self._seen_bytes <= FEW_BYTES:
+            if self._processes or self._seen_bytes <= FEW_BYTES:
                 return
-            # Not forked from here, where threads work and much memory is held.
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload([self._module])
-            self._pool = ProcessPoolExecutor(READERS, context, _begin)
-            self._started = self._pool.submit(_answer)
+            self._processes = [_Process(self._module) for _ in range(READERS)]
+        for process in self._processes:
+            Thread(target=self._add, args=(process,), daemon=True).start()
 
-    def _note_end(self) -> None:
-        with self._starting:
-            if not self._is_broken:
-                logger.warning("a process that reads replies was ended; they are read one at a time")
-            self._is_broken = True
+    def _add(self, process: _Process) -> None:
+        with suppress(EOFError, OSError):
+            process.wait_for_begin()
+            self._free.put(process)
+            self._has_begun.set()
 
     def __enter__(self) -> Readers:
         """Return the readers."""
@@ -74,23 +81,49 @@ class Readers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes."""
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.end()
 
 
-def _begin() -> None:
-    """Make a process one that only reads: it ends with the one that started it, which ends it in order."""
+class _Process:
+    """A process that does what it is given, until the connection to it is closed."""
+
+    def __init__(self, module: str) -> None:
+        ours, its = socket.socketpair()
+        with its:
+            code = f"import {module}; from cilake.landing.readers import serve; serve({its.fileno()})"
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(its.fileno(),)
+            )
+        self._connection = Connection(ours.detach())
+
+    def wait_for_begin(self) -> None:
+        self._connection.recv()
+
+    def call(self, work: Callable[[], _Read]) -> _Read:
+        self._connection.send(work)
+        made, error = self._connection.recv()
+        if error:
+            raise error
+        return made  # type: ignore[no-any-return]  # of whatever type the work returns
+
+    def end(self) -> None:
+        self._connection.close()
+        self._process.kill()  # it may be reading still, for nobody
+        self._process.wait()
+
+
+def serve(descriptor: int) -> None:
+    """Do what comes over a connection, and answer with what it made or raised, until it is closed."""
     gc.disable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _answer() -> None:
-    """Do nothing: that this is done says that processes are there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
+    with suppress(EOFError, OSError), Connection(descriptor) as connection:
+        connection.send(None)
+        while True:
+            work = connection.recv()
+            made: tuple[Any, Exception | None]
+            try:
+                made = work(), None
+            except Exception as error:
+                made = None, error
+            connection.send(made)
