@@ -3,7 +3,7 @@
 **What**: one prediction per test that was recently seen in a job, as of the end of the day, by the promoted
 model; while none is promoted the baseline answers.
 
-**Inputs**: `core.test_results`, `core.ci_runs`, `core.ci_run_observations`, `ops.fetches`,
+**Inputs**: `core.test_results`, `core.ci_runs`, `core.ci_run_observations`, `core.tests`, `ops.fetches`,
 `ops.model_versions`.
 
 **Outputs**: `predictions.test_failure`, an append-only ledger; every check in `ops.validation_results`.
@@ -11,7 +11,8 @@ model; while none is promoted the baseline answers.
 **Triage**: after a failed expectation nothing was added to the ledger; the log names the rule, what was
 seen, example rows and what to do. A prediction is never changed: a second run for a day in the ledger adds
 nothing. If the artifact cannot be read (hash or type not allowed), train again for the day before
-with `train_test_failure`, then clear. *Has not been landed*: land and build that day first.
+with `train_test_failure`, then clear. *Has not been landed* or *are not built*: land and
+build that day first.
 """
 
 from cilake_airflow.dag_kit import after, job_dag

@@ -3,7 +3,7 @@
 **What**: once a week trains on all results known by the end of the day, evaluates on a later window than it
 trained on, and promotes the version only if it surely beats the baselines and the champion.
 
-**Inputs**: `core.test_results`, `core.ci_runs`.
+**Inputs**: `core.test_results`, `core.ci_runs`, `core.ci_run_observations`, `core.tests`.
 
 **Outputs**: one row in `ops.model_versions`, and the artifact it names.
 

@@ -49,21 +49,21 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
     settings = read_variables(path.read_text(encoding="utf-8"))
     private.mkdir(parents=True, exist_ok=True)
     private.chmod(0o700)
-    if not (private / "trino-passwords").exists():
-        write_private(private / "trino-passwords", password_file(settings))
-        written.append(private / "trino-passwords")
-    if not (private / "trino-groups").exists():
-        write_private(private / "trino-groups", group_file())
-        written.append(private / "trino-groups")
+    if not (private / "trino" / "passwords").exists():
+        write_private(private / "trino" / "passwords", password_file(settings))
+        written.append(private / "trino" / "passwords")
+    if not (private / "trino" / "groups").exists():
+        write_private(private / "trino" / "groups", group_file())
+        written.append(private / "trino" / "groups")
     if not (private / "sources.env").exists():
         write_private(private / "sources.env", sources_text(given))
         written.append(private / "sources.env")
     if not (private / "reader.env").exists():
         write_private(private / "reader.env", reader_text(settings))
         written.append(private / "reader.env")
-    if not (private / "trino.pem").exists():
+    if not (private / "trino" / "server.pem").exists():
         _make_certificate(private, settings["CILAKE_HOST"])
-        written += [private / "trino.pem", private / "trino.crt"]
+        written += [private / "trino" / "server.pem", private / "trino.crt"]
     if not written:
         raise StackError(
             f"{path} and {private} exist and are kept: edit them, or remove what is to be made again (new "
@@ -175,11 +175,11 @@ def _secret(name: str) -> str:
 
 
 def _make_certificate(private: Path, host: str) -> None:
-    """Write `trino.pem`, key and certificate, and `trino.crt`, which every client must be given."""
+    """Write `trino/server.pem`, key and certificate, and `trino.crt`, which every client must be given."""
     if shutil.which("openssl") is None:
         raise StackError(
             f"there is no openssl to make Trino's certificate: install it, or put your own into {private} as "
-            "trino.pem (key and certificate) and trino.crt, and repeat"
+            "trino/server.pem (key and certificate) and trino.crt, and repeat"
         )
     key, certificate = private / "trino.key", private / "trino.crt"
     # The key is made inside a folder of mode 700 and stays there.
@@ -192,6 +192,6 @@ def _make_certificate(private: Path, host: str) -> None:
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StackError(f"openssl could not make a certificate for CILAKE_HOST={host}: {reason}")
-    write_private(private / "trino.pem", key.read_text() + certificate.read_text())
+    write_private(private / "trino" / "server.pem", key.read_text() + certificate.read_text())
     key.unlink()
     certificate.chmod(0o644)

@@ -120,8 +120,20 @@ def test_only_what_people_use_is_published_and_on_the_chosen_interface():
     assert read_variables(EXAMPLE)["CILAKE_BIND"] == "127.0.0.1"
 
 
+def test_a_service_is_given_no_private_file_of_another():
+    mounted = {
+        (name, volume.split(":")[0])
+        for name, service in SERVICES.items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./deploy/private")
+    }
+    assert ("trino", "./deploy/private/trino") in mounted
+    for name, source in mounted - {("trino", "./deploy/private/trino")}:
+        assert source == "./deploy/private/trino.crt", f"{name}: only the certificate is for all"
+
+
 def test_everything_mounted_built_and_run_exists():
-    generated = {"deploy/private", "deploy/private/trino.crt", "deploy/private/sources.env"}
+    generated = {"deploy/private/trino", "deploy/private/trino.crt", "deploy/private/sources.env"}
     named = set()
     for service in SERVICES.values():
         for volume in service.get("volumes", []):

@@ -30,11 +30,13 @@ def settings_in(folder):
 def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
     written = env_file.write(tmp_path, {"CILAKE_HOST": "lake.example.org"})
     private = tmp_path / "deploy" / "private"
-    names = ["trino-passwords", "trino-groups", "sources.env", "reader.env", "trino.pem", "trino.crt"]
+    of_trino = [f"trino/{name}" for name in ("passwords", "groups", "server.pem")]
+    names = [*of_trino[:2], "sources.env", "reader.env", of_trino[2], "trino.crt"]
     assert written == [tmp_path / ".env", *(private / name for name in names)]
     assert {mode(tmp_path / ".env"), *(mode(private / name) for name in names[:-1])} == {0o600}
     assert mode(private) == 0o700
-    assert sorted(path.name for path in private.iterdir()) == sorted(names)
+    found = [str(path.relative_to(private)) for path in private.rglob("*") if path.is_file()]
+    assert sorted(found) == sorted(names)
     found = settings_in(tmp_path)
     assert set(found) == set(read_variables(env_file.example()))
     assert all(found.values())
@@ -43,7 +45,7 @@ def test_everything_is_made_once_and_only_for_its_owner(tmp_path):
         env_file.write(tmp_path, {})
     assert (tmp_path / ".env").read_bytes() == before
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(private / "trino.pem")
+    context.load_cert_chain(private / "trino" / "server.pem")
     certificate = ssl._ssl._test_decode_cert(str(private / "trino.crt"))
     assert ("DNS", "lake.example.org") in certificate["subjectAltName"]
     assert ("DNS", "trino") in certificate["subjectAltName"]
@@ -61,7 +63,7 @@ def test_settings_of_sources_are_those_given_else_those_of_the_example():
 def test_private_files_that_are_missing_are_made_from_the_settings(tmp_path):
     env_file.write(tmp_path, {})
     before = (tmp_path / ".env").read_bytes()
-    passwords = tmp_path / "deploy" / "private" / "trino-passwords"
+    passwords = tmp_path / "deploy" / "private" / "trino" / "passwords"
     passwords.unlink()
     assert env_file.write(tmp_path, {}) == [passwords]
     assert (tmp_path / ".env").read_bytes() == before

@@ -142,8 +142,8 @@ def test_the_files_of_the_containers_name_one_another():
     for name, key, place in (
         ("access-control", "security.config-file", "/etc/trino/rules.json"),
         ("resource-groups", "resource-groups.config-file", "/etc/trino/resource-groups.json"),
-        ("password-authenticator", "file.password-file", "/run/cilake/trino-passwords"),
-        ("group-provider", "file.group-file", "/run/cilake/trino-groups"),
+        ("password-authenticator", "file.password-file", "/run/cilake/passwords"),
+        ("group-provider", "file.group-file", "/run/cilake/groups"),
     ):
         assert templates.variables(f"trino/{name}.properties")[key] == place
 

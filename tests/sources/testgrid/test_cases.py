@@ -137,7 +137,7 @@ def test_07_a_table_without_the_columns_of_its_summary_is_stale(collect):
     (night,) = load(7)["nights"]
     envelope = collect(night)["example/pull-e2e"]
     assert (envelope.state, envelope.is_stale) == ("landed", True)
-    assert "no run, where the summary counts 9 recent columns" in envelope.reason
+    assert "0 columns, where the summary counts 9 recent ones" in envelope.reason
 
 
 def test_10_the_first_message_says_what_to_set(collect):

@@ -71,7 +71,7 @@ def test_a_table_is_stale_where_the_summary_promises_more(promise, note):
 def test_a_table_without_columns_is_stale_where_the_summary_counts_some():
     kept = compare_table(Promise(column_count=9), table_of(), SERVED, None)
     assert kept.is_stale
-    assert kept.note == "stale: no run, where the summary counts 9 recent columns"
+    assert kept.note == "stale: 0 columns, where the summary counts 9 recent ones"
     assert not compare_table(Promise(), table_of(), SERVED, None).is_stale
 
 

@@ -55,8 +55,9 @@ def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: 
     """Return how far a table that was served then breaks the promise, after the replies known before it."""
     first, last = _span(table)
     faults = _faults(promise, served_at)
-    if promise.column_count and last is None:
-        faults.append(f"no run, where the summary counts {promise.column_count} recent columns")
+    refused = sum(reject.test_name is None for reject in table.rejects)
+    if (shown := table.runs.num_rows + refused) < promise.column_count:
+        faults.append(f"{shown} columns, where the summary counts {promise.column_count} recent ones")
     elif last and promise.last_run_at and last + GRACE < promise.last_run_at:
         faults.append(f"its newest run began {last:{MINUTE}}, by the summary {_minute(promise)}")
     before = [fetch.served_at for fetch in known.fetches if fetch.served_at < served_at] if known else []
