@@ -76,7 +76,7 @@ def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None 
     """Return the fields of a dataclass from the variables that begin with the prefix; else their defaults.
 
     Raises:
-        SettingsError: when a number is not one.
+        SettingsError: when a number, or ``true`` or ``false``, is not one.
 
     """
     given = os.environ if environment is None else environment
@@ -89,10 +89,29 @@ def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None 
         if not text.isprintable():
             raise SettingsError(f"{name}={text!r} is no printable text")
         try:
-            values[one.name] = type(one.default)(text) if isinstance(one.default, int | float) else text
-        except ValueError:
-            raise SettingsError(f"{name}={text!r} is not a number") from None
+            values[one.name] = _read_value(one.default, text)
+        except ValueError as error:
+            raise SettingsError(f"{name}={text!r} is not {error}") from None
     return kind(**values)
+
+
+def _read_value(default: object, text: str) -> object:
+    """Return what a text says where the default is of a type.
+
+    Raises:
+        ValueError: saying what it should be.
+
+    """
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError("true or false")
+        return text.lower() == "true"
+    if not isinstance(default, int | float):
+        return text
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise ValueError("a number") from None
 
 
 _MAY_BE_EMPTY = ("spark_remote",)

@@ -250,11 +250,13 @@ def find_run(world, item):
 def test_a_late_run_is_there_before_testgrid_shows_it(world, truth):
     job, run = find_run(world, truth["late_columns"][0])
     shown = parse_instant(truth["late_columns"][0]["visible_at"])
-    assert page_of(world, job, run, run.started).facts["In TestGrid"] == "not shown yet"
-    assert page_of(world, job, run, shown - timedelta(seconds=1)).facts["In TestGrid"] == "not shown yet"
+    assert page_of(world, job, run, run.started).facts["On the dashboards"] == "not shown yet"
+    assert (
+        page_of(world, job, run, shown - timedelta(seconds=1)).facts["On the dashboards"] == "not shown yet"
+    )
     assert (
         page_of(world, job, run, shown)
-        .facts["In TestGrid"]
+        .facts["On the dashboards"]
         .startswith(f"late: since {shown:%Y-%m-%d %H:%M} UTC, ")
     )
 

@@ -253,8 +253,8 @@ COMMANDS = (
             ),
         ),
         (
-            'leave-out SOURCE ci-blocking/e2e-gcp --reason "its job was removed" --start 2026-03-01',
-            'leave-out SOURCE ci-blocking/e2e-gcp --reason "it is back" --end 2026-03-08',
+            f'leave-out {source_names()[-1]} ci/e2e-gcp --reason "its job was removed" --start 2026-03-01',
+            f'leave-out {source_names()[-1]} ci/e2e-gcp --reason "it is back" --end 2026-03-08',
         ),
         description="Leave a payload of a source out of landings and receipts. The decision is kept in "
         "ops.left_out; a later one about the same payload replaces it: with an --end that has passed, it is "

@@ -59,7 +59,7 @@ LANDED_DATE = Column(
     "landed_date", "date", "Day of the landing (partition key of the ingest run) that brought this row.",
     example="2021-06-21",
 )
-LANDING_ID = Column("landing_id", "string", "Landing that wrote the row.", example="testgrid-2021-06-21")
+LANDING_ID = Column("landing_id", "string", "Landing that wrote the row.", example="example_source-2021-06-21")
 PREDICTION_DATE = Column(
     "prediction_date", "date", "Decision day: the prediction uses what was known when this day ended, UTC.",
     example="2021-06-21",
@@ -101,7 +101,7 @@ UNDECIDED = (RUNNING, SKIPPED)
 FAILING = ("timed_out", "categorized_fail", "build_failed", "failed", "tool_failed")
 
 VERDICT_NAME = "^(?:[A-Za-z0-9._-]+[.])?(?:Overall|Pod)$"
-"""The names of rows that TestGrid adds to the tests of a run: the verdict of the whole run or of its pod, alone
+"""The names of rows that services add to the tests of a run: the verdict of the whole run or of its pod, alone
 or after the name of a job. By the name alone, so that all tables agree whatever was landed first: a test `Pod`
 of a suite whose name could be a job's is taken for a verdict, `[sig-node] Pod` and `//pkg:a.Pod` are tests."""
 

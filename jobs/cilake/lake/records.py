@@ -72,6 +72,8 @@ def append_rows(catalog: Catalog, address: str, rows: Sequence[Mapping[str, obje
 
 
 def _append(table: IcebergTable, declared: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    if declared.write_mode != "append":
+        raise TypeError(f"{declared.address} is not only appended to: see its write_mode")
     if rows:
         batch = pa.Table.from_pylist(list(rows), schema=arrow_schema(declared))
         check(declared, batch)

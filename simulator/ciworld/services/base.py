@@ -33,7 +33,7 @@ Response = Payload | Page
 
 
 class Service(Protocol):
-    """A service of the outside world, such as TestGrid."""
+    """A service of the outside world."""
 
     is_for_people: bool
     """Whether it serves pages for people: no fault strikes those."""

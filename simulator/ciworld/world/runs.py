@@ -39,7 +39,7 @@ class Run:
         return self.visible >= self.final
 
     def stage(self, at: datetime) -> int:
-        """Return how far the run is at a time, as TestGrid shows it."""
+        """Return how far the run is at a time, as dashboards show it."""
         return HIDDEN if at < self.visible else self.own_stage(at)
 
     def own_stage(self, at: datetime) -> int:

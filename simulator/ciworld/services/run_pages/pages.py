@@ -119,7 +119,7 @@ def _run_page(world: SyntheticWorld, job: Job, run: Run, at: datetime) -> str:
         "Commit": f"<code>{escape(run.commit)}</code>",
         "Started": _time(run.started),
         "Ended": _ended(run, stage),
-        "In TestGrid": _shown(run, at),
+        "On the dashboards": _shown(run, at),
         "Run again": _rerun(run, stage),
     }
     parts = [
@@ -182,7 +182,7 @@ def _results(world: SyntheticWorld, job: Job, run: Run, stage: int) -> str:
         for flaky, name, text in rows
     ]
     table = _table("<th>Status</th><th>Test</th><th>Message</th>", lines)
-    note = '<p class="soft">Counts of tests. TestGrid also counts its row Overall.</p>'
+    note = '<p class="soft">Counts of tests. Dashboards also count the row Overall.</p>'
     return (
         f'<ul class="counts">{tiles}</ul>{note}'
         f"<h2>Tests that did not pass</h2>{table if lines else '<p>All tests with a result passed.</p>'}"
@@ -227,7 +227,7 @@ def _run_row(world: SyntheticWorld, job: Job, run: Run, at: datetime) -> str:
     failed, flaky = (int((column.codes == code).sum()) if done else "" for code in (FAIL, FLAKY))
     remarks = [
         "shown late" if run.late and at >= run.visible else "",
-        "not in TestGrid yet" if at < run.visible else "",
+        "not on the dashboards yet" if at < run.visible else "",
         "run again" if stage == SECOND else "",
     ]
     return (
