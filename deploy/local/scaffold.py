@@ -72,7 +72,7 @@ def _remove_empty(folders: set[Path], root: Path) -> None:
 
 
 def _read(kind: str, root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of the example, by their place in the tree."""
+    """Yield the files of the example, by their path in the tree."""
     if kind == "source":
         example = EXAMPLES[kind]
         folders = [root / "jobs/cilake/sources" / example, root / "tests/sources" / example]
@@ -105,7 +105,7 @@ def _camel(name: str) -> str:
 
 
 def _generate(here: Layout, root: Path, files: list[Path]) -> None:
-    """Let ruff order the imports, whose place depends on names, and `cilake docs` write suites and pages."""
+    """Let ruff order the imports, whose order depends on names, and `cilake docs` write suites and pages."""
     modules = [str(path) for path in files if path.suffix == ".py"]
     python = str(here.bin("jobs", "python"))
     environment = {"PYTHONPATH": f"{root / 'jobs'}:{root}", "PATH": str(here.bin("jobs", "python").parent)}

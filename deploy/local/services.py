@@ -118,12 +118,12 @@ def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def _spark_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    places = {
+    paths = {
         "CILAKE_SPARK_CLASSES": f"{layout.lib}/*",
         "CILAKE_SPARK_SCRATCH": str(layout.data / "spark"),
     }
     names = ("spark/embedded.properties", "spark/spark.properties")
-    return {layout.run / "spark" / "spark.properties": templates.fill({**settings, **places}, *names)}
+    return {layout.run / "spark" / "spark.properties": templates.fill({**settings, **paths}, *names)}
 
 
 def _spark_healthy(layout: Layout, settings: Settings) -> bool:

@@ -19,7 +19,7 @@ from .errors import StackError
 from .layout import REPO, Layout, say
 from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
 
-_LEAST_MEMORY = 4 * 1024**3
+_MIN_MEMORY = 4 * 1024**3
 _TIMEOUT_SECONDS = 180
 _AIRFLOW_POOLS = REPO / "deploy" / "airflow" / "pools.json"
 _UP = ("RUNNING", "STARTING", "BACKOFF")
@@ -105,7 +105,7 @@ def _check_machine(settings: Mapping[str, str], missing: list[Service], partly_u
     _check_ports(settings, missing)
     available = processes.available_memory()
     heavy = {"spark", "trino"} & {service.name for service in missing}
-    if heavy and not partly_up and available is not None and available < _LEAST_MEMORY:
+    if heavy and not partly_up and available is not None and available < _MIN_MEMORY:
         raise StackError(
             f"only {available / 1024**3:.1f} GB of memory are available and the stack needs 4 GB at least: "
             "end other programs, or start less, for example `make up ONLY=postgres,s3,spark`"

@@ -30,7 +30,7 @@ def command(layout: Layout, settings: Settings) -> list[str]:
 
 
 def environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Superset's configuration file and the places it reads from the environment."""
+    """Superset's configuration file and the paths it reads from the environment."""
     login = f"superset:{settings['CILAKE_SUPERSET_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}"
     return {
         "PYTHONPATH": str(SOURCES),

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import processes
 from .configuration import environment, write_private
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 from .launch import KEEPER
 from .layout import REPO, Layout, say
 from .services import SERVICES
@@ -51,7 +51,7 @@ def states(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return what supervisord knows of every service, by name; nothing when it does not run."""
     try:
         return {info["name"]: info for info in control(layout).getAllProcessInfo()}
-    except NO_ANSWER:
+    except CONNECTION_ERRORS:
         return {}
 
 

@@ -7,7 +7,7 @@ import time
 import urllib.request
 from typing import Any
 
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 
 TRINO_TIMEOUT_SECONDS = 60
 
@@ -37,7 +37,7 @@ def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
                 page = json.load(answer)
-        except NO_ANSWER as error:
+        except CONNECTION_ERRORS as error:
             raise TrinoError(
                 f"Trino does not answer: {str(error).strip()}; see `make logs S=trino`"
             ) from None

@@ -179,11 +179,11 @@ def with_addresses(text: str, environment: Mapping[str, str]) -> str:
 
     A link to what it does not have becomes plain text; any other address stays as in the files.
     """
-    for variable, place in PLACES.items():
+    for variable, location in PLACES.items():
         address = environment.get(variable, "").rstrip("/")
         if not address:
-            text = re.sub(rf"\[([^\]]*)\]\({re.escape(place)}[^)]*\)", r"\1", text)
-        text = text.replace(place, address or place)
+            text = re.sub(rf"\[([^\]]*)\]\({re.escape(location)}[^)]*\)", r"\1", text)
+        text = text.replace(location, address or location)
     return text
 
 
@@ -194,9 +194,9 @@ def without_addresses(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [without_addresses(item, environment) for item in value]
     if isinstance(value, str):
-        for variable, place in PLACES.items():
+        for variable, location in PLACES.items():
             if address := environment.get(variable, "").rstrip("/"):
-                value = value.replace(address, place)
+                value = value.replace(address, location)
     return value
 
 

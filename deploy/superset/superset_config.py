@@ -1,4 +1,4 @@
-"""Superset's configuration, for the embedded stack and the containers; places come from the environment."""
+"""Superset's configuration, for the embedded stack and the containers; paths come from the environment."""
 
 import json
 import os

@@ -86,7 +86,7 @@ def test_modules_stay_readable() -> None:
 
 def test_no_file_names_the_machine_it_was_written_on() -> None:
     # The first letter stands apart so that this file does not find itself.
-    places = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", "/" + "Users/"]))
+    machines = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", "/" + "Users/"]))
     texts = [
         path
         for suffix in ("py", "md", "json", "toml", "in", "txt", "sh", "yaml", "yml", "ini", "cfg")
@@ -94,7 +94,7 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
         for path in (ROOT / folder).rglob(f"*.{suffix}")
     ]
     found = [
-        _name(path) for path in texts if places.search(path.read_text(encoding="utf-8", errors="replace"))
+        _name(path) for path in texts if machines.search(path.read_text(encoding="utf-8", errors="replace"))
     ]
     assert found == []
 

@@ -9,7 +9,7 @@ from deploy.local.superset import DASHBOARDS
 from cilake.contracts.registry import tables
 
 CARDS = {"big_number", "big_number_total"}
-MOST_COLOURS = 8
+MAX_COLOURS = 8
 
 
 def load(folder):
@@ -96,8 +96,8 @@ def test_every_chart_is_on_a_dashboard_and_charts_are_numbered_from_one():
 def test_a_legend_has_at_most_eight_entries(chart):
     params = chart["params"]
     if params.get("show_legend") and chart["viz_type"].startswith("echarts_timeseries"):
-        assert not params.get("groupby") or params["series_limit"] <= MOST_COLOURS
-        assert len(params["metrics"]) <= MOST_COLOURS
+        assert not params.get("groupby") or params["series_limit"] <= MAX_COLOURS
+        assert len(params["metrics"]) <= MAX_COLOURS
 
 
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=lambda chart: chart["slice_name"])

@@ -324,10 +324,10 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     stops = stop_points(monkeypatch)
     build_by(monkeypatch, way)
     land(lake, RUNNING)
-    for place, stops[:] in enumerate([one] for one in STOPS):
-        if place == 1:
+    for index, stops[:] in enumerate([one] for one in STOPS):
+        if index == 1:
             land(lake, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
-        if place == 2:
+        if index == 2:
             land(lake, FINAL, hour=5)
         with pytest.raises(KilledError):
             build(lake)

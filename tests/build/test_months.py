@@ -32,7 +32,7 @@ def shown(codes=BROKEN):
     """Runs of 64 days, of which two tests fail together."""
     table = make_table({"Overall": codes, "one": codes, "two": codes, "steady": [1] * len(codes)})
     first = max(table["timestamps"]) - len(codes) * DAY_MS
-    table["timestamps"] = [first - 2 * place * DAY_MS for place in range(len(codes))]
+    table["timestamps"] = [first - 2 * index * DAY_MS for index in range(len(codes))]
     return table
 
 

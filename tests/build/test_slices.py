@@ -20,7 +20,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake import data_files
-from cilake.lake.data_files import place_of
+from cilake.lake.data_files import location_of
 from cilake.publish.branch import open_branch
 from cilake.settings import Settings
 from cilake.transforms.core import ci_run_observations, test_results
@@ -45,7 +45,7 @@ def catalog(tmp_path, monkeypatch):
 def payload(name):
     tests = {"Overall": [1, 12, 1, 12], name: [13, 12, 0, 1]}
     table = make_table(tests, job=f"job-{name}", first_build=ord(name[0]))
-    table["timestamps"] = [at - 10 * DAY_MS * place for place, at in enumerate(table["timestamps"])]
+    table["timestamps"] = [at - 10 * DAY_MS * location for location, at in enumerate(table["timestamps"])]
     body = b"{" if name == "odd" else dump(table)
     served = datetime(2021, 6, 25, tzinfo=UTC) + timedelta(hours=len(name))
     row = make_row(PAYLOADS, natural_id=f"board/{name}", payload=body, partition_date=DAY.isoformat())
@@ -69,8 +69,8 @@ def decode(one):
     return pa.concat_tables(decode_slice(one))
 
 
-def places_of(catalog):
-    return {table.address: place_of(catalog.load_table(table.address), table) for table in WRITTEN}
+def locations_of(catalog):
+    return {table.address: location_of(catalog.load_table(table.address), table) for table in WRITTEN}
 
 
 def want(told, *, every=1):
@@ -128,7 +128,7 @@ def test_wanted_rows_are_written_sorted_by_months_as_the_transforms_make_them(
     (one,) = cut(catalog)
     told = list(decode_slice(one))
     assert len(told) == part_count, "one for each payload that shows runs, and one for the rest"
-    written = write_slice(one, want(pa.concat_tables(told), every=every), places_of(catalog))
+    written = write_slice(one, want(pa.concat_tables(told), every=every), locations_of(catalog))
     for table in WRITTEN:
         months = [path.rpartition("/")[2][:7] for path in written[table.address]]
         assert set(months) == {"2021-05", "2021-06"}
@@ -144,7 +144,7 @@ def test_what_is_written_twice_or_by_a_worker_that_did_not_decode_it_is_the_same
     wanted = want(decode(one))
     contents = []
     for _ in range(2):
-        written = write_slice(one, wanted, places_of(catalog))
+        written = write_slice(one, wanted, locations_of(catalog))
         contents.append({path: read_bytes(catalog, path) for paths in written.values() for path in paths})
         forget_slice(one)
     assert contents[0] == contents[1]
@@ -161,11 +161,11 @@ def test_rows_that_are_not_those_that_were_decoded_are_not_written(catalog):
     wanted = want(decode(one))
     other = Wanted(wanted.observed, wanted.standing, wanted.run_keys + 1, wanted.known_at)
     with pytest.raises(RuntimeError, match="was decoded otherwise before"):
-        write_slice(one, other, places_of(catalog))
+        write_slice(one, other, locations_of(catalog))
 
 
 def test_more_runs_than_can_be_held_are_for_spark(catalog, monkeypatch):
-    monkeypatch.setattr(slice_work, "MOST_RUNS", 5)
+    monkeypatch.setattr(slice_work, "MAX_RUNS", 5)
     (one,) = cut(catalog)
     with pytest.raises(MemoryError, match="more than 5 runs"):
         decode(one)
@@ -196,4 +196,4 @@ def test_what_killed_work_kept_hours_ago_is_removed_where_spark_has_its_disk(cat
 
 def test_only_tables_that_are_kept_by_months_have_a_place(catalog):
     with pytest.raises(ValueError, match=r"raw\.testgrid__tables is not kept by months"):
-        place_of(catalog.load_table(PAYLOADS.address), PAYLOADS)
+        location_of(catalog.load_table(PAYLOADS.address), PAYLOADS)

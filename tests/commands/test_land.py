@@ -1,4 +1,4 @@
-"""A landing that fails is one line with place, setting and way out; its exit code says whether to retry."""
+"""A landing that fails is one line with address, setting and way out; its exit code says whether to retry."""
 
 import random
 from email.utils import parsedate_to_datetime
@@ -101,7 +101,7 @@ def test_what_was_not_obtained_keeps_the_status_and_the_time_of_the_source(run_l
 def test_a_landing_that_fails_ends_although_replies_wait_for_room(run_landing, service, monkeypatch):
     url, replies = service
     serve(replies, "full", [f"tab{number}" for number in range(20)])
-    monkeypatch.setattr(land, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(land, "PREFETCH_BYTES", 1)
     monkeypatch.setattr(land, "BATCH_BYTES", 1)
 
     def fail(batch):

@@ -111,10 +111,10 @@ def test_what_was_read_is_pinned_recorded_and_kept(played):
         "runs_snapshot_id",
         where=f"prediction_date = date '{day}'",
     )
-    for place, table in enumerate((TEST_RESULTS, CI_RUNS)):
+    for index, table in enumerate((TEST_RESULTS, CI_RUNS)):
         refs = lake.catalog.load_table(table.address).refs()
         of_night = refs[f"score_test_failure_{day}"]
-        assert [row[place] for row in ledger] == [of_night.snapshot_id]
+        assert [row[index] for row in ledger] == [of_night.snapshot_id]
         assert of_night.max_ref_age_ms == 90 * 86_400_000
         of_training = refs[f"train_test_failure_{WORLD.day(HISTORY - 1)}"]
         assert str(of_training.snapshot_id) in manifest

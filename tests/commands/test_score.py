@@ -40,8 +40,8 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
         "seen_at": f"{WORLD.day(23)}T00:10:00Z",
     }
     shown = [
-        make_row(OBSERVATIONS, run_key=place, job_key=job, natural_id=tab, **common)
-        for place, (job, tab) in enumerate(tabs)
+        make_row(OBSERVATIONS, run_key=index, job_key=job, natural_id=tab, **common)
+        for index, (job, tab) in enumerate(tabs)
     ]
     asked = [
         ("d/0", "missing", {}),

@@ -234,12 +234,12 @@ def test_the_work_is_given_every_setting_that_a_person_may_want_to_change():
             setting = name.removeprefix("CILAKE_").lower()
             of_work = setting in Settings.__slots__ and not setting.startswith(("trino", "s3", "catalog"))
             assert not of_work or name in given or name == "CILAKE_SPARK_JARS", f"{page.name}: {name}"
-    assert {"CILAKE_REJECTED_RATIO", "CILAKE_SNAPSHOT_DAYS"} <= set(given)
+    assert {"CILAKE_MAX_LOST_RATIO", "CILAKE_SNAPSHOT_DAYS"} <= set(given)
 
 
 def test_settings_that_compose_repeats_have_the_defaults_of_the_work():
     example = read_variables(EXAMPLE)
-    for name in ("landing_seconds", "landing_concurrency", "rejected_ratio", "snapshot_days"):
+    for name in ("landing_seconds", "landing_concurrency", "max_lost_ratio", "snapshot_days"):
         assert example[f"CILAKE_{name.upper()}"] == str(Settings.__dataclass_fields__[name].default)
 
 

@@ -26,7 +26,7 @@ FOLLOWS = {
 DAY = "2026-03-01"
 
 
-class Pretended:
+class FakeAirflow:
     """Runs end when they are looked at for the second time, and then start those that follow."""
 
     def __init__(self):
@@ -100,20 +100,20 @@ class Pretended:
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    pretended = Pretended()
+    fake = FakeAirflow()
 
     class Handler(BaseHTTPRequestHandler):
         def handle_one(self):
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             json_body = raw and self.path != "/v1/statement"
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            status, answer = pretended.answer(
+            status, answer = fake.answer(
                 self.command, self.path, json.loads(raw) if json_body else None, token
             )
             text = json.dumps(answer).encode()
             self.send_response(status)
-            missing = 1 if pretended.cut_short else 0
-            pretended.cut_short -= missing
+            missing = 1 if fake.cut_short else 0
+            fake.cut_short -= missing
             self.send_header("Content-Length", str(len(text) + missing))
             self.end_headers()
             self.wfile.write(text)
@@ -128,9 +128,9 @@ def world(tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{server.server_port}"
     (tmp_path / "passwords.json").write_text('{"admin": "secret"}')
     monkeypatch.setattr(nights.time, "sleep", lambda seconds: None)
-    pretended.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
-    pretended.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
-    yield pretended
+    fake.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
+    fake.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
+    yield fake
     server.shutdown()
 
 

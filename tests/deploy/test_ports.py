@@ -16,7 +16,7 @@ FIRST_OF_OUTGOING = 32768
 
 
 def test_no_default_port_can_be_taken_by_an_outgoing_connection_or_is_given_twice():
-    of_s3 = [PORTS["CILAKE_PORT_S3"] + place for place in S3_BLOCK.values() if place]
+    of_s3 = [PORTS["CILAKE_PORT_S3"] + offset for offset in S3_BLOCK.values() if offset]
     ports = sorted([*PORTS.values(), *of_s3])
     assert all(first < second for first, second in pairwise(ports))
     assert 1024 <= ports[0] <= ports[-1] < FIRST_OF_OUTGOING

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from deploy.local import configuration, layout, scratch, services
+from deploy.local import configuration, layout, services, temporary_stack
 from pyarrow.fs import FileType, S3FileSystem
 
 S3 = services.BY_NAME["s3"]
@@ -25,7 +25,7 @@ def storage(tmp_path_factory):
     here = layout.Layout(tmp_path_factory.mktemp("home"), layout.current().shared)
     here.make()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CILAKE_PORT_S3", str(scratch._free_block(20)))
+        patched.setenv("CILAKE_PORT_S3", str(temporary_stack._free_block(20)))
         settings = configuration.prepare(here)
     for path, text in S3.files(here, settings).items():
         configuration.write_private(path, text)

@@ -88,9 +88,9 @@ def status(made):
     return made.returncode
 
 
-def started(place):
-    wait_until(lambda: place.exists() and place.read_text())
-    return int(place.read_text())
+def started(file):
+    wait_until(lambda: file.exists() and file.read_text())
+    return int(file.read_text())
 
 
 def test_the_work_has_the_arguments_environment_folder_and_output_of_its_command(server, tmp_path):

@@ -1,4 +1,4 @@
-"""A service of the lake that is down is one line with its place, its setting and the way out."""
+"""A service of the lake that is down is one line with its address, its setting and the way out."""
 
 import socket
 

@@ -179,5 +179,5 @@ def test_the_log_is_where_the_overrides_send_it():
         run.overrides, run.job_run_id = overrides, job_run_id
         assert run.log_address == "", "Airflow's own page is the log then"
     run.overrides, run.job_run_id = {"monitoringConfiguration": logs}, "j1"
-    place = "s3/buckets/logs?region=eu-west-1&prefix=spark/applications/00abc/jobs/j1/"
-    assert run.log_address == f"https://console.aws.amazon.com/{place}"
+    path = "s3/buckets/logs?region=eu-west-1&prefix=spark/applications/00abc/jobs/j1/"
+    assert run.log_address == f"https://console.aws.amazon.com/{path}"

@@ -85,9 +85,9 @@ def test_tokens_name_attempts():
     ],
 )
 def test_bad_days(text, message):
-    from cilake_airflow.backends.job import BadDay, parse_day
+    from cilake_airflow.backends.job import DayError, parse_day
 
-    with pytest.raises(BadDay, match=message):
+    with pytest.raises(DayError, match=message):
         parse_day(text)
 
 

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from deploy.local import nights
 from deploy.local.layout import REPO
-from deploy.local.scratch import _free_block
+from deploy.local.temporary_stack import _free_block
 
 from ciworld.faults import KINDS
 

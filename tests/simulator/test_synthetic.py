@@ -136,10 +136,10 @@ def test_planted_regressions_fail_in_their_window_and_not_outside(world, truth):
         inside, outside = [], []
         for number in regression.jobs:
             job = universe.jobs[number]
-            places = np.flatnonzero(np.isin(job.tests, list(regression.tests)))
+            positions = np.flatnonzero(np.isin(job.tests, list(regression.tests)))
             start = max(HISTORY_START, regression.start - timedelta(days=2))
             for run in world.runs(job, start, regression.fix + timedelta(days=2)):
-                cells = world.codes(run)[places]
+                cells = world.codes(run)[positions]
                 if (world.codes(run) != 0).mean() < 0.5 or (world.codes(run) == FAIL).mean() > 0.5:
                     continue
                 seen = cells[cells != 0]

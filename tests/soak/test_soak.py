@@ -58,7 +58,7 @@ def new_lake(spark, tmp_path_factory, monkeypatch):
 
         def opened():
             folder = tmp_path_factory.mktemp("soak") / "lake"
-            models = {"artifacts": f"file://{folder}/models", "rejected_ratio": 1.0}
+            models = {"artifacts": f"file://{folder}/models", "max_lost_ratio": 1.0}
             return stack.enter_context(local_lake(spark, folder, monkeypatch, **models))
 
         yield opened

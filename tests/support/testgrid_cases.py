@@ -24,9 +24,9 @@ def load(number: int) -> dict[str, Any]:
     for night in case.get("nights", ()):
         if "same_as" in night:
             night |= case["nights"][night["same_as"]] | night
-        for place in range(night.get("ordinary_tabs", 0)):
-            night["replies"]["/example/summary"]["body"][f"ordinary-{place}"] = {}
-            night["replies"][f"/example/table#ordinary-{place}"] = {"status": 200, "body": ORDINARY}
+        for index in range(night.get("ordinary_tabs", 0)):
+            night["replies"]["/example/summary"]["body"][f"ordinary-{index}"] = {}
+            night["replies"][f"/example/table#ordinary-{index}"] = {"status": 200, "body": ORDINARY}
     return case
 
 

@@ -171,9 +171,9 @@ def plainly(results):
     weeks = {}
     for test in {result[0] for result in results}:
         known = sorted((at, run, code) for one, run, at, code in results if one == test)
-        for place, (at, run, code) in enumerate(known):
+        for index, (at, run, code) in enumerate(known):
             week = weeks.setdefault((test, at.date() - timedelta(days=at.weekday())), [])
-            reach = [one for one in known[:place] if one[0] >= at - timedelta(days=LOOKBACK_DAYS)]
+            reach = [one for one in known[:index] if one[0] >= at - timedelta(days=LOOKBACK_DAYS)]
             week.append((at, run, code, reach))
     return {key: describe(week) for key, week in weeks.items()}
 

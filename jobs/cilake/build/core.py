@@ -32,7 +32,7 @@ from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
 from cilake.landing.incomplete import say_if_incomplete
 from cilake.log import logger
-from cilake.publish.audit import AuditError, prepare_audit
+from cilake.publish.audit import AuditError, preload_great_expectations
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
@@ -128,7 +128,7 @@ def _build_in_slices(
 
     """
     slices = cut(build.spark, build.settings, unbuilt)
-    prepare_audit()
+    preload_great_expectations()
     try:
         logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
@@ -220,7 +220,7 @@ def _build(
     assert published is not None, "without a limit, tables that are written without delete files are opened"
     if isinstance(decoded, pa.Table):
         published = published.of_runs(decoded["run_key"].drop_null().unique())
-    limit = build.settings.rejected_ratio
+    limit = build.settings.max_lost_ratio
     runs = set_aside_unreadable(
         engine, build.catalog, decoded, published.rows, tally, limit=limit, has_results=slices is None
     )
@@ -246,7 +246,7 @@ def _set_aside_broken(changes: CoreChanges, error: AuditError) -> Any:
     """
     broken = find_broken_runs(changes)
     count = changes.engine.to_arrow(broken).num_rows
-    if not 0 < count <= max(FEW_BROKEN, changes.settings.rejected_ratio * changes.run_count):
+    if not 0 < count <= max(FEW_BROKEN, changes.settings.max_lost_ratio * changes.run_count):
         of_all = f"{count:,} of {changes.run_count:,} runs"
         logger.warning(f"{of_all} break a row rule: too many to go on without them")
         raise error

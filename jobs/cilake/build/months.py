@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 from cilake.build.made import Told, make_rows
 from cilake.build.targets import Target
-from cilake.lake.data_files import Place, Storage, month_name, month_of, place_of, write_parts
+from cilake.lake.data_files import Storage, TableLocation, location_of, month_name, month_of, write_parts
 from cilake.lake.files import Scan, open_scan, plan_days
 from cilake.lake.schema import conform
 from cilake.lake.snapshots import Pins
@@ -94,9 +94,9 @@ def make_months(
         MemoryError: when a month is too large for a worker.
 
     """
-    place = place_of(catalog.load_table(target.table.address), target.table)
+    location = location_of(catalog.load_table(target.table.address), target.table)
     logger.info(f"making {len(months):,} months of {target.table.address}")
-    work = partial(_work, tuple(months), Storage.of(settings), target, place, dict(told), token_hex(8))
+    work = partial(_work, tuple(months), Storage.of(settings), target, location, dict(told), token_hex(8))
     count = len(months)
     made = spark.range(0, count, 1, count).mapInArrow(work, "told string").toArrow()
     files: dict[int, MonthFile | None] = {}
@@ -116,7 +116,7 @@ def _work(
     months: Sequence[Month],
     storage: Storage,
     target: Target,
-    place: Place,
+    location: TableLocation,
     told: Told,
     attempt: str,
     batches: Iterator[pa.RecordBatch],
@@ -125,14 +125,14 @@ def _work(
         for number in batch["id"].to_pylist():
             file, error = None, ""
             try:
-                file = make_month(months[number], storage, target, place, told, attempt)
+                file = make_month(months[number], storage, target, location, told, attempt)
             except MemoryError as exceeded:
                 error = str(exceeded) or "too little memory"
             yield pa.RecordBatch.from_pydict({"told": [json.dumps([months[number].number, file, error])]})
 
 
 def make_month(
-    month: Month, storage: Storage, target: Target, place: Place, told: Told, attempt: str
+    month: Month, storage: Storage, target: Target, location: TableLocation, told: Told, attempt: str
 ) -> dict[str, Any] | None:
     """Make a month and write its file, unless it is published; return what it is, ``None`` without rows."""
     files = storage.open()
@@ -143,10 +143,10 @@ def make_month(
         return None
     order = dict.fromkeys((*target.table.sort_by, *target.table.primary_key))
     sink = io.BytesIO()
-    write_parts(sink, place, [made.sort_by([(name, "ascending") for name in order])])
+    write_parts(sink, location, [made.sort_by([(name, "ascending") for name in order])])
     content = sink.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:32]
-    path = f"{place.folder}/{month_name(month.number)}-{digest}-{attempt}.parquet"
+    path = f"{location.folder}/{month_name(month.number)}-{digest}-{attempt}.parquet"
     is_written = digest != month.published
     if is_written:
         with files.new_output(path).create(overwrite=True) as file:

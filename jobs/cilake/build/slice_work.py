@@ -26,7 +26,7 @@ from cilake.build.decoding import DECODED_RUNS, PAYLOAD_COLUMNS, RawTable, decod
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
-from cilake.lake.data_files import Place, Storage, in_parts, sort_by_month, write_file
+from cilake.lake.data_files import Storage, TableLocation, in_parts, sort_by_month, write_file
 from cilake.sources.registry import source
 from cilake.transforms.core import ci_run_observations, test_results
 from cilake.transforms.core.ci_run_observations import RESULTS
@@ -37,7 +37,7 @@ TOLD = [name for name in DECODED_RUNS.names if name not in RESULTS]
 _KEPT = pa.schema([field for field in DECODED_RUNS if field.name not in ("test_names", "test_name_keys")])
 PART_RESULTS = 8_000_000
 """So many results of a slice are held at a time, and those of one batch of runs more."""
-MOST_RUNS = 300_000
+MAX_RUNS = 300_000
 """So many runs all slices of a build may show: they are held, without results, where it is built."""
 _FOLDER = "cilake-slices-"
 _LEFT_SECONDS = 4 * 3600
@@ -94,7 +94,7 @@ def decode_slice(one: Slice) -> Iterator[pa.Table]:
     no more has to be held when it is written.
 
     Raises:
-        MemoryError: when there are more than ``MOST_RUNS`` runs.
+        MemoryError: when there are more than ``MAX_RUNS`` runs.
 
     """
     _remove_left()
@@ -103,17 +103,17 @@ def decode_slice(one: Slice) -> Iterator[pa.Table]:
     for part, batches in enumerate(_in_parts(_decode(one))):
         rows = pa.Table.from_batches(batches, DECODED_RUNS)
         run_count += rows.num_rows
-        if run_count > MOST_RUNS:
-            raise MemoryError(f"more than {MOST_RUNS:,} runs in a slice of payloads")
+        if run_count > MAX_RUNS:
+            raise MemoryError(f"more than {MAX_RUNS:,} runs in a slice of payloads")
         # Whole or not there, whoever does it twice.
-        place = kept_folder(one.attempt) / f"{one.number}.{time.monotonic_ns()}"
-        with pa.ipc.new_file(place, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
+        location = kept_folder(one.attempt) / f"{one.number}.{time.monotonic_ns()}"
+        with pa.ipc.new_file(location, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
             file.write_table(rows.select(_KEPT.names))
-        place.rename(_kept_at(one, part))
+        location.rename(_kept_at(one, part))
         yield rows.select(TOLD)
 
 
-def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict[str, list[str]]:
+def write_slice(one: Slice, wanted: Wanted, locations: Mapping[str, TableLocation]) -> dict[str, list[str]]:
     """Write the wanted rows of a slice, sorted, a file for each month of its parts; return paths by table.
 
     A worker that does it again writes the same files again.
@@ -134,7 +134,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
             return paths
         with pa.OSFile(str(_kept_at(one, part))) as file:
             rows = pa.ipc.open_file(file).read_all().combine_chunks()
-        written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), places)
+        written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), locations)
         for address, of_part in written.items():
             paths[address] += of_part
         first += len(rows)
@@ -142,7 +142,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
 
 
 def _write_part(
-    one: Slice, part: int, rows: pa.Table, wanted: Wanted, places: Mapping[str, Place]
+    one: Slice, part: int, rows: pa.Table, wanted: Wanted, locations: Mapping[str, TableLocation]
 ) -> dict[str, list[str]]:
     # The wide columns need no query: they are those that were decoded.
     observed = ci_run_observations.transform(
@@ -168,13 +168,13 @@ def _write_part(
         # A file without rows could not be appended: it has no partition.
         (TEST_RESULTS, wanted.standing[sizes[wanted.standing] > 0], results_of),
     ):
-        place = places[table.address]
-        keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
+        location = locations[table.address]
+        keys = observed.select([location.day_column, *location.sort_by]).take(numbers)
         written[table.address] = []
-        for month, order in sort_by_month(keys, place):
-            path = f"{place.folder}/{month}-{one.attempt}-{one.number:05}-{part:03}.parquet"
+        for month, order in sort_by_month(keys, location):
+            path = f"{location.folder}/{month}-{one.attempt}-{one.number:05}-{part:03}.parquet"
             chosen = numbers[order]
-            write_file(one.storage.open(), path, place, in_parts(chosen, sizes[chosen], make))
+            write_file(one.storage.open(), path, location, in_parts(chosen, sizes[chosen], make))
             written[table.address].append(path)
     return written
 

@@ -20,7 +20,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.build.decoding import DECODED_RUNS, RawTable
 from cilake.build.slice_work import (
-    MOST_RUNS,
+    MAX_RUNS,
     TOLD,
     Part,
     Slice,
@@ -33,7 +33,7 @@ from cilake.build.unbuilt import Unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
-from cilake.lake.data_files import Place, Storage, place_of
+from cilake.lake.data_files import Storage, TableLocation, location_of
 from cilake.publish.branch import FOOTERS_AT_ONCE, Files
 from cilake.settings import Settings
 from cilake.transforms.core.ci_run_observations import KEY
@@ -50,14 +50,14 @@ _PLACED = pa.schema(
 )
 _WANTED = f"""
 WITH shown AS (SELECT *, known_at AS seen_at FROM decoded),
-places AS (
-    SELECT {", ".join(KEY)}, min({{'day': landed_date, 'slice': slice, 'number': number}}) AS place
+locations AS (
+    SELECT {", ".join(KEY)}, min({{'day': landed_date, 'slice': slice, 'number': number}}) AS location
     FROM shown GROUP BY {", ".join(KEY)}
 )
-SELECT place.slice AS slice, place.number AS number, wanted.*
-FROM places JOIN wanted ON {equal("places", "wanted", KEY)} ORDER BY slice, number
+SELECT location.slice AS slice, location.number AS number, wanted.*
+FROM locations JOIN wanted ON {equal("locations", "wanted", KEY)} ORDER BY slice, number
 """  # noqa: S608 - names are ours
-"""Rows with where they are; of several places the one that was landed first, as in ``keep_once``."""
+"""Rows with where they are; of several locations the one that was landed first, as in ``keep_once``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,11 @@ class Slices:
         for one, told in self._work(partial(_decode, self.every)):
             rows = pa.ipc.open_stream(told).read_all()
             numbers = np.arange(counts[one], counts[one] + len(rows))
-            places = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(numbers))
-            parts.append(pa.Table.from_arrays([*rows.columns, *places], schema=_PLACED))
+            locations = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(numbers))
+            parts.append(pa.Table.from_arrays([*rows.columns, *locations], schema=_PLACED))
             counts[one] += len(rows)
-            if counts.total() > MOST_RUNS:
-                raise MemoryError(f"the payloads show more than {MOST_RUNS:,} runs")
+            if counts.total() > MAX_RUNS:
+                raise MemoryError(f"the payloads show more than {MAX_RUNS:,} runs")
         return pa.concat_tables(parts)
 
     def write(
@@ -98,7 +98,7 @@ class Slices:
 
         """
         tables = (OBSERVATIONS, TEST_RESULTS)
-        places = {table.address: place_of(catalog.load_table(table.address), table) for table in tables}
+        locations = {table.address: location_of(catalog.load_table(table.address), table) for table in tables}
         observed, runs = (
             DuckEngine().sql(_WANTED, decoded=decoded, wanted=wanted) for wanted in (added, standing)
         )
@@ -111,7 +111,7 @@ class Slices:
             )
             for one in self.every
         }
-        told = [json.loads(paths) for _, paths in self._work(partial(_write, self.every, wanted, places))]
+        told = [json.loads(paths) for _, paths in self._work(partial(_write, self.every, wanted, locations))]
         return {table: tuple(path for paths in told for path in paths[table.address]) for table in tables}
 
     def forget(self) -> None:
@@ -190,11 +190,11 @@ def _decode(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterat
 def _write(
     every: Sequence[Slice],
     wanted: Mapping[int, Wanted],
-    places: Mapping[str, Place],
+    locations: Mapping[str, TableLocation],
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     def tell(one: Slice) -> Iterator[bytes]:
-        paths = write_slice(one, wanted[one.number], places)
+        paths = write_slice(one, wanted[one.number], locations)
         forget_slice(one)
         yield json.dumps(paths).encode()
 

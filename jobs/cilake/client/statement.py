@@ -44,8 +44,8 @@ def ask(
     """
     if not statement.strip():
         raise LakeError("there is no statement to answer")
-    place = urlsplit(trino_url)
-    if password and place.scheme != "https":
+    address = urlsplit(trino_url)
+    if password and address.scheme != "https":
         raise LakeError(
             f"the login of {user} is sent over TLS only: CILAKE_TRINO_URL={trino_url} is no https://"
         )
@@ -53,12 +53,12 @@ def ask(
         raise LakeError(f"there is no certificate {ca}, which CILAKE_TRINO_CA names")
     try:
         with trino.dbapi.connect(  # type: ignore[no-untyped-call]
-            host=place.hostname,
-            port=place.port,
+            host=address.hostname,
+            port=address.port,
             user=user,
             auth=trino.auth.BasicAuthentication(user, password) if password else None,
             catalog="lake",
-            http_scheme=place.scheme,
+            http_scheme=address.scheme,
             verify=ca or True,
             max_attempts=2,
         ) as connection:

@@ -19,7 +19,7 @@ from cilake.contracts.registry import table as contract
 from cilake.errors import CilakeError, PermanentError, SourceError
 from cilake.lake.catalog import create_missing, open_catalog
 from cilake.landing.budget import ByteBudget
-from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
+from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, StoredContent
 from cilake.landing.gc_paused import gc_paused
 from cilake.landing.latest_receipts import read_unlisted
 from cilake.landing.left_out import read_left_out
@@ -39,14 +39,14 @@ from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
-AHEAD = 4  # replies per connection that may wait to be stored
-AHEAD_BYTES = 256 * 1024 * 1024
+PREFETCH = 4  # replies per connection that may wait to be stored
+PREFETCH_BYTES = 256 * 1024 * 1024
 """How many bytes of them there may be, and one reply more."""
 MANY_EARLY = 10
 """So many replies of before a day, and none of a later time, say that it has not begun."""
 
 
-AHEAD_OF_ALL = timedelta(days=1)
+MAX_CLOCK_LEAD = timedelta(days=1)
 """How far the time of a reply may lie after our clock and after the replies before it.
 
 A source's clock may be ahead of ours, as that of a simulator often is, but its replies agree.
@@ -125,7 +125,7 @@ class _Losses:
         # A name that stands for nothing is no loss of the others.
         lost = Counter(counts) - Counter(missing=len(self.unknown))
         # A single payload stops no night, however few there are, unless it is all.
-        limit = min(max(1.0, settings.rejected_ratio * seen), seen - 1)
+        limit = min(max(1.0, settings.max_lost_ratio * seen), seen - 1)
         is_lossy: dict[str, bool] = {state: lost[state] > limit for state in STATES}
         if self.gone > seen / 2:
             raise LandingError(
@@ -138,7 +138,7 @@ class _Losses:
                 last = f": {self.service} {self.failures[-1]}" if state == "missing" and self.failures else ""
                 raise LandingError(
                     f"{counts[state]} of {seen} payloads are {state}, more than "
-                    f"{settings.rejected_ratio:.0%}{last}; see {table}"
+                    f"{settings.max_lost_ratio:.0%}{last}; see {table}"
                 )
         for name in unknown:
             logger.warning(f"{self.service} has no {scope} {name}: correct {setting} (ops.fetches)")
@@ -175,8 +175,8 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             pool=stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency)),
             concurrency=settings.landing_concurrency,
             deadline=time.monotonic() + settings.landing_seconds,
-            ahead=AHEAD * settings.landing_concurrency,
-            budget=ByteBudget(AHEAD_BYTES),
+            prefetch=PREFETCH * settings.landing_concurrency,
+            budget=ByteBudget(PREFETCH_BYTES),
             readers=readers,
         )
         collected = stack.enter_context(source.collect(landing))
@@ -221,7 +221,7 @@ class _Batch:
     catalog: Catalog
     source: Source
     day: date
-    known: Mapping[str, Mapping[str, Known]]
+    known: Mapping[str, Mapping[str, StoredContent]]
     envelopes: list[Envelope] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     payload_bytes: int = 0
@@ -241,7 +241,7 @@ class _Batch:
         """Return the later replies that were equal to the one before them until these came between."""
         found = {}
         for envelope in envelopes:
-            known = self.known[envelope.endpoint].get(envelope.natural_id) or Known(())
+            known = self.known[envelope.endpoint].get(envelope.natural_id) or StoredContent(())
             hidden = known.hidden_by(envelope.content_sha256, envelope.served_at)
             if envelope.state == "landed" and hidden:
                 found[envelope.natural_id] = hidden
@@ -271,7 +271,7 @@ class _Clock:
         """
         if envelope.http_status is None:
             return replace(envelope, served_at=self.newest) if self.newest else envelope
-        if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + AHEAD_OF_ALL:
+        if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + MAX_CLOCK_LEAD:
             reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, which is to come"
             lost = replace(envelope, state="missing", payload=b"", content_sha256="", reason=reason)
             return replace(lost, served_at=self.newest)

@@ -20,7 +20,7 @@ from cilake.models.as_of import pin_history, read_history
 from cilake.models.landed import require_landed
 from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
-from cilake.publish.audit import auditor, prepare_audit
+from cilake.publish.audit import auditor, preload_great_expectations
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.few import in_spark, is_few, take_few
 from cilake.settings import Settings
@@ -72,7 +72,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     for address in model.inputs:
         pins.tag(catalog, contract(address), run_id, keep=SNAPSHOTS_KEPT)
 
-    prepare_audit()
+    preload_great_expectations()
     if not (isinstance(rows, pa.Table) and is_few(rows.num_rows)):
         rows = in_spark(spark, rows, ledger_table).persist()
     few = take_few(rows, ledger_table)

@@ -39,7 +39,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class ServeError(PermanentError):
-    """A place at which no server can be."""
+    """A path at which no server can be."""
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ def count_values(present: IcebergTable, paths: Iterable[str]) -> int:
             footer = pq.read_metadata(file)
         for number in range(footer.num_row_groups):
             group = footer.row_group(number)
-            count += sum(group.column(place).num_values for place in range(group.num_columns))
+            count += sum(group.column(index).num_values for index in range(group.num_columns))
     return count
 
 
@@ -106,8 +106,8 @@ def open_scan(io: FileIO, scan: Scan) -> pa.Table | Dataset:
         raise TypeError(f"files are read by {type(io).__name__}, not by PyArrowFileIO")
     locations = [PyArrowFileIO.parse_location(path) for path in scan.paths]
     scheme, host, _ = locations[0]
-    names, place = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
-    rows = dataset(names, schema=scan.schema, format="parquet", filesystem=place)
+    names, storage = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
+    rows = dataset(names, schema=scan.schema, format="parquet", filesystem=storage)
     return rows if scan.condition is None else rows.filter(scan.condition)
 
 

@@ -109,9 +109,9 @@ def _spark_s3tables(settings: Settings) -> dict[str, str]:
 
 
 def _pyiceberg_jdbc(settings: Settings) -> dict[str, str]:
-    scheme, _, place = settings.catalog_uri.partition("://")
+    scheme, _, server = settings.catalog_uri.partition("://")
     login = f"{settings.catalog_user}:{settings.catalog_password}"
-    return {"type": "sql", "uri": f"{scheme}+psycopg2://{login}@{place}"}
+    return {"type": "sql", "uri": f"{scheme}+psycopg2://{login}@{server}"}
 
 
 def _pyiceberg_glue(settings: Settings) -> dict[str, str]:

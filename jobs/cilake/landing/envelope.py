@@ -61,7 +61,7 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredContent:
     """The earlier replies about one thing, in the order in which they were served."""
 
     fetches: tuple[Fetch, ...]

@@ -18,7 +18,7 @@ WEIGHT = pa.field("weight", pa.float32())
 """For how many decisions a sampled one stands."""
 
 
-class EarlierLayoutError(ValueError):
+class OutdatedModelError(ValueError):
     """A model that was stored by an earlier version of this code, and cannot serve any more."""
 
 

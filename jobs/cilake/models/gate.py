@@ -150,9 +150,9 @@ def _miscalibrated(
     And by more than those of the same decisions by who serves ``instead``, the champion or the baseline.
     """
     probability = forecasts[MODEL_SCORER]
-    place = bin_of(probability)
-    groups = {"all": np.ones(len(place), dtype=bool)}
-    groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": place == i for i in np.unique(place).tolist()}
+    index = bin_of(probability)
+    groups = {"all": np.ones(len(index), dtype=bool)}
+    groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": index == i for i in np.unique(index).tolist()}
     reasons = []
     for name, chosen in groups.items():
         p, weight = probability[chosen], evidence.weight[chosen]

@@ -20,7 +20,7 @@ from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
-from cilake.publish.audit import prepare_audit
+from cilake.publish.audit import preload_great_expectations
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
 from cilake.publish.few import are_same, arrange, in_spark, of_days, read_few, split_by_day, take_few
 from cilake.publish.months import Months, differing_months
@@ -120,7 +120,7 @@ def _replace(
         if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
-        prepare_audit()
+        preload_great_expectations()
 
         def require_going_on(branches: Mapping[str, Branch]) -> None:
             if ending.is_set():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cilake.landing.envelope import Envelope, Known, State
+from cilake.landing.envelope import Envelope, State, StoredContent
 from cilake.sources.errors import UnreadableError, odd_payload
 from cilake.sources.http import FetchError, Reply
 
@@ -51,7 +51,7 @@ def fetch(
     subject: Subject,
     get: Get,
     read: Callable[[Reply], Content],
-    previous: Known | None,
+    previous: StoredContent | None,
     *,
     compare_unmodified: Callable[[datetime, str], Flaws] = lambda served_at, digest: NO_FLAWS,
     conditional: bool = True,

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from airflow.sdk.exceptions import AirflowException
 
 
-class BadDay(ValueError):
+class DayError(ValueError):
     """No day, or not a day; the message says how to give one."""
 
 
@@ -62,11 +62,13 @@ def parse_day(text: str) -> date:
     """
     wanted = text.strip()
     if wanted in ("", "None"):
-        raise BadDay("no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD")
+        raise DayError(
+            "no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD"
+        )
     try:
         day = date.fromisoformat(wanted)
     except ValueError:
         day = None
     if day is None or day.isoformat() != wanted:
-        raise BadDay(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
+        raise DayError(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
     return day

@@ -11,7 +11,7 @@ from airflow.sdk.log import mask_secret
 
 from cilake_airflow.backends.connect import ConnectRun
 from cilake_airflow.backends.emr_serverless import EmrServerlessRun
-from cilake_airflow.backends.job import BadDay, Job, WorkError, parse_day
+from cilake_airflow.backends.job import DayError, Job, WorkError, parse_day
 from cilake_airflow.backends.spark_submit import SparkSubmitRun
 from cilake_airflow.retries import PERMANENT, UnlessPermanent
 from cilake_airflow.run_log import RunLogLink
@@ -63,7 +63,7 @@ class CilakeJobOperator(BaseOperator):
                 mask_secret(secret)
             self._run = RUNS[settings.backend](settings)
             return self._run.run(job)
-        except (BadDay, SettingsError, AirflowFailException) as error:
+        except (DayError, SettingsError, AirflowFailException) as error:
             self.log.error("%s", error)
             raise self._ended(error, PERMANENT) from error
         except WorkError as error:

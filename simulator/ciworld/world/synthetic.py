@@ -94,9 +94,9 @@ class SyntheticWorld:
             return Results([], np.empty((0, 0), np.uint8), [])
         cells = np.stack([column.codes for column in columns], axis=1)
         texts: dict[int, dict[int, str]] = {}
-        for place, column in enumerate(columns):
+        for index, column in enumerate(columns):
             for row, text in column.messages.items():
-                texts.setdefault(row, {})[place] = text
+                texts.setdefault(row, {})[index] = text
         rows = []
         for row, test in enumerate(job.tests.tolist()):
             said, rename = texts.get(row, {}), universe.renames.get(test)

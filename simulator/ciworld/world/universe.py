@@ -135,9 +135,9 @@ def suite_names(seed: int) -> list[str]:
                     every.append((sig, feature, verb, thing))
     order = np.argsort(uniforms(np.arange(len(every), dtype=np.uint64), key_of(seed, "names")))
     names = []
-    for place in order[:SUITE_TESTS].tolist():
-        sig, feature, verb, thing = every[place]
-        dice = Dice(seed, "name", place)
+    for index in order[:SUITE_TESTS].tolist():
+        sig, feature, verb, thing = every[index]
+        dice = Dice(seed, "name", index)
         suite = "serial" if dice.uniform() < 0.2 else "parallel"
         end = _ENDS[dice.below(len(_ENDS))]
         names.append(f"[{sig}] {feature} should {verb} {thing}{end} [Suite:ciworld/conformance/{suite}]")
@@ -217,9 +217,9 @@ class Universe:
 
     def _renames(self) -> dict[int, Rename]:
         renames = {}
-        for place, test in enumerate(self._roles[FLAKY_TESTS : FLAKY_TESTS + RENAMED_TESTS]):
+        for index, test in enumerate(self._roles[FLAKY_TESTS : FLAKY_TESTS + RENAMED_TESTS]):
             at = HISTORY_START + timedelta(
-                days=12 + place * 9, hours=Dice(self.seed, "rename", test).below(24)
+                days=12 + index * 9, hours=Dice(self.seed, "rename", test).below(24)
             )
             new = self.names[test].replace(" should ", " must ", 1)
             renames[test] = Rename(test, new, at)
@@ -267,8 +267,8 @@ class Universe:
             dice = Dice(self.seed, "outage", len(found))
             begins = start.replace(minute=0) + timedelta(hours=dice.below(24))
             end = begins + timedelta(hours=3 + dice.below(10))
-            place = dice.below(len(PLATFORMS) + 1)
-            jobs = [j.number for j in self.jobs if place == len(PLATFORMS) or j.platform == PLATFORMS[place]]
+            index = dice.below(len(PLATFORMS) + 1)
+            jobs = [j.number for j in self.jobs if index == len(PLATFORMS) or j.platform == PLATFORMS[index]]
             mode = "all_failing" if dice.uniform() < 0.3 else "mostly_missing"
             found.append(Outage(len(found), begins, end, frozenset(jobs), mode))
             start += timedelta(hours=int(dice.uniform(72, 240)))

@@ -70,7 +70,7 @@ def collect():
                         names,
                         known,
                         day=day,
-                        ahead=4,
+                        prefetch=4,
                         budget=ByteBudget(1),
                         readers=Readers(__name__),
                     )

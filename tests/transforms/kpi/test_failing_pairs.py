@@ -83,7 +83,7 @@ def test_the_last_run_in_which_both_failed_is_linked():
 
 
 def test_a_run_that_broke_as_a_whole_says_nothing():
-    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    everything = list(range(failing_pairs.MAX_FAILURES + 1))
     assert build([everything] * 3 + [[]]) == []
     assert len(build([everything[1:4]] * 3 + [[]])) == 6
 
@@ -92,7 +92,7 @@ def test_runs_of_other_jobs_and_broken_ones_change_no_correlation():
     runs = [[1, 2], [1, 2], [1, 2], [1], [2], *[[]] * 8]
     wanted = [(row.run_count, row.failure_correlation) for row in build(runs)]
     assert wanted == [(13, pytest.approx(23 / 36))] * 2
-    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    everything = list(range(failing_pairs.MAX_FAILURES + 1))
     for disturbed in (build(runs, others=50), build([*runs, everything])):
         found = [row for row in disturbed if {row.test_key, row.other_test_key} == {1, 2}]
         assert [(row.run_count, row.failure_correlation) for row in found] == wanted
@@ -115,7 +115,7 @@ def test_both_engines_make_the_same_rows(spark):
     """Weeks, jobs of which one lacks a test, ties, missing pages, verdicts, broken runs, unnamed tests."""
     dice = np.random.default_rng(5)
     runs, results = [], []
-    everything = range(1000, 1000 + failing_pairs.MOST_FAILURES + 1)
+    everything = range(1000, 1000 + failing_pairs.MAX_FAILURES + 1)
     for number in range(120):
         job = (11, -12, 13)[number % 3]
         day = (MONDAY + timedelta(days=number % 14 - 7)).isoformat()

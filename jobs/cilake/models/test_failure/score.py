@@ -28,7 +28,7 @@ LAST_VALUE_DOUBT = 0.001
 ROWS_PER_BLOCK = 100_000
 #: A group of features is a reason if it raises the odds of failure at least by this factor.
 REASON_ODDS = 1.25
-MOST_REASONS = 3
+MAX_REASONS = 3
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -147,7 +147,7 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
         own = np.clip(probability[start:stop], 1e-9, 1 - 1e-9)
         odds = np.log(own) - np.log1p(-own)
         gains = np.stack([odds - _log_odds(model, _without(model, block, group)) for group in groups], axis=1)
-        order = np.argsort(-gains, axis=1, kind="stable")[:, :MOST_REASONS].tolist()
+        order = np.argsort(-gains, axis=1, kind="stable")[:, :MAX_REASONS].tolist()
         matters = (gains > np.log(REASON_ODDS)).tolist()
         reasons.extend(
             [text for g in chosen if matters[i][g] and (text := texts[groups[g]][start + i])]

@@ -80,13 +80,13 @@ def read_cells(
         raise UnreadableError("not_a_table: messages and results of a row differ in number")
     unknown = set(rows[(codes < 0) | (codes > max(TEST_STATUSES))].tolist())
     # 32 bits hold every position: a payload has far fewer values.
-    places = np.arange(int(counts.sum()), dtype=np.int32)
+    positions = np.arange(int(counts.sum()), dtype=np.int32)
     firsts = np.cumsum(counts) - counts
     to_column = (starts - rows.astype(np.int64) * columns - firsts).astype(np.int32)
     cells = Cells(
         rows=np.repeat(rows, counts),
-        columns=(places + np.repeat(to_column, counts)).astype(np.uint16),
+        columns=(positions + np.repeat(to_column, counts)).astype(np.uint16),
         codes=np.repeat(codes, counts),
-        messages=places,
+        messages=positions,
     )
     return cells, unknown

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cilake.landing.budget import ByteBudget, Share
-from cilake.landing.envelope import Envelope, Known, State
+from cilake.landing.envelope import Envelope, State, StoredContent
 from cilake.landing.readers import Readers
 from cilake.log import logger
 from cilake.settings import SettingsError, require_address
@@ -85,7 +85,7 @@ def _collect(
         dashboards,
         landing.known,
         day=landing.day,
-        ahead=landing.ahead,
+        prefetch=landing.prefetch,
         budget=landing.budget,
         readers=landing.readers,
         left_out=landing.left_out,
@@ -101,7 +101,11 @@ def is_tab(text: str) -> bool:
 
 
 def extract_retired(
-    retired: list[str], known: Mapping[str, Mapping[str, Known]], *, day: date, left_out: Container[str] = ()
+    retired: list[str],
+    known: Mapping[str, Mapping[str, StoredContent]],
+    *,
+    day: date,
+    left_out: Container[str] = (),
 ) -> Iterator[Envelope]:
     """Yield the envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
@@ -117,10 +121,10 @@ def extract_dashboards(
     client: Client,
     pool: ThreadPoolExecutor,
     dashboards: list[str],
-    known: Mapping[str, Mapping[str, Known]],
+    known: Mapping[str, Mapping[str, StoredContent]],
     *,
     day: date,
-    ahead: int,
+    prefetch: int,
     budget: ByteBudget,
     readers: Readers,
     left_out: Container[str] = (),
@@ -128,7 +132,7 @@ def extract_dashboards(
 ) -> Generator[Envelope]:
     """Yield the envelopes of the dashboards in order: of each its summary, then one per tab that it lists.
 
-    ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
+    ``known`` holds the earlier replies, by endpoint and natural id. At most ``prefetch`` replies are requested
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
     unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
     before ``day`` and are not listed follow as ``unlisted``, or as ``missing`` where the summary was not
@@ -159,7 +163,7 @@ def extract_dashboards(
             for tab, entry in listed.items():
                 if f"{dashboard}/{tab}" in left_out:
                     continue
-                while len(waiting) >= ahead:
+                while len(waiting) >= prefetch:
                     yield from take_next()
                 share = budget.share()
                 future = pool.submit(fetch_table, dashboard, tab, read_promise(entry), share)
@@ -203,7 +207,7 @@ def _path(dashboard: str, endpoint: str) -> str:
 
 
 def _fetch_summary(
-    client: Client, dashboard: str, previous: Known | None
+    client: Client, dashboard: str, previous: StoredContent | None
 ) -> tuple[Envelope, dict[str, Any] | None]:
     """Return the envelope of a summary and, if it can be read, the tabs that it lists.
 
@@ -230,7 +234,7 @@ def _fetch_table(
     dashboard: str,
     tab: str,
     promise: Promise,
-    previous: Known | None,
+    previous: StoredContent | None,
     share: Share,
     readers: Readers,
 ) -> Envelope:
@@ -249,7 +253,7 @@ def _fetch_table(
     )
 
 
-def _read_reply(reply: Reply, promise: Promise, previous: Known | None) -> Content:
+def _read_reply(reply: Reply, promise: Promise, previous: StoredContent | None) -> Content:
     """Return what a reply that shows a table holds.
 
     Raises:

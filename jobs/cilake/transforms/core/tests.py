@@ -118,7 +118,7 @@ def _without(taken: dict[str, dict[int, bool]], runs: pa.Table) -> pa.Table:
             cells = list(zip(*(row[name] for name in _LISTS), strict=True))
             lost = [status for key, status, _ in cells if key in keys and not keys[key]]
             kept = [cell for cell in cells if cell[0] not in keys]
-            row |= {name: [cell[place] for cell in kept] for place, name in enumerate(_LISTS)}
+            row |= {name: [cell[index] for cell in kept] for index, name in enumerate(_LISTS)}
             row["result_count"] -= len(cells) - len(kept)
             row["test_count"] -= len(lost)
             row["passed_count"] -= sum(status in PASSING for status in lost)

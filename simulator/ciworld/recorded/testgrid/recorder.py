@@ -20,7 +20,7 @@ from ciworld.recorded.base import MAX_FILE_BYTES
 from ciworld.services.testgrid.grid import normalise
 
 ATTEMPTS = 5
-LEAST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0
+MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0
 TIMEOUT_SECONDS = 120.0
 SUMMARY = "summary"
 
@@ -102,7 +102,7 @@ class _Service:
             request = urllib.request.Request(  # noqa: S310 - the scheme is checked before
                 f"{self._address}{path}", headers={"Accept-Encoding": "gzip", "User-Agent": "ciworld-record"}
             )
-            wait = max(self._pause, LEAST_WAIT_SECONDS) * 2**attempt
+            wait = max(self._pause, MIN_WAIT_SECONDS) * 2**attempt
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
                     return _object(

@@ -17,7 +17,7 @@ _S3_PORTS = 20
 _COMMAND_SECONDS = 900
 
 
-class Scratch:
+class TemporaryStack:
     """The commands of one stack: call it with the words of ``python -m deploy.local``."""
 
     def __init__(self, home: Path) -> None:
@@ -62,14 +62,14 @@ class Scratch:
 
 
 @contextmanager
-def scratch_stack(home: Path, *services: str) -> Iterator[Scratch]:
+def temporary_stack(home: Path, *services: str) -> Iterator[TemporaryStack]:
     """Yield a stack that runs the given services and what they need, removed at the end.
 
     Raises:
         RuntimeError: with what `up` said, when it does not come up.
 
     """
-    stack = Scratch(home)
+    stack = TemporaryStack(home)
     try:
         done = stack("up", "--only", ",".join(services))
         if done.returncode:
