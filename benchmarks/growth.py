@@ -75,8 +75,8 @@ def report(figure: str, cost: Cost, baseline: Cost | None = None, **more: object
 @contextlib.contextmanager
 def world(releases: int, night: date) -> Iterator[str]:
     """Serve a synthetic world, the clock at the end of a night; yield its address."""
-    words = ["ciworld", "serve", "--synthetic", "--seed", "7", "--releases", str(releases)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    args = ["ciworld", "serve", "--synthetic", "--seed", "7", "--releases", str(releases)]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -119,13 +119,13 @@ def run(stack: TemporaryStack, url: str, job: str, night: date) -> Cost:
         RuntimeError: with the end of its log when it fails.
 
     """
-    words = ["cilake", *job.split(), "--start", str(night)]
+    args = ["cilake", *job.split(), "--start", str(night)]
     own = {"CILAKE_TESTGRID_URL": url, "CILAKE_TESTGRID_DASHBOARDS": "ciworld-*"}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
         began = time.perf_counter()
         with watched_memory(stack) as peak:
             environment = os.environ | dict(stack.settings) | own
-            process = subprocess.Popen(words, stdout=out, stderr=log, env=environment)
+            process = subprocess.Popen(args, stdout=out, stderr=log, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began

@@ -115,7 +115,7 @@ def _grid(table: dict[str, Any]) -> np.ndarray | None:
 def _tables(
     run: np.ndarray, test: np.ndarray, code: np.ndarray, run_rows: np.ndarray
 ) -> tuple[pa.Table, pa.Table]:
-    words = pa.array(list(labels.STATUS_CODES))
+    names = pa.array(list(labels.STATUS_CODES))
     job, started_ms = run_rows[:, 0], run_rows[:, 1]
     started = pa.array(started_ms * 1000).cast(TIMESTAMP)
     picked = pa.array(run)
@@ -125,7 +125,7 @@ def _tables(
             "job_key": pa.array(job).take(picked),
             "test_key": pa.array(test).cast(pa.int64()),
             "started_at": started.take(picked),
-            "test_status": pa.DictionaryArray.from_arrays(pa.array(code - 1), words),
+            "test_status": pa.DictionaryArray.from_arrays(pa.array(code - 1), names),
         }
     )
     count = len(run_rows)

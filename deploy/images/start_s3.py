@@ -29,9 +29,9 @@ def main() -> None:
 
 def command() -> list[str]:
     """Return the server, for other containers too."""
-    words = [PROGRAM, "mini", f"-dir={DATA}", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
-    words += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.lance=0"]
-    return [*words, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]
+    args = [PROGRAM, "mini", f"-dir={DATA}", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
+    args += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.lance=0"]
+    return [*args, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]
 
 
 def internal_keys(environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StackError
-from .layout import Layout, say
+from .layout import Layout
+from .log import logger
 
 _PINS = Path(__file__).with_name("artifacts.toml")
 
@@ -55,7 +56,7 @@ def _refresh_trino(layout: Layout, pins: list[dict[str, Any]]) -> None:
     shutil.rmtree(building, ignore_errors=True)
     for pin in pins:
         source = fetch(layout, pin)
-        say(f"unpacking {source.name}")
+        logger.info(f"{source.name}: unpacking")
         _unpack(source, building / pin["unpack"])
         for surplus in pin.get("without", []):
             shutil.rmtree(building / surplus)
@@ -67,7 +68,7 @@ def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
     """Return the verified file of one pin; fetch a damaged copy in the local Maven repository again."""
     title = f"{pin['group']}:{pin['name']}:{pin['version']}"
     for attempt in (1, 2):
-        say(f"fetching {title}")
+        logger.info(f"{title}: downloading")
         path = _resolve(layout, pin, title)
         found = _sha256(path)
         if found == pin["sha256"]:
@@ -78,15 +79,15 @@ def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
                 f"{title} has SHA-256 {found}, but deploy/local/artifacts.toml pins {pin['sha256']}: "
                 "do not use this file; check where it comes from"
             )
-        say(f"{title} does not match its SHA-256: fetching it again")
+        logger.info(f"{title}: SHA-256 differs, downloading again")
     raise AssertionError("unreachable")
 
 
 def _resolve(layout: Layout, pin: dict[str, Any], title: str) -> Path:
     script = Path(__file__).with_name("resolve_artifact.py")
-    words = [pin["group"], pin["name"], pin["version"], pin["packaging"]]
+    args = [pin["group"], pin["name"], pin["version"], pin["packaging"]]
     done = subprocess.run(
-        [layout.bin("jobs", "python"), script, *words], capture_output=True, text=True, check=False
+        [layout.bin("jobs", "python"), script, *args], capture_output=True, text=True, check=False
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines or not Path(lines[-1]).is_file():

@@ -6,7 +6,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from .layout import REPO, say
+from .layout import REPO
+from .log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
 """The same bytes for the same files: a zip would otherwise tell when it was made."""
@@ -27,7 +28,7 @@ def write(folder: Path = REPO / "dist") -> list[Path]:
     shutil.copyfile(REPO / "jobs/cilake_job.py", script)
     shutil.copyfile(REPO / "requirements/jobs.txt", requirements)
     for path in (package, script, requirements, plugins):
-        say(f"wrote {path}")
+        logger.info(f"{path}: written")
     return [package, script, requirements, plugins]
 
 

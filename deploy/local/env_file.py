@@ -16,7 +16,8 @@ from cilake.variables import read_variables
 
 from .configuration import CATALOG_READER, of_sources, write_private
 from .errors import StackError
-from .layout import REPO, say
+from .layout import REPO
+from .log import logger
 
 _CONTAINER_USER = 1000
 _ITERATIONS = 200_000
@@ -73,7 +74,7 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
         for kept in (private, *private.iterdir()):
             os.chown(kept, int(settings["CILAKE_UID"]), int(settings["CILAKE_GID"]))
     for done in written:
-        say(f"wrote {done.relative_to(folder)}")
+        logger.info(f"{done.relative_to(folder)}: written")
     return written
 
 
@@ -183,12 +184,12 @@ def _make_certificate(private: Path, host: str) -> None:
         )
     key, certificate = private / "trino.key", private / "trino.crt"
     # The key is made inside a folder of mode 700 and stays there.
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-sha256", "-nodes"]
-    words += ["-days", _CERTIFICATE_DAYS, "-subj", f"/CN={host}"]
-    words += ["-keyout", str(key), "-out", str(certificate)]
+    args = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-sha256", "-nodes"]
+    args += ["-days", _CERTIFICATE_DAYS, "-subj", f"/CN={host}"]
+    args += ["-keyout", str(key), "-out", str(certificate)]
     names = ",".join(f"DNS:{name}" for name in dict.fromkeys([host, "trino", "localhost"]))
-    words += ["-addext", f"subjectAltName={names},IP:127.0.0.1"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    args += ["-addext", f"subjectAltName={names},IP:127.0.0.1"]
+    done = subprocess.run(args, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StackError(f"openssl could not make a certificate for CILAKE_HOST={host}: {reason}")

@@ -1,4 +1,4 @@
-"""Where everything of the embedded stack lives, and how its progress is told."""
+"""Where everything of the embedded stack is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,11 +117,3 @@ def current() -> Layout:
     home = Path(os.environ.get("CILAKE_HOME") or REPO / ".local").absolute()
     shared = Path(os.environ.get("CILAKE_ENV_HOME") or REPO / ".local").absolute()
     return Layout(home=home, shared=shared)
-
-
-_STARTED = time.monotonic()
-
-
-def say(message: str) -> None:
-    """Print one progress line with the seconds since the command began, on stderr."""
-    print(f"[{time.monotonic() - _STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)

@@ -21,7 +21,8 @@ from typing import Any
 from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
 from .errors import CONNECTION_ERRORS, StackError
-from .layout import Layout, say
+from .layout import Layout
+from .log import logger
 from .night_steps import MAINTAIN, find_steps
 from .nights_report import Night, report
 from .trino_client import ask
@@ -129,7 +130,7 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
     here.make()
     address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
     settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address}, dashboards=False)
-    say(f"simulator: serves {' '.join(world)}")
+    logger.info(f"simulator: serving {' '.join(world)}")
     stack.start_ciworld(here, world)
     return settings
 
@@ -215,7 +216,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     _settle(airflow, deadline)
     if not is_address(arguments.source):
         _set_clock(settings, day)
-        say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
+        logger.info(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
     before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in STEPS.following}
     counts: dict[str, Mapping[str, Any]] = {}
     landings = {dag_id: airflow.trigger(dag_id, key).__eq__ for dag_id in STEPS.landing}
@@ -228,7 +229,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
             _follow(airflow, {dag_id: airflow.trigger(dag_id, key).__eq__}, key, deadline, counts)
     _settle(airflow, deadline)
     seconds = time.monotonic() - started
-    say(f"night {key}: done in {seconds:.0f} s")
+    logger.info(f"night {key}: done in {seconds:.0f} s")
     return Night(key, counts, seconds)
 
 
@@ -266,7 +267,7 @@ def _follow(
                     raise StackError(_failure(airflow, dag_id, run_id))
             if runs and all(run["state"] == "success" for run in runs.values()):
                 counts[dag_id] = airflow.returned(dag_id, max(runs, key=lambda each: runs[each]["run_after"]))
-                say(f"  {dag_id}: success after {seconds:.0f} s {json.dumps(counts[dag_id])[:200]}")
+                logger.info(f"  {dag_id}: success after {seconds:.0f} s {json.dumps(counts[dag_id])[:200]}")
                 open_dags.remove(dag_id)
             elif not runs and seconds > START_SECONDS:
                 raise StackError(
@@ -283,7 +284,7 @@ def _follow(
             waited = [
                 f"{dag_id} ({time.monotonic() - started[dag_id]:.0f} s)" for dag_id in sorted(open_dags)
             ]
-            say(f"  waiting for {', '.join(waited)}")
+            logger.info(f"  waiting: {', '.join(waited)}")
             for dag_id in sorted(open_dags):
                 _tell_retries(airflow, dag_id, waited_for[dag_id], told)
         if open_dags:
@@ -297,7 +298,7 @@ def _tell_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], told: 
             if task["state"] == "up_for_retry" and told.get(dag_id) != state:
                 told[dag_id] = state
                 tail = airflow.log_tail(dag_id, run_id, task, lines=4)
-                say(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
+                logger.info(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
 
 
 def _failure(airflow: Airflow, dag_id: str, run_id: str) -> str:
@@ -322,7 +323,7 @@ def _settle(airflow: Airflow, deadline: float) -> None:
             raise StackError(f"runs of {names} do not end: see {airflow.url}/dags")
         if time.monotonic() > news:
             news += NEWS_SECONDS
-            say(f"  waiting for {len(active)} earlier runs to end")
+            logger.info(f"  waiting: {len(active)} earlier runs are active")
         time.sleep(POLL_SECONDS)
 
 

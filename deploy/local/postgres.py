@@ -17,7 +17,8 @@ from deploy import templates
 from . import processes
 from .configuration import CATALOG_READER
 from .errors import StackError
-from .layout import Layout, say
+from .layout import Layout
+from .log import logger
 
 _DATABASES = {
     "iceberg": "CILAKE_CATALOG_PASSWORD",
@@ -29,7 +30,7 @@ _DATABASES = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where PostgreSQL stands and, when this is root, the user that runs it (it refuses root)."""
+    """Where PostgreSQL is and, when this is root, the user that runs it (it refuses root)."""
 
     bin: Path
     data: Path
@@ -70,7 +71,7 @@ def location(layout: Layout) -> Location:
     base.chmod(0o755)
     copied = base / "program" / wheel.name / "pginstall18" / "bin"
     if not (copied / "postgres").exists():
-        say(f"{user.pw_name} cannot enter {layout.home}: PostgreSQL stands in {base}")
+        logger.info(f"PostgreSQL: stored in {base}, as {user.pw_name} cannot enter {layout.home}")
         for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
             shutil.copytree(folder, base / "program" / folder.name, dirs_exist_ok=True, symlinks=True)
     return Location(copied, base / "data", user)
@@ -106,10 +107,10 @@ def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
-    words = [str(where.bin / "postgres"), "-D", str(where.data)]
+    args = [str(where.bin / "postgres"), "-D", str(where.data)]
     for name, value in options.items():
-        words += ["-c", f"{name}={value}"]
-    return words
+        args += ["-c", f"{name}={value}"]
+    return args
 
 
 def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
@@ -118,7 +119,7 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
     _drop_stale_pid(where)
     if (where.data / "PG_VERSION").exists() and (where.data / ".cilake-complete").exists():
         return False
-    say("initialising PostgreSQL")
+    logger.info("PostgreSQL: initialising")
     shutil.rmtree(where.data, ignore_errors=True)
     where.data.mkdir(parents=True, mode=0o700)
     with tempfile.NamedTemporaryFile("w", prefix="cilake-", dir="/tmp") as password:
@@ -127,7 +128,7 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
         if where.user is not None:
             for path in (where.data, Path(password.name)):
                 os.chown(path, where.user.pw_uid, where.user.pw_gid)
-        words: list[str | Path] = [
+        args: list[str | Path] = [
             where.bin / "initdb",
             "-D",
             where.data,
@@ -137,8 +138,8 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
             "UTF8",
             "--locale=C",
         ]
-        words += ["--auth=scram-sha-256", f"--pwfile={password.name}", "--no-sync"]
-        done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, **where.identity())
+        args += ["--auth=scram-sha-256", f"--pwfile={password.name}", "--no-sync"]
+        done = subprocess.run(args, cwd="/", capture_output=True, text=True, check=False, **where.identity())
     if done.returncode != 0:
         raise StackError(f"initdb failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     (where.data / ".cilake-complete").touch()
@@ -157,7 +158,7 @@ def _drop_stale_pid(where: Location) -> None:
 
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Return whether the server accepts connections."""
-    words: list[str | Path] = [
+    args: list[str | Path] = [
         location(layout).bin / "pg_isready",
         "-q",
         "-h",
@@ -165,7 +166,7 @@ def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
         "-p",
         settings["CILAKE_PORT_POSTGRES"],
     ]
-    return subprocess.run(words, check=False, capture_output=True).returncode == 0
+    return subprocess.run(args, check=False, capture_output=True).returncode == 0
 
 
 def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
@@ -186,7 +187,7 @@ def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
 def _psql(
     layout: Layout, settings: Mapping[str, str], statements: str, variables: Mapping[str, str] | None = None
 ) -> str:
-    words: list[str | Path] = [
+    args: list[str | Path] = [
         location(layout).bin / "psql",
         "-h",
         "127.0.0.1",
@@ -195,10 +196,10 @@ def _psql(
         "-U",
         "postgres",
     ]
-    words += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+    args += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
     environment = {**os.environ, "PGPASSWORD": settings["CILAKE_POSTGRES_PASSWORD"], **(variables or {})}
     done = subprocess.run(
-        words, input=statements, env=environment, capture_output=True, text=True, check=False, cwd="/"
+        args, input=statements, env=environment, capture_output=True, text=True, check=False, cwd="/"
     )
     if done.returncode != 0:
         raise StackError(f"PostgreSQL refused: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")

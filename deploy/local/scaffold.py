@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -60,8 +61,8 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
         _remove_empty({path.parent for path in files}, root)
         raise
     for path in files:
-        say(f"wrote {path.relative_to(root)}")
-    say(f"next: docs/howto/add-a-{kind}.md, then make test")
+        logger.info(f"{path.relative_to(root)}: written")
+    logger.info(f"next: docs/howto/add-a-{kind}.md, then make test")
     return list(files)
 
 
@@ -109,13 +110,13 @@ def _generate(here: Layout, root: Path, files: list[Path]) -> None:
     modules = [str(path) for path in files if path.suffix == ".py"]
     python = str(here.bin("jobs", "python"))
     environment = {"PYTHONPATH": f"{root / 'jobs'}:{root}", "PATH": str(here.bin("jobs", "python").parent)}
-    for words in (
+    for args in (
         ["-m", "ruff", "check", "--quiet", "--select", "I", "--fix", *modules],
         ["-m", "ruff", "format", "--quiet", *modules],
         ["-m", "cilake.cli", "docs"],
     ):
         done = subprocess.run(
-            [python, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
+            [python, *args], cwd=root, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise StackError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+            raise StackError(f"{' '.join(args)} failed:\n{done.stdout}{done.stderr}")

@@ -67,10 +67,10 @@ def _own_port(setting: str) -> Callable[[Settings], dict[int, str]]:
 
 def _s3_command(layout: Layout, settings: Settings) -> list[str]:
     base = int(settings["CILAKE_PORT_S3"])
-    words = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
-    words += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
-    words += ["-s3.port.lance=0", f"-s3.config={_s3_identities(layout)}"]
-    return words + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
+    args = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
+    args += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
+    args += ["-s3.port.lance=0", f"-s3.config={_s3_identities(layout)}"]
+    return args + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
 
 
 def _s3_identities(layout: Layout) -> Path:
@@ -105,8 +105,8 @@ def _s3_ports(settings: Settings) -> dict[int, str]:
 
 def _spark_command(layout: Layout, settings: Settings) -> list[str]:
     submit = layout.site_packages("jobs") / "pyspark" / "bin" / "spark-submit"
-    words = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
-    return [*words, str(REPO / "deploy" / "spark" / "connect_server.py")]
+    args = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
+    return [*args, str(REPO / "deploy" / "spark" / "connect_server.py")]
 
 
 def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
@@ -162,8 +162,8 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
     return environment
 
 
-def _airflow(*words: str) -> Callable[[Layout, Settings], list[str]]:
-    return lambda layout, settings: [str(layout.bin("airflow", "airflow")), *words]
+def _airflow(*args: str) -> Callable[[Layout, Settings], list[str]]:
+    return lambda layout, settings: [str(layout.bin("airflow", "airflow")), *args]
 
 
 def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
@@ -219,9 +219,9 @@ def ciworld_state(layout: Layout) -> Path:
 
 def _ciworld_command(layout: Layout, settings: Settings) -> list[str]:
     path = ciworld_arguments(layout)
-    words = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
+    args = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
     command = [str(layout.bin("jobs", "ciworld")), "serve", "--port", settings["CILAKE_PORT_CIWORLD"]]
-    return [*command, "--state", str(ciworld_state(layout)), *words]
+    return [*command, "--state", str(ciworld_state(layout)), *args]
 
 
 def _ciworld_healthy(layout: Layout, settings: Settings) -> bool:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from . import configuration, environments, postgres, processes, superset, supervision
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
 
 _MIN_MEMORY = 4 * 1024**3
@@ -69,7 +70,7 @@ def up(
     _await(layout, settings, wanted)
     if "superset" in names and dashboards:
         superset.import_dashboards(layout, settings)
-    say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
+    logger.info(f"local stack: up{': ' + ', '.join(service.name for service in wanted) if only else ''}")
     return settings
 
 
@@ -136,7 +137,7 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
         if known[service.name]["statename"] in _UP:
             if record.exists() and record.read_text() == fingerprint:
                 continue
-            say(f"restarting {service.name}: its settings changed")
+            logger.info(f"{service.name}: restarting, its settings changed")
             supervision.stop_service(layout, service.name)
         for path, text in service.files(layout, settings).items():
             configuration.write_private(path, text)
@@ -158,14 +159,14 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
             if info.get("statename") in _UP and service.healthy(layout, settings):
                 waiting.remove(service)
                 if info["now"] - info["start"] < _TIMEOUT_SECONDS:
-                    say(f"{service.name} works")
+                    logger.info(f"{service.name}: up")
         if waiting and time.monotonic() > deadline:
             names = ", ".join(service.name for service in waiting)
             raise StackError(
                 f"{names} not healthy after {_TIMEOUT_SECONDS} s: see `make logs S={waiting[0].name}`"
             )
         if waiting and time.monotonic() - told > 10:
-            say(f"waiting for {', '.join(service.name for service in waiting)}")
+            logger.info(f"waiting: {', '.join(service.name for service in waiting)}")
             told = time.monotonic()
         if waiting:
             time.sleep(0.2)
@@ -180,15 +181,15 @@ def _migration_stamp(layout: Layout) -> str:
 
 
 def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
-    say("preparing Airflow's database")
+    logger.info("Airflow: preparing the database")
     airflow = layout.bin("airflow", "airflow")
     environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     log = layout.log / "airflow-migrate.log"
     # A task of a pool that is not there never runs: the pools belong to the database.
-    for words in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
+    for args in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
         with log.open("ab") as output:
             done = subprocess.run(
-                [airflow, *words],
+                [airflow, *args],
                 env=environment,
                 stdout=output,
                 stderr=output,
@@ -202,15 +203,15 @@ def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
 
 def _bootstrap(layout: Layout, settings: Mapping[str, str]) -> None:
     """Create the tables that are missing: Trino, which comes next, does not make the catalog's own tables."""
-    say("creating the tables that are missing")
+    logger.info("lake: creating the missing tables")
     run_work(layout, settings, ["bootstrap"], log=layout.log / "bootstrap.log")
 
 
-def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log: Path | None = None) -> None:
+def run_work(layout: Layout, settings: Mapping[str, str], args: list[str], log: Path | None = None) -> None:
     """Run a verb of `cilake` with the stack's settings; its output goes to the log, else to this terminal."""
     environment = configuration.environment(layout, settings, *configuration.OF_THE_WORK)
     environment["JAVA_HOME"] = airflow_environment(layout, settings)["JAVA_HOME"]
-    command: list[str | Path] = [layout.bin("jobs", "cilake"), *words]
+    command: list[str | Path] = [layout.bin("jobs", "cilake"), *args]
     if log is None:
         done = subprocess.run(command, env=environment, check=False, cwd=REPO)
     else:
@@ -219,7 +220,7 @@ def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log:
                 command, env=environment, check=False, cwd=REPO, stdout=output, stderr=output
             )
     if done.returncode != 0:
-        raise StackError(f"`cilake {' '.join(words)}` failed" + (f": see {log}" if log else ""))
+        raise StackError(f"`cilake {' '.join(args)}` failed" + (f": see {log}" if log else ""))
 
 
 def work_settings(layout: Layout) -> dict[str, str]:
@@ -231,11 +232,11 @@ def work_settings(layout: Layout) -> dict[str, str]:
 def down(layout: Layout) -> None:
     """Leave no process of the stack."""
     if supervision.keeper(layout) is None and not processes.ours(layout):
-        say("the stack is not running")
+        logger.info("local stack: not running")
         return
-    say("stopping the stack")
+    logger.info("local stack: stopping")
     forced = supervision.stop(layout)
-    say("no process is left" + (f" ({forced} had to be ended one by one)" if forced else ""))
+    logger.info("local stack: stopped" + (f" ({forced} processes killed)" if forced else ""))
 
 
 def status(layout: Layout) -> bool:
@@ -337,8 +338,8 @@ def sql(layout: Layout, statement: str) -> int:
     if not statement.strip():
         raise StackError('no statement: make sql Q="select 1 as one"')
     settings = configuration.require(layout)
-    words: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
-    return subprocess.run(words, env=configuration.environment(layout, settings), check=False).returncode
+    args: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
+    return subprocess.run(args, env=configuration.environment(layout, settings), check=False).returncode
 
 
 def airflow(layout: Layout, arguments: str) -> int:
@@ -347,15 +348,15 @@ def airflow(layout: Layout, arguments: str) -> int:
     `arguments` are split as a shell does, and no shell sees them.
     """
     try:
-        words = shlex.split(arguments)
+        args = shlex.split(arguments)
     except ValueError as error:
         raise StackError(f"cannot read ARGS: {error}") from None
-    if not words:
+    if not args:
         raise StackError('no command of Airflow: make airflow ARGS="dags list", or ARGS="--help"')
     settings = configuration.require(layout)
     if supervision.states(layout).get("postgres", {}).get("statename") not in _UP:
         raise StackError("the stack is not running: `make up` starts it")
-    command: list[str | Path] = [layout.bin("airflow", "airflow"), *words]
+    command: list[str | Path] = [layout.bin("airflow", "airflow"), *args]
     environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     return subprocess.run(command, env=environment, check=False, cwd=layout.airflow_home).returncode
 
@@ -372,4 +373,4 @@ def clean(layout: Layout, *, everything: bool) -> None:
     if everything:
         for folder in (layout.envs, layout.lib, layout.trino, layout.shared / "java-spark"):
             shutil.rmtree(folder, ignore_errors=True)
-    say(f"removed the state in {layout.home}" + (" and the environments" if everything else ""))
+    logger.info(f"{layout.home}: state removed" + (", environments removed" if everything else ""))

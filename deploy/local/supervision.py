@@ -17,7 +17,8 @@ from . import processes
 from .configuration import environment, write_private
 from .errors import CONNECTION_ERRORS, StackError
 from .launch import KEEPER
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 from .services import SERVICES
 
 
@@ -113,11 +114,11 @@ def start(layout: Layout, settings: Mapping[str, str]) -> None:
     if keeper(layout) is not None and states(layout):
         if path.exists() and path.read_text() == text:
             return
-        say("the list of services changed: starting again")
+        logger.info("local stack: restarting, the list of services changed")
         stop(layout)
     leftovers = processes.ours(layout)
     if leftovers:
-        say(f"ending {len(leftovers)} processes that an earlier stack left")
+        logger.info(f"local stack: ending {len(leftovers)} processes of an earlier stack")
         processes.end(leftovers, timeout=10)
     layout.socket.unlink(missing_ok=True)
     write_private(path, text)

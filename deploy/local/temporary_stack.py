@@ -29,10 +29,10 @@ class TemporaryStack:
         self.environment = {**os.environ, "CILAKE_HOME": str(home)}
         self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}
 
-    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *args: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command; return its status and what it printed. ``variables`` join its environment."""
         return subprocess.run(
-            [sys.executable, "-m", "deploy.local", *words],
+            [sys.executable, "-m", "deploy.local", *args],
             cwd=REPO,
             env=self.environment | variables,
             capture_output=True,

@@ -54,13 +54,13 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     old = {"restatement_id": "old", "table_address": CI_RUNS.address}
     old |= {"from_snapshot_id": 1, "to_snapshot_id": now}
     lake.insert("ops.restatements", [make_row("ops.restatements", **old)])
-    for gone, words in (
+    for gone, message in (
         (done["restatement_id"], "taken back already"),
         ("nosuch", "no restatement"),
         (f"rollback_{done['restatement_id']}", "is a rollback"),
         ("old", "before old is no longer kept"),
     ):
-        with pytest.raises(rebuild.RollbackError, match=words):
+        with pytest.raises(rebuild.RollbackError, match=message):
             rebuild.rollback(lake.settings, gone)
     lake.insert("ops.receipts", [make_row("ops.receipts", partition_date=DAY.isoformat())])
     later = Window(window.end, window.end + timedelta(days=1))

@@ -161,16 +161,16 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
         receipt = receipt_of(catalog, "cut", day)
         return receipt["expected"], receipt["missing"]
 
-    def leave_out(*words):
-        return cli.main(["leave-out", "testgrid", *words])
+    def leave_out(*args):
+        return cli.main(["leave-out", "testgrid", *args])
 
     assert counts("2021-06-21") == (3, 1)
-    words = ["cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
-    assert leave_out(*words, "--end", "2021-06-22") == 0
+    args = ["cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
+    assert leave_out(*args, "--end", "2021-06-22") == 0
     assert counts("2021-06-21") == (2, 0)
     replies["Date"] = NEXT_DATE
     assert counts("2021-06-22") == (3, 1), "the days are over"
-    assert leave_out(*words) == 0
+    assert leave_out(*args) == 0
     assert counts("2021-06-22") == (2, 0), "the newest decision holds"
     assert leave_out("cut/broken", "--reason", "it is back", "--end", "2021-06-21") == 0
     assert counts("2021-06-22") == (3, 1), "it is asked for again"

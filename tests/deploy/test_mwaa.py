@@ -51,8 +51,8 @@ def mwaa(tmp_path_factory):
         "PYTHONPATH": str(plugins),
     }
 
-    def run(*words):
-        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    def run(*args):
+        done = subprocess.run(args, env=environment, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -73,27 +73,27 @@ class FakeAirflow:
             return 401, {}
         return self.api(method, path.removeprefix("/api/v2").partition("?")[0].split("/")[1:], body)
 
-    def api(self, method, words, body):
-        if words == ["importErrors"]:
+    def api(self, method, path, body):
+        if path == ["importErrors"]:
             return 200, {"import_errors": []}
-        dag_id = words[1]
-        if words[2:] == [] and method == "PATCH":
+        dag_id = path[1]
+        if path[2:] == [] and method == "PATCH":
             self.paused[dag_id] = body["is_paused"]
-        if words[2:] == []:
+        if path[2:] == []:
             return 200, {"dag_id": dag_id, "is_paused": self.paused[dag_id]}
-        if words[2:] == ["dagRuns"] and method == "POST":
+        if path[2:] == ["dagRuns"] and method == "POST":
             if body["dag_run_id"] in self.looked:
                 return 409, {}
             self.start(dag_id, body["partition_key"], body["dag_run_id"])
             return 200, {}
-        if words[2:] == ["dagRuns"]:
+        if path[2:] == ["dagRuns"]:
             self.advance(dag_id)
             return 200, {"dag_runs": list(self.runs.get(dag_id, {}).values())}
-        if words[-1] == "taskInstances":
-            state = self.runs[dag_id][words[3]]["state"]
+        if path[-1] == "taskInstances":
+            state = self.runs[dag_id][path[3]]["state"]
             return 200, {"task_instances": [{"task_id": "work", "state": state, "try_number": 3}]}
-        if "logs" in words:
-            assert words[-1] == "3"
+        if "logs" in path:
+            assert path[-1] == "3"
             return 200, {"content": [{"event": "reading"}, {"event": "the table is gone"}]}
         return 200, {"value": {"landed": 4} if dag_id == "land_testgrid" else {"core.ci_runs": 9}}
 
@@ -120,7 +120,7 @@ def world(tmp_path, monkeypatch):
 
         do_GET = do_POST = do_PATCH = handle_one
 
-        def log_message(self, *words):
+        def log_message(self, *args):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -247,11 +247,11 @@ def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
     assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.STEPS.by_clock)
 
 
-@pytest.mark.parametrize("words", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
-def test_wrong_arguments(words, capsys):
+@pytest.mark.parametrize("args", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
+def test_wrong_arguments(args, capsys):
     with pytest.raises(SystemExit):
-        nights.main(words)
-    assert "2026-3-1" in capsys.readouterr().err or words[-1] == "0"
+        nights.main(args)
+    assert "2026-3-1" in capsys.readouterr().err or args[-1] == "0"
 
 
 def test_no_first_night():
@@ -301,9 +301,9 @@ def command(tmp_path):
     """A function: what a command of the embedded stack leaves in a fresh home, with its status and output."""
     home = tmp_path / "home"
 
-    def command(*words):
+    def command(*args):
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.local", *words],
+            [sys.executable, "-m", "deploy.local", *args],
             cwd=layout.REPO,
             env={**os.environ, "CILAKE_HOME": str(home)},
             capture_output=True,
@@ -344,5 +344,5 @@ def test_a_folder_without_recordings_is_named(command, tmp_path):
 
 def test_the_stack_starts_the_simulator_with_a_state_file(tmp_path):
     here = layout.Layout(tmp_path / "home", tmp_path / "shared")
-    words = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
-    assert words[words.index("--state") + 1] == str(here.data / "ciworld-state.json")
+    args = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
+    assert args[args.index("--state") + 1] == str(here.data / "ciworld-state.json")

@@ -38,12 +38,12 @@ LATE = datetime(2021, 6, 6, 21, tzinfo=UTC)
 
 def job_table(job, seed, hidden=None):
     """A table of six runs a day but a hidden one: every third test flakes, one breaks, two fail together."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     started = [FIRST + timedelta(hours=4 * i) for i in reversed(range(COLUMNS))]
     rows = {"Overall": [1] * COLUMNS}
     for number in range(TESTS):
         chance = 0.15 if number % 3 == 0 else 0.02
-        codes = [12 if dice.random() < chance else 1 for _ in started]
+        codes = [12 if rng.random() < chance else 1 for _ in started]
         if number == 1:
             codes = [12 if at > FIRST + timedelta(days=4) else 1 for at in started]
         if number == 2:
@@ -125,8 +125,8 @@ class Lake:
 
     def work(self, verb, address, day, end=None):
         """What the command counted, for a day or for all days before ``end``."""
-        words = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
-        return self.run(cli.main, words)
+        args = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
+        return self.run(cli.main, args)
 
     def run(self, function, *arguments):
         """What the function prints, as JSON, in a process with the settings of the stack."""

@@ -84,8 +84,8 @@ def test_spark_reads_as_the_command_and_its_sessions_share_one_daemon_of_python_
     lake, _ = played
     home, before = lake.stack.home, lake.contents()
     for day in NIGHTS[:2]:
-        words = ["rebuild", "core", "--start", day.isoformat(), "--reason", "both engines agree"]
-        assert lake.run(cli.main, words) == {"restatement_id": None}
+        args = ["rebuild", "core", "--start", day.isoformat(), "--reason", "both engines agree"]
+        assert lake.run(cli.main, args) == {"restatement_id": None}
     assert lake.contents() == before
     of_stack = processes.ours(Layout(home, home))
     daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "worker_daemon" in line}

@@ -71,9 +71,9 @@ def server(tmp_path):
     process.communicate(timeout=30)
 
 
-def client(socket, *words, **options):
+def client(socket, *args, **options):
     return subprocess.Popen(
-        [sys.executable, "-c", CLIENT, *words],
+        [sys.executable, "-c", CLIENT, *args],
         env=environment(CILAKE_JOB_SERVER=str(socket), MINE="own"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -101,12 +101,12 @@ def test_the_work_has_the_arguments_environment_folder_and_output_of_its_command
     assert err == "progress\n"
 
 
-@pytest.mark.parametrize(("words", "code"), [(("exit", "0"), 0), (("exit", "2"), 2), (("raise",), 1)])
-def test_it_ends_with_the_code_of_the_work_and_its_traceback(server, words, code):
-    made = client(server[0], *words)
+@pytest.mark.parametrize(("args", "code"), [(("exit", "0"), 0), (("exit", "2"), 2), (("raise",), 1)])
+def test_it_ends_with_the_code_of_the_work_and_its_traceback(server, args, code):
+    made = client(server[0], *args)
     _, err = made.communicate(timeout=60)
     assert made.returncode == code
-    assert ("RuntimeError: a fault of the program" in err) is (words[0] == "raise")
+    assert ("RuntimeError: a fault of the program" in err) is (args[0] == "raise")
 
 
 def test_a_signal_reaches_the_work(server, tmp_path):

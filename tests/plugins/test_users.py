@@ -33,15 +33,15 @@ def test_each_has_its_own_password_and_role(settings):
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
     from fastapi import HTTPException
 
-    words = {user: settings[f"CILAKE_AIRFLOW{name}_PASSWORD"] for user, name in USERS.items()}
-    assert len(set(words.values())) == 2
+    passwords = {user: settings[f"CILAKE_AIRFLOW{name}_PASSWORD"] for user, name in USERS.items()}
+    assert len(set(passwords.values())) == 2
     roles = {user.username: user.role for user in SimpleAuthManager.get_users()}
     assert roles == {"admin": "admin", "viewer": "viewer"}
     create_auth_manager()
-    for user, word in words.items():
+    for user, word in passwords.items():
         assert SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=word))
         with pytest.raises(HTTPException):
-            SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=words["admin"][::-1]))
+            SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=passwords["admin"][::-1]))
 
 
 def test_the_viewer_sees_pages_and_logs_and_runs_nothing(settings):

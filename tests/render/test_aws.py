@@ -48,8 +48,8 @@ def conf(parameters):
 
 
 def test_one_command_writes_everything_and_the_same_again(tmp_path, capsys):
-    words = ["render", "aws", "--out", str(tmp_path), "--account", "123456789012", "--region", "eu-central-1"]
-    assert main([*words, "--bucket", "team-lake"]) == 0
+    args = ["render", "aws", "--out", str(tmp_path), "--account", "123456789012", "--region", "eu-central-1"]
+    assert main([*args, "--bucket", "team-lake"]) == 0
     printed = json.loads(capsys.readouterr().out)
     found = {
         path.relative_to(tmp_path).as_posix(): path.read_text()
@@ -58,7 +58,7 @@ def test_one_command_writes_everything_and_the_same_again(tmp_path, capsys):
     }
     assert printed["files"] == sorted(found)
     assert found == aws.files(AwsDeployment("123456789012", "eu-central-1", "team-lake"))
-    assert main([*words, "--bucket", "team-lake"]) == 0
+    assert main([*args, "--bucket", "team-lake"]) == 0
     for name, text in found.items():
         assert (tmp_path / name).read_text() == text
         if name.endswith(".json"):
@@ -76,7 +76,7 @@ def test_a_name_that_aws_would_refuse_is_refused_here(option, value):
 
 
 def test_the_command_says_so_in_one_line(tmp_path, capsys):
-    words = [
+    args = [
         "render",
         "aws",
         "--out",
@@ -88,7 +88,7 @@ def test_the_command_says_so_in_one_line(tmp_path, capsys):
         "--bucket",
         "lake",
     ]
-    assert main(words) == 2
+    assert main(args) == 2
     assert capsys.readouterr().err.startswith("cilake: --account '1'")
 
 

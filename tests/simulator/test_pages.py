@@ -31,7 +31,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.facts, self.tables, self.links, self.words, self.tiles = {}, [], [], [], []
+        self.facts, self.tables, self.links, self.texts, self.tiles = {}, [], [], [], []
         self.title, self.tags, self.path = [], Counter(), []
         self.feed(text)
 
@@ -57,7 +57,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" in self.path:
             return
-        self.words.append(data)
+        self.texts.append(data)
         if "td" in self.path:
             self.tables[-1][-1][-1] += data
         if "h1" in self.path:
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
     @property
     def text(self):
-        return " ".join(self.words)
+        return " ".join(self.texts)
 
     @property
     def counts(self):
@@ -81,8 +81,8 @@ class Page(HTMLParser):
         return {word: int(number.replace(",", "")) for number, word in batched(self.tiles)}
 
 
-def batched(words):
-    return zip(words[::2], words[1::2], strict=True)
+def batched(texts):
+    return zip(texts[::2], texts[1::2], strict=True)
 
 
 def run_url(job, run):

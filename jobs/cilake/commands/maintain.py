@@ -108,8 +108,8 @@ def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> i
 
 def _call(spark: SparkSession, procedure: str, identifier: str, *arguments: str) -> list[Row]:
     """Call a procedure of the catalog; return its rows. Tables are named in full there."""
-    words = ", ".join((f"table => '{identifier}'", *arguments))
-    return spark.sql(f"CALL {CATALOG}.system.{procedure}({words})").collect()
+    args = ", ".join((f"table => '{identifier}'", *arguments))
+    return spark.sql(f"CALL {CATALOG}.system.{procedure}({args})").collect()
 
 
 def _literal(instant: datetime) -> str:

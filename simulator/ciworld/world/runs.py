@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from ciworld.clock import milliseconds
-from ciworld.world.dice import Dice, key_of, uniforms
+from ciworld.world.rng import Rng, key_of, uniforms
 from ciworld.world.statuses import FAIL, FLAKY, NO_RESULT, PASS, RUNNING, SKIPPED
 from ciworld.world.universe import ABSENT, INFRA_FAILURE, PLATFORMS, Job, Universe
 
@@ -61,14 +61,14 @@ class Column:
 
 def runs_of_day(universe: Universe, job: Job, day: date) -> list[Run]:
     """Return the runs of a job that start on a day, oldest first."""
-    dice = Dice(universe.seed, "day", job.name, day)
-    count = 3 + dice.below(4)
+    rng = Rng(universe.seed, "day", job.name, day)
+    count = 3 + rng.below(4)
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     runs = []
     for slot in range(count):
-        started = midnight + timedelta(seconds=int((slot + dice.uniform(0, 0.95)) * 86_400 / count))
+        started = midnight + timedelta(seconds=int((slot + rng.uniform(0, 0.95)) * 86_400 / count))
         key = key_of(universe.seed, "run", job.name, started.isoformat())
-        own = Dice(key)
+        own = Rng(key)
         final = started + timedelta(seconds=int(own.uniform(5_400, 16_200)))
         visible, rerun = started + timedelta(minutes=5), None
         fate = own.uniform()
@@ -166,7 +166,7 @@ class Columns:
         for outage in self._universe.outages:
             if run.job in outage.jobs and outage.start <= run.started < outage.end:
                 return outage.mode
-        return "mostly_missing" if Dice(run.key, "infra").uniform() < INFRA_FAILURE else None
+        return "mostly_missing" if Rng(run.key, "infra").uniform() < INFRA_FAILURE else None
 
     def _break_down(
         self, job: Job, mode: str, codes: np.ndarray, messages: dict[int, str], strike: np.ndarray

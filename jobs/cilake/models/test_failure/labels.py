@@ -34,12 +34,12 @@ def status_codes(test_status: pa.ChunkedArray | pa.Array) -> np.ndarray:
         column = column.cast(pa.string()).dictionary_encode()
     parts = [np.zeros(0, dtype=np.int8)]
     for chunk in column.chunks:
-        words = chunk.dictionary.to_pylist()
-        unknown = sorted({str(word) for word in words if word is not None} - STATUS_CODES.keys())
+        statuses = chunk.dictionary.to_pylist()
+        unknown = sorted({str(word) for word in statuses if word is not None} - STATUS_CODES.keys())
         if unknown:
             raise ValueError(f"test_status holds values outside the contract: {', '.join(unknown[:5])}")
-        lookup = np.array([STATUS_CODES.get(word, PENDING) for word in words] + [PENDING], dtype=np.int8)
-        parts.append(lookup[pc.fill_null(chunk.indices, len(words)).to_numpy(zero_copy_only=False)])
+        lookup = np.array([STATUS_CODES.get(word, PENDING) for word in statuses] + [PENDING], dtype=np.int8)
+        parts.append(lookup[pc.fill_null(chunk.indices, len(statuses)).to_numpy(zero_copy_only=False)])
     return np.concatenate(parts)
 
 

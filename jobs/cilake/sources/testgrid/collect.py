@@ -132,12 +132,12 @@ def extract_dashboards(
 ) -> Generator[Envelope]:
     """Yield the envelopes of the dashboards in order: of each its summary, then one per tab that it lists.
 
-    ``known`` holds the earlier replies, by endpoint and natural id. At most ``prefetch`` replies are requested
+    ``known`` holds the earlier replies by endpoint and natural id. At most ``prefetch`` replies are requested
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
     unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
     before ``day`` and are not listed follow as ``unlisted``, or as ``missing`` where the summary was not
-    obtained; those in ``left_out`` are not asked for, nor looked for. A dashboard among ``named`` of which
-    the service knows nothing is marked as unknown.
+    obtained; those in ``left_out`` are neither requested nor looked for. A dashboard among ``named`` of
+    which the service knows nothing is marked as unknown.
     """
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
