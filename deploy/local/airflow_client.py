@@ -124,11 +124,11 @@ class Airflow:
         answer = self.call("GET", f"{path}/logs/{max(1, task['try_number'])}?full_content=true") or {}
         content = answer.get("content", [])
         entries = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
-        said = [str(each.get("event", "")) for each in entries]
+        events = [str(each.get("event", "")) for each in entries]
         for each in entries:
-            said += [
+            events += [
                 f"{one.get('exc_type')}: {one.get('exc_value')}" for one in each.get("error_detail") or []
             ]
         # Folding marks of the log page and frames of Java say nothing here.
-        kept = [line for line in "\n".join(said).splitlines() if not line.startswith(("::", "\tat "))]
+        kept = [line for line in "\n".join(events).splitlines() if not line.startswith(("::", "\tat "))]
         return "\n".join(kept[-lines:])

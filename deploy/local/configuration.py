@@ -172,10 +172,10 @@ def of_sources(given: Mapping[str, str]) -> dict[str, str]:
 
 def reader_text(settings: Mapping[str, str]) -> str:
     """Return the text of `reader.env`: where the lake is and logins that only read."""
-    told = {name: settings[source] for name, source in _READING.items()}
-    told["CILAKE_CATALOG_USER"] = CATALOG_READER
+    lines = {name: settings[source] for name, source in _READING.items()}
+    lines["CILAKE_CATALOG_USER"] = CATALOG_READER
     text = "# Written by `make up` to be handed out: these logins read the tables and write nothing.\n"
-    return text + "".join(f"{name}={value}\n" for name, value in told.items())
+    return text + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
 def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:

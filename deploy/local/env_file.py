@@ -141,7 +141,7 @@ def reader_text(settings: Mapping[str, str]) -> str:
     storage = settings["CILAKE_S3_ENDPOINT"]
     if urlsplit(storage).hostname == "s3":  # the service of docker-compose.yaml, a name for containers only
         storage = storage.replace("//s3", f"//{host}", 1)
-    told = {
+    values = {
         "CILAKE_CATALOG_URI": f"postgresql://{host}:5432/iceberg",
         "CILAKE_CATALOG_USER": CATALOG_READER,
         "CILAKE_CATALOG_PASSWORD": settings["CILAKE_CATALOG_READER_PASSWORD"],
@@ -158,7 +158,7 @@ def reader_text(settings: Mapping[str, str]) -> str:
         "CILAKE_AIRFLOW_URL": settings["CILAKE_AIRFLOW_URL"],
     }
     text = "# Written by `make env` to be handed out with trino.crt: these logins read and write nothing.\n"
-    return text + "".join(f"{name}={value}\n" for name, value in told.items())
+    return text + "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def sources_text(given: Mapping[str, str]) -> str:

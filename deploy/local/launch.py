@@ -92,15 +92,15 @@ def keep(command: list[str], environment: Mapping[str, str], *, timeout: float) 
 def _end_orphans(timeout: float) -> None:
     """End every child, and the children that fall to us by that, until none is left."""
     deadline = time.monotonic() + timeout
-    told: set[int] = set()
+    logged: set[int] = set()
     while True:
         children = _children()
         for pid in children:
             if time.monotonic() >= deadline:
                 os.kill(pid, signal.SIGKILL)
-            elif pid not in told:
+            elif pid not in logged:
                 os.kill(pid, signal.SIGTERM)
-                told.add(pid)
+                logged.add(pid)
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

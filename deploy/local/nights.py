@@ -252,7 +252,7 @@ def _follow(
 ) -> None:
     """Wait until every DAG has a successful wanted run; a failed one ends the nights with its log."""
     started = {dag_id: time.monotonic() for dag_id in wanted}
-    told: dict[str, str] = {}
+    logged: dict[str, str] = {}
     waited_for: dict[str, Mapping[str, Any]] = {}
     open_dags = set(wanted)
     news = time.monotonic() + NEWS_SECONDS
@@ -286,17 +286,17 @@ def _follow(
             ]
             logger.info(f"  waiting: {', '.join(waited)}")
             for dag_id in sorted(open_dags):
-                _tell_retries(airflow, dag_id, waited_for[dag_id], told)
+                _log_retries(airflow, dag_id, waited_for[dag_id], logged)
         if open_dags:
             time.sleep(POLL_SECONDS)
 
 
-def _tell_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], told: dict[str, str]) -> None:
+def _log_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], logged: dict[str, str]) -> None:
     for run_id in runs:
         for task in airflow.tasks(dag_id, run_id):
             state = f"{task['state']} {task['try_number']}"
-            if task["state"] == "up_for_retry" and told.get(dag_id) != state:
-                told[dag_id] = state
+            if task["state"] == "up_for_retry" and logged.get(dag_id) != state:
+                logged[dag_id] = state
                 tail = airflow.log_tail(dag_id, run_id, task, lines=4)
                 logger.info(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
 

@@ -149,7 +149,7 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
     """Wait until each of these works, telling who is waited for; one clear line when one does not."""
     waiting = list(services)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    told = time.monotonic()
+    last_log_at = time.monotonic()
     while waiting:
         known = supervision.states(layout)
         for service in list(waiting):
@@ -165,9 +165,9 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
             raise StackError(
                 f"{names} not healthy after {_TIMEOUT_SECONDS} s: see `make logs S={waiting[0].name}`"
             )
-        if waiting and time.monotonic() - told > 10:
+        if waiting and time.monotonic() - last_log_at > 10:
             logger.info(f"waiting: {', '.join(service.name for service in waiting)}")
-            told = time.monotonic()
+            last_log_at = time.monotonic()
         if waiting:
             time.sleep(0.2)
 

@@ -56,7 +56,7 @@ def link(url, text, form):
 
 JINJA_CONTEXT_ADDONS = {"answer_format": answer_format, "link": link}
 
-# Nothing is fetched from or told to anybody else: no telemetry pixel, no map tiles, no fonts.
+# Nothing is fetched from or sent to anybody else: no telemetry pixel, no map tiles, no fonts.
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
     "content_security_policy": {

@@ -132,10 +132,10 @@ def test_of_two_builds_at_once_one_says_to_run_again_and_nothing_is_doubled(lake
     build_by(monkeypatch, way)
     published = core.publish
 
-    def publish(changes, **told):
+    def publish(changes, **options):
         monkeypatch.setattr(core, "publish", published)
         build(lake)
-        return published(changes, **told)
+        return published(changes, **options)
 
     monkeypatch.setattr(core, "publish", publish)
     with pytest.raises(PublishError, match="was changed by another run meanwhile"):

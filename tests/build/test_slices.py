@@ -13,7 +13,7 @@ from tests.support.lake_session import make_catalog
 
 from cilake.build import slice_work, slices
 from cilake.build.decoding import PAYLOAD_COLUMNS, decode_few, raw_tables
-from cilake.build.slice_work import TOLD, Wanted, decode_slice, forget_slice, kept_folder, write_slice
+from cilake.build.slice_work import DECODED, Wanted, decode_slice, forget_slice, kept_folder, write_slice
 from cilake.build.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
@@ -73,12 +73,12 @@ def locations_of(catalog):
     return {table.address: location_of(catalog.load_table(table.address), table) for table in WRITTEN}
 
 
-def want(told, *, every=1):
+def want(reported, *, every=1):
     """All runs as observations, and some of them with their results."""
-    observed = np.flatnonzero(told["run_key"].is_valid().to_numpy())
+    observed = np.flatnonzero(reported["run_key"].is_valid().to_numpy())
     standing = observed[::every]
-    keys = told["run_key"].take(standing).to_numpy()
-    known = told["known_at"].take(standing).cast(pa.int64()).to_numpy()
+    keys = reported["run_key"].take(standing).to_numpy()
+    known = reported["known_at"].take(standing).cast(pa.int64()).to_numpy()
     return Wanted(observed, standing, keys, known)
 
 
@@ -112,10 +112,10 @@ def right(catalog, *, every=1):
 
 def test_a_slice_gives_back_runs_and_rejects_without_results(catalog):
     (one,) = cut(catalog)
-    told, here = decode(one), decode_here(catalog)
+    reported, here = decode(one), decode_here(catalog)
     order = [("natural_id", "ascending"), ("run_key", "ascending")]
-    assert told.sort_by(order).to_pylist() == here.select(TOLD).sort_by(order).to_pylist()
-    assert [reason for reason in told["reject_reason"].to_pylist() if reason] and len(told) == 9
+    assert reported.sort_by(order).to_pylist() == here.select(DECODED).sort_by(order).to_pylist()
+    assert [reason for reason in reported["reject_reason"].to_pylist() if reason] and len(reported) == 9
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -126,9 +126,9 @@ def test_wanted_rows_are_written_sorted_by_months_as_the_transforms_make_them(
     monkeypatch.setattr(data_files, "ROWS_PER_GROUP", row_count)
     monkeypatch.setattr(slice_work, "PART_RESULTS", 1 if part_count > 1 else 1000)
     (one,) = cut(catalog)
-    told = list(decode_slice(one))
-    assert len(told) == part_count, "one for each payload that shows runs, and one for the rest"
-    written = write_slice(one, want(pa.concat_tables(told), every=every), locations_of(catalog))
+    reported = list(decode_slice(one))
+    assert len(reported) == part_count, "one for each payload that shows runs, and one for the rest"
+    written = write_slice(one, want(pa.concat_tables(reported), every=every), locations_of(catalog))
     for table in WRITTEN:
         months = [path.rpartition("/")[2][:7] for path in written[table.address]]
         assert set(months) == {"2021-05", "2021-06"}

@@ -36,23 +36,25 @@ def played(spark, tmp_path_factory):
         WORLD.land(lake, range(HISTORY - 9))
         for number in range(HISTORY - 9, HISTORY):  # many small files, as nights leave them
             WORLD.land(lake, range(number, number + 1))
-        said = {"train": train.train(lake.settings, WORLD.night(HISTORY - 1), model=MODEL)}
+        returned = {"train": train.train(lake.settings, WORLD.night(HISTORY - 1), model=MODEL)}
         for number in range(HISTORY - 1, HISTORY + 2):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
-            said["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
-            said["measure", number] = measure.measure(lake.settings, WORLD.night(number), model=MODEL)
-        yield lake, said
+            returned["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
+            returned["measure", number] = measure.measure(lake.settings, WORLD.night(number), model=MODEL)
+        yield lake, returned
 
 
 def test_the_model_that_passed_its_gate_makes_the_predictions(played):
-    lake, said = played
-    assert said["train"]["is_promoted"], select(lake, "ops.model_versions", "gate_reasons")
+    lake, returned = played
+    assert returned["train"]["is_promoted"], select(lake, "ops.model_versions", "gate_reasons")
     versions = {row[0] for row in select(lake, PREDICTIONS.address, "model_version")}
-    assert versions == {said["train"]["model_version"]}
+    assert versions == {returned["train"]["model_version"]}
     entities = WORLD.jobs * WORLD.tests
-    assert said["score", HISTORY]["predictions.test_failure"] == entities
-    assert said["measure", HISTORY]["predictions.test_failure_outcomes"] == entities, "of the night before"
+    assert returned["score", HISTORY]["predictions.test_failure"] == entities
+    assert returned["measure", HISTORY]["predictions.test_failure_outcomes"] == entities, (
+        "of the night before"
+    )
     measured = dict(
         select(
             lake,

@@ -41,15 +41,15 @@ def test_what_follows_an_incomplete_landing_says_so_until_it_is_whole(run_landin
     url, replies = service
     serve(replies, "patchy", ["a", "b", "c"], PATCHY_DATE)
     whole = replies["/patchy/table#b"]
-    said = []
+    output = []
     for reply in ((500, b""), (200, b"["), whole):
         replies["/patchy/table#b"] = reply
         run_landing(url, "patchy", start="2021-07-05")
         capsys.readouterr()
         say_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
-        said.append(capsys.readouterr().err.partition("] ")[2])
+        output.append(capsys.readouterr().err.partition("] ")[2])
     day = "warning: 2021-07-05 is incomplete: of 4 payloads"
-    assert said == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
+    assert output == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
 
 
 def test_tabs_that_left_the_listing_are_expected_for_a_week(run_landing, service, catalog):
@@ -176,10 +176,10 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
     assert counts("2021-06-22") == (3, 1), "it is asked for again"
     assert "no landing has asked for" not in capsys.readouterr().err
     assert leave_out("cut/brokn", "--reason", "a typing error") == 0
-    said = capsys.readouterr()
-    assert "no landing has asked for cut/brokn so far" in said.err
+    output = capsys.readouterr()
+    assert "no landing has asked for cut/brokn so far" in output.err
     landed = max(row["partition_date"] for row in rows(catalog, "ops.receipts", "source == 'testgrid'"))
-    assert f'"from": "{landed}"' in said.out, "the newest landed day"
+    assert f'"from": "{landed}"' in output.out, "the newest landed day"
     assert leave_out("cut", "--reason", "x") == leave_out("cut/a", "--reason", " ") == 2
 
 

@@ -76,9 +76,9 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
 def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
     assert set(score.score(lake.settings, WORLD.night(2), model=MODEL).values()) == {0}, "nothing has run yet"
     WORLD.land(lake, range(2))
-    said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
+    message = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
     for window in (WORLD.night(2), Window(WORLD.day(1), WORLD.day(3))):
-        with pytest.raises(DayError, match=said):
+        with pytest.raises(DayError, match=message):
             score.score(lake.settings, window, model=MODEL)
     assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
     WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])

@@ -142,10 +142,10 @@ class SourceConformance:
         run()
         (row, *_) = self.payloads(catalog)
         for broken in (b"", b"<html>", b"[]", b"null", b"{}", row["payload"][:-1], b"\xff" * 9):
-            told = own.describe(broken)
+            description = own.describe(broken)
             rows = decode(own, row | {"payload": broken})
             assert rows and all(one["reject_reason"] for one in rows), broken
-            assert told["reason"] if told["status"] == "rejected" else broken == b"{}"
+            assert description["reason"] if description["status"] == "rejected" else broken == b"{}"
 
     def test_no_odd_payload_raises(self, own, landing):
         run, catalog, _ = landing

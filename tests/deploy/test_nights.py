@@ -179,10 +179,10 @@ def test_the_closing_report(world, monkeypatch, capsys):
     night = play(world)
     night.counts["land_testgrid"] = {"landed": 26, "missing": 2, "rejected": 0}
     nights_report.report(None, world.settings, [night])
-    said = capsys.readouterr().out
-    assert "is incomplete: 2 missing; see ops.fetches" in said
-    assert "predictions.test_failure_outcomes" in said
-    assert said.rstrip().endswith("the urls")
+    output = capsys.readouterr().out
+    assert "is incomplete: 2 missing; see ops.fetches" in output
+    assert "predictions.test_failure_outcomes" in output
+    assert output.rstrip().endswith("the urls")
 
 
 def test_a_repeat_makes_new_runs(world):
@@ -273,15 +273,15 @@ WORLD = {"kind": "synthetic", "seed": 7, "first_day": "2026-01-15", "last_day": 
 
 
 @pytest.mark.parametrize(
-    ("start", "nights_", "said"),
+    ("start", "nights_", "message"),
     [
         ("2026-01-14", 1, "START=2026-01-14 is too early"),
         ("2027-04-05", 1, "the last night, 2027-04-05, is too late"),
         ("2027-04-03", 3, "the last night, 2027-04-05, is too late"),
     ],
 )
-def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, said):
-    with pytest.raises(StackError, match=f"{said}.*: the simulated world has 2026-01-15 to 2027-04-04"):
+def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, message):
+    with pytest.raises(StackError, match=f"{message}.*: the simulated world has 2026-01-15 to 2027-04-04"):
         nights._check_days(WORLD, date.fromisoformat(start), nights_)
 
 
@@ -319,8 +319,10 @@ def command(tmp_path):
 def test_a_start_outside_the_synthetic_world_ends_before_anything_is_started(command):
     done, home = command("nights", "--start", "2025-01-01")
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if line.startswith("cilake: ")]
-    assert said == ["cilake: START=2025-01-01 is too early: the simulated world has 2026-01-15 to 2027-04-04"]
+    output = [line for line in done.stderr.splitlines() if line.startswith("cilake: ")]
+    assert output == [
+        "cilake: START=2025-01-01 is too early: the simulated world has 2026-01-15 to 2027-04-04"
+    ]
     assert "Traceback" not in done.stderr
     assert not home.exists()
 

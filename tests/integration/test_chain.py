@@ -74,8 +74,8 @@ def test_training_without_history_ends_well_and_says_what_is_missing(played):
         "is_promoted": False,
         "reason": reason,
     }
-    said = lake.sql("select count(*) as n from ops.model_versions")
-    assert said == [{"n": 0}]
+    versions = lake.sql("select count(*) as n from ops.model_versions")
+    assert versions == [{"n": 0}]
     assert f"not trained: {reason}; the baseline serves" in (lake.folder / "err").read_text()
 
 
@@ -111,9 +111,9 @@ def test_a_day_that_has_not_begun_at_the_source_is_refused(played):
     lake, _ = played
     before = lake.contents()
     landing = lake.start("land", "testgrid", NIGHTS[-1] + timedelta(days=2))
-    _, said = landing.communicate(timeout=300)
+    _, errors = landing.communicate(timeout=300)
     assert landing.returncode == 2, "a retry cannot fix that"
-    assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in said
+    assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in errors
     assert lake.contents() == before
 
 

@@ -270,15 +270,15 @@ def test_a_missing_command_fails_at_once(operator, stack):
     finally:
         settings.write_text(before)
     assert (task["state"], task["try_number"]) == ("failed", 1)
-    *_, said, _ = operator.log("build_kpi_ci_health", run_id, task)
-    assert said["event"] == "no command '/nowhere/cilake': set CILAKE_JOBS_BIN to cilake of the jobs env"
+    *_, logged, _ = operator.log("build_kpi_ci_health", run_id, task)
+    assert logged["event"] == "no command '/nowhere/cilake': set CILAKE_JOBS_BIN to cilake of the jobs env"
 
 
 def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack):
-    printed = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
-    done = stack("airflow", ARGS=printed[1])
+    command = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
+    done = stack("airflow", ARGS=command[1])
     assert done.returncode == 0, done.stdout + done.stderr
-    first, last = re.findall(r"\d{4}-\d{2}-\d{2}", printed[1])
+    first, last = re.findall(r"\d{4}-\d{2}-\d{2}", command[1])
     days = [*map(str, parse_window(first, last).days), last]
     for day in days:
         found = wait_until(

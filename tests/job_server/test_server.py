@@ -96,8 +96,8 @@ def started(file):
 def test_the_work_has_the_arguments_environment_folder_and_output_of_its_command(server, tmp_path):
     socket, _ = server
     out, err = client(socket, "print", "--start", "2026-03-01", cwd=tmp_path).communicate(timeout=60)
-    said = json.loads(out)
-    assert said == {"cwd": str(tmp_path), "home": "own", "argv": ["print", "--start", "2026-03-01"]}
+    output = json.loads(out)
+    assert output == {"cwd": str(tmp_path), "home": "own", "argv": ["print", "--start", "2026-03-01"]}
     assert err == "progress\n"
 
 
@@ -135,8 +135,8 @@ def test_work_that_is_killed_is_told_as_the_shell_tells_it(server, tmp_path):
 
 def test_many_commands_at_once_have_their_own_output(server):
     made = [client(server[0], "print", str(number)) for number in range(8)]
-    said = [json.loads(one.communicate(timeout=60)[0])["argv"][1] for one in made]
-    assert said == [str(number) for number in range(8)]
+    output = [json.loads(one.communicate(timeout=60)[0])["argv"][1] for one in made]
+    assert output == [str(number) for number in range(8)]
 
 
 def test_work_ends_with_the_server(server, tmp_path):
@@ -210,8 +210,10 @@ def test_a_real_server_does_a_command_and_begins_anew_when_the_code_changes(tmp_
         assert alone[0] == 2 and "missing settings" in alone[1]
         assert land() == alone
         (package / "cilake" / "log.py").touch()
-        code, said = land()
-        assert code == 2 and said.startswith("job server: it restarts, as the code has changed: this command")
+        code, output = land()
+        assert code == 2 and output.startswith(
+            "job server: it restarts, as the code has changed: this command"
+        )
         wait_until(lambda: log.read_text().count("waits at") == 2)
         assert land() == alone
     finally:

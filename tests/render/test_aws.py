@@ -50,13 +50,13 @@ def conf(parameters):
 def test_one_command_writes_everything_and_the_same_again(tmp_path, capsys):
     args = ["render", "aws", "--out", str(tmp_path), "--account", "123456789012", "--region", "eu-central-1"]
     assert main([*args, "--bucket", "team-lake"]) == 0
-    printed = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     found = {
         path.relative_to(tmp_path).as_posix(): path.read_text()
         for path in tmp_path.rglob("*")
         if path.is_file()
     }
-    assert printed["files"] == sorted(found)
+    assert output["files"] == sorted(found)
     assert found == aws.files(AwsDeployment("123456789012", "eu-central-1", "team-lake"))
     assert main([*args, "--bucket", "team-lake"]) == 0
     for name, text in found.items():
@@ -115,12 +115,12 @@ def test_jobs_are_started_with_the_catalog_of_the_settings_and_no_secret(deploym
     properties = conf(
         emr_serverless.spark_parameters(emr_serverless.spark_properties(deployment, aws.ICEBERG_JAR))
     )
-    told = {
+    given = {
         name: value
         for name, value in properties.items()
         if name.startswith("spark.emr-serverless.driverEnv.CILAKE_")
     }
-    environment = {name.rpartition(".")[2]: value for name, value in told.items()}
+    environment = {name.rpartition(".")[2]: value for name, value in given.items()}
     settings = read_settings(environment)
     assert settings == deployment.settings
     assert (

@@ -125,19 +125,19 @@ def test_names_that_cannot_be_files_are_left_out_with_a_word(tmp_path, naps, cap
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (("--from", "file:///etc", "--dashboards", "*"), "is no http address"),
         (("--from", "URL", "--dashboards", "nothing-*"), "no dashboard matches 'nothing-*'"),
         (("--from", "URL", "--dashboards", "*", "--pause", "-1"), "must not be negative"),
     ],
 )
-def test_the_command_refuses_in_one_line(tmp_path, args, said):
+def test_the_command_refuses_in_one_line(tmp_path, args, message):
     with serving_process("--synthetic") as process:
         args = [process.url if word == "URL" else word for word in args]
         done = run("record", *args, "--out", tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_command_records_a_running_simulator(tmp_path):

@@ -158,8 +158,8 @@ def test_changes_at_once_leave_a_whole_file_with_the_last_of_them(tmp_path):
 
 
 def test_help_says_who_wins():
-    said = " ".join(run("serve", "--help").stdout.split())
-    assert "a state of the same world wins over them" in said
+    output = " ".join(run("serve", "--help").stdout.split())
+    assert "a state of the same world wins over them" in output
 
 
 def test_a_state_is_plain_json_for_people(tmp_path):

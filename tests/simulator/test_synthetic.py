@@ -19,9 +19,9 @@ def table_of(dashboards, job, at):
 def expand(row):
     """The cells of a row as (code, message, short text), by the rules of the format."""
     codes = [run["value"] for run in row["statuses"] for _ in range(run["count"])]
-    said = iter(zip(row["messages"], row["short_texts"], strict=True))
-    cells = [(code, *next(said)) if code else (0, "", "") for code in codes]
-    assert next(said, None) is None
+    texts = iter(zip(row["messages"], row["short_texts"], strict=True))
+    cells = [(code, *next(texts)) if code else (0, "", "") for code in codes]
+    assert next(texts, None) is None
     return cells
 
 

@@ -65,7 +65,7 @@ def new_lake(spark, tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def told(capsys):
+def report(capsys):
     """A line of the table that a soak prints."""
 
     def tell(name, **counts):
@@ -132,7 +132,7 @@ def all_tables(lake):
     return core_tables(lake) | kpi_tables(lake)
 
 
-def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, told):
+def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, report):
     rng = random.Random(SEED)
     lake = new_lake()
     stops = stop_points(monkeypatch)
@@ -152,7 +152,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
             stopped[stop] += 1
             in_rounds += passed > 0
             if stopped.total() % 10 == 0:
-                told("builds so far", payloads=len(landings), killed=stopped.total(), seconds=since(began))
+                report("builds so far", payloads=len(landings), killed=stopped.total(), seconds=since(began))
         if stopped.total() >= STOPS:
             break
         assert len(landings) < 60 * STOPS
@@ -165,7 +165,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     land_all(undisturbed, landings)
     build_all(undisturbed, stops)
     assert found == all_tables(undisturbed)
-    told(
+    report(
         "builds killed and repeated",
         seed=SEED,
         payloads=len(landings),
@@ -176,7 +176,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     )
 
 
-def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
+def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, report):
     began = time.monotonic()
     landings = list(islice(payloads(random.Random(SEED)), 12))
     found = []
@@ -189,12 +189,12 @@ def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
                 build_all(lake)
         build_all(lake)
         found.append(all_tables(lake))
-        told("orders so far", orders=len(found), seconds=since(began))
+        report("orders so far", orders=len(found), seconds=since(began))
     assert all(tables == found[0] for tables in found[1:])
-    told("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
+    report("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
 
 
-def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, told):
+def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, report):
     stops = stop_points(monkeypatch)
     began = time.monotonic()
     verbs = {score.score: (LEDGER,), measure.measure: MEASURED}
@@ -224,11 +224,11 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
             if nights and night >= nights:
                 break
         found.append(
-            {table.address: lake.rows(table.address, *told_of(table)) for table in (LEDGER, *MEASURED)}
+            {table.address: lake.rows(table.address, *facts_of(table)) for table in (LEDGER, *MEASURED)}
         )
     assert found[0] == found[1]
     assert found[0][LEDGER.address] and stopped.total() >= STOPS_OF_MODEL
-    told(
+    report(
         "nights of a champion",
         seed=SEED,
         nights=nights - TRAINED + 2,
@@ -238,7 +238,7 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
     )
 
 
-def told_of(table):
+def facts_of(table):
     """The columns that say what a table holds, and not when or from which snapshots it was made."""
     own = ("scored_at", "measured_at", "feature_snapshot_id", "runs_snapshot_id", "model_version")
     return [name for name in table.column_names if name not in own]

@@ -96,8 +96,8 @@ def test_the_newest_start_of_failing_with_what_was_good_before_it():
 )
 def test_a_test_that_never_started_failing_says_nothing_of_it(codes, is_failing):
     row = week_of(codes)
-    told = ("start_key", "start_micros", "good_key", "good_before_count", "failed_since_count")
-    assert pick(row, *told) == (None,) * 5
+    columns = ("start_key", "start_micros", "good_key", "good_before_count", "failed_since_count")
+    assert pick(row, *columns) == (None,) * 5
     assert row["is_failing"] is is_failing
 
 

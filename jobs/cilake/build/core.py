@@ -133,7 +133,7 @@ def _build_in_slices(
         logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
     except Exception:
-        with suppress(Exception):  # the first error is the one to be told
+        with suppress(Exception):  # the first error is the one to report
             slices.forget()
         raise
 
@@ -163,7 +163,7 @@ def rebuild_core(
     """Read the payloads landed for the window's days again, and publish what they say otherwise now.
 
     What a new version of the decoder reads counts instead of what an older one read; what the same version
-    reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
+    reads otherwise now replaces what it read. Names of jobs and tests are distinguished again.
     """
     create_missing(catalog, (raw.table for raw in raw_tables()))
     of_days = days_condition("partition_date", list(window.days))

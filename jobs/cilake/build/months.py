@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
-from cilake.build.made import Told, make_rows
+from cilake.build.made import Extras, make_rows
 from cilake.build.targets import Target
 from cilake.lake.data_files import Storage, TableLocation, location_of, month_name, month_of, write_parts
 from cilake.lake.files import Scan, open_scan, plan_days
@@ -86,7 +86,7 @@ def make_months(
     catalog: Catalog,
     target: Target,
     months: Sequence[Month],
-    told: Told,
+    extras: Extras,
 ) -> dict[int, MonthFile | None]:
     """Make months of a table in workers; return the file of each, ``None`` for one without rows.
 
@@ -96,11 +96,11 @@ def make_months(
     """
     location = location_of(catalog.load_table(target.table.address), target.table)
     logger.info(f"making {len(months):,} months of {target.table.address}")
-    work = partial(_work, tuple(months), Storage.of(settings), target, location, dict(told), token_hex(8))
+    work = partial(_work, tuple(months), Storage.of(settings), target, location, dict(extras), token_hex(8))
     count = len(months)
-    made = spark.range(0, count, 1, count).mapInArrow(work, "told string").toArrow()
+    made = spark.range(0, count, 1, count).mapInArrow(work, "made string").toArrow()
     files: dict[int, MonthFile | None] = {}
-    for number, file, error in map(json.loads, made["told"].to_pylist()):
+    for number, file, error in map(json.loads, made["made"].to_pylist()):
         if error:
             raise MemoryError(error)
         files[number] = MonthFile(**file) if file else None
@@ -117,7 +117,7 @@ def _work(
     storage: Storage,
     target: Target,
     location: TableLocation,
-    told: Told,
+    extras: Extras,
     attempt: str,
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
@@ -125,19 +125,19 @@ def _work(
         for number in batch["id"].to_pylist():
             file, error = None, ""
             try:
-                file = make_month(months[number], storage, target, location, told, attempt)
+                file = make_month(months[number], storage, target, location, extras, attempt)
             except MemoryError as exceeded:
                 error = str(exceeded) or "too little memory"
-            yield pa.RecordBatch.from_pydict({"told": [json.dumps([months[number].number, file, error])]})
+            yield pa.RecordBatch.from_pydict({"made": [json.dumps([months[number].number, file, error])]})
 
 
 def make_month(
-    month: Month, storage: Storage, target: Target, location: TableLocation, told: Told, attempt: str
+    month: Month, storage: Storage, target: Target, location: TableLocation, extras: Extras, attempt: str
 ) -> dict[str, Any] | None:
     """Make a month and write its file, unless it is published; return what it is, ``None`` without rows."""
     files = storage.open()
     inputs = {name: open_scan(files, scan) for name, scan in month.inputs.items()}
-    made = conform(make_rows(DuckEngine(), target, list(month.periods), inputs, told), target.table)
+    made = conform(make_rows(DuckEngine(), target, list(month.periods), inputs, extras), target.table)
     assert isinstance(made, pa.Table)
     if not made.num_rows:
         return None

@@ -32,7 +32,7 @@ from cilake.transforms.core import ci_run_observations, test_results
 from cilake.transforms.core.ci_run_observations import RESULTS
 from cilake.transforms.engines import DuckEngine, explode
 
-TOLD = [name for name in DECODED_RUNS.names if name not in RESULTS]
+DECODED = [name for name in DECODED_RUNS.names if name not in RESULTS]
 """What is given back of the runs; the names of tests are with the first run of each payload."""
 _KEPT = pa.schema([field for field in DECODED_RUNS if field.name not in ("test_names", "test_name_keys")])
 PART_RESULTS = 8_000_000
@@ -110,7 +110,7 @@ def decode_slice(one: Slice) -> Iterator[pa.Table]:
         with pa.ipc.new_file(location, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
             file.write_table(rows.select(_KEPT.names))
         location.rename(_kept_at(one, part))
-        yield rows.select(TOLD)
+        yield rows.select(DECODED)
 
 
 def write_slice(one: Slice, wanted: Wanted, locations: Mapping[str, TableLocation]) -> dict[str, list[str]]:

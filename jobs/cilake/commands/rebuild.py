@@ -13,7 +13,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from cilake.build.core import finish_rebuild, rebuild_core
 from cilake.build.core_tables import CORE
 from cilake.build.tables import rebuild_tables
-from cilake.commands.measure import told_of
+from cilake.commands.measure import extras_of
 from cilake.contracts.model import Table
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.registry import table as contract
@@ -51,7 +51,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
 
     ``names`` are addresses, or a namespace for all its tables. The core tables belong together: where one is
     named, all are made. Like a build it writes to branches, which are audited before they are published.
-    What one that was killed or told to end has published is recorded by the next.
+    What a killed or interrupted one has published is recorded by the next.
 
     Raises:
         UnknownTableError: when a name is no table that can be made again.
@@ -117,8 +117,8 @@ def _works(catalog: Catalog, chosen: list[Table]) -> list[Callable[..., None]]:
         steps |= dict.fromkeys(of_models)
         del steps["measure"]
     for step in steps:
-        told = told_of(catalog, of_models[step]) if step in of_models else {}
-        works.append(partial(rebuild_tables, step=step, tables=chosen, told=told))
+        extras = extras_of(catalog, of_models[step]) if step in of_models else {}
+        works.append(partial(rebuild_tables, step=step, tables=chosen, extras=extras))
     return works
 
 

@@ -57,9 +57,9 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
 def _served(model: Model, version: str) -> str:
     """Return the query for what the answers of a version came to, summed by block."""
     loss = _LOSSES[model.gate.metric]
-    said = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
+    scorers = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
     losses = (
-        f"{exact_sum(loss(model.scorers[scorer], model.label))} AS {name}" for name, scorer in said.items()
+        f"{exact_sum(loss(model.scorers[scorer], model.label))} AS {name}" for name, scorer in scorers.items()
     )
     block = f"prediction_date, {model.gate.block_by}"
     return f"""

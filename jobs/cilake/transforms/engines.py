@@ -228,8 +228,8 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
 
     Python hands a signal over between two of its own steps, and a query is one step of its thread.
     """
-    with ThreadPoolExecutor(1) as beside:
-        running: Future[pa.Table] = beside.submit(lambda: connection.sql(query).to_arrow_table())
+    with ThreadPoolExecutor(1) as pool:
+        running: Future[pa.Table] = pool.submit(lambda: connection.sql(query).to_arrow_table())
         try:
             return running.result()
         except BaseException:

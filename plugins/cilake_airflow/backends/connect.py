@@ -72,16 +72,16 @@ class ConnectRun:
             errors="replace",
             start_new_session=True,
         )
-        printed: deque[str] = deque(maxlen=KEPT_LINES)
-        said: deque[str] = deque(maxlen=KEPT_LINES)
+        stdout_tail: deque[str] = deque(maxlen=KEPT_LINES)
+        stderr_tail: deque[str] = deque(maxlen=KEPT_LINES)
         try:
-            code = _follow(self.process, printed, said)
+            code = _follow(self.process, stdout_tail, stderr_tail)
         except BaseException:  # a timeout or an interrupt: the work must not outlive its task
             self.kill()
             raise
         if code != 0:
-            raise failure_of(code, list(said), job)
-        return counts_of(list(printed), job)
+            raise failure_of(code, list(stderr_tail), job)
+        return counts_of(list(stdout_tail), job)
 
     def kill(self) -> None:
         """End the process group, first politely."""
@@ -98,11 +98,11 @@ class ConnectRun:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def failure_of(code: int, said: list[str], job: Job) -> WorkError:
+def failure_of(code: int, stderr_tail: list[str], job: Job) -> WorkError:
     """Return the error for a process that ended with this exit code, after logging it where it did not."""
-    if said and said[-1].startswith(MESSAGE) and code in (1, PERMANENT):
-        return WorkError(said[-1], code)
-    tail = "\n".join(said) or "(it said nothing)"
+    if stderr_tail and stderr_tail[-1].startswith(MESSAGE) and code in (1, PERMANENT):
+        return WorkError(stderr_tail[-1], code)
+    tail = "\n".join(stderr_tail) or "(it said nothing)"
     message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
     log.error("%s", message)
     # Without the line in which the work explains itself its code says nothing about another try.
@@ -141,15 +141,15 @@ def level_of(line: str) -> int:
     return logging.WARNING if WARNING.match(line) else logging.INFO
 
 
-def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str]) -> int:
+def _follow(process: subprocess.Popen[str], stdout_tail: deque[str], stderr_tail: deque[str]) -> int:
     """Log what the process says and keep what it prints; return its exit code."""
-    reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
+    reader = Thread(target=_keep, args=(process.stdout, stdout_tail), daemon=True)
     reader.start()
     for line in process.stderr or ():
         text = line.rstrip()
         log.log(level_of(text), "%s", text)
         if text and not text.startswith(STACK_FRAME):
-            said.append(text)
+            stderr_tail.append(text)
     reader.join()
     return process.wait()
 

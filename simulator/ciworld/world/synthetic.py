@@ -39,9 +39,9 @@ class SyntheticWorld:
 
     def identity(self) -> Json:
         """Return what tells this world from others, as JSON-ready values."""
-        told = {"kind": "synthetic", "seed": self.universe.seed}
+        facts = {"kind": "synthetic", "seed": self.universe.seed}
         releases = len(self.universe.releases)
-        return told if releases == RELEASES else told | {"releases": releases}
+        return facts if releases == RELEASES else facts | {"releases": releases}
 
     def span(self) -> Span:
         """Return the first and last day of the world."""
@@ -99,16 +99,16 @@ class SyntheticWorld:
                 texts.setdefault(row, {})[index] = text
         rows = []
         for row, test in enumerate(job.tests.tolist()):
-            said, rename = texts.get(row, {}), universe.renames.get(test)
+            message, rename = texts.get(row, {}), universe.renames.get(test)
             if rename is None:
-                rows.append((universe.names[test], cells[row], said))
+                rows.append((universe.names[test], cells[row], message))
                 continue
             new = np.array([run.started >= rename.at for run, _ in shown])
-            rows.append((universe.names[test], np.where(new, NO_RESULT, cells[row]), said))
-            rows.append((rename.new_name, np.where(new, cells[row], NO_RESULT), said))
+            rows.append((universe.names[test], np.where(new, NO_RESULT, cells[row]), message))
+            rows.append((rename.new_name, np.where(new, cells[row], NO_RESULT), message))
         rows = sorted((row for row in rows if row[1].any()), key=lambda row: row[0])
         lines = np.array([line for _, line, _ in rows], np.uint8).reshape(len(rows), len(columns))
-        return Results([name for name, _, _ in rows], lines, [said for _, _, said in rows])
+        return Results([name for name, _, _ in rows], lines, [message for _, _, message in rows])
 
     def truth(self) -> Json:
         """Return everything that is planted until the horizon, whatever the clock says."""

@@ -83,8 +83,8 @@ def test_a_skip_is_no_pass_and_no_fix(weeks):
 def test_what_never_ran_to_an_end_has_no_row_and_what_never_failed_no_run(weeks):
     assert {name for _, name in weeks} == {"breaks", "stays failed where it is skipped", "always passes"}
     row = weeks["job 1", "always passes"]
-    told = (row.last_failed_at, row.last_failed_run_url, row.started_failing_at, row.last_good_run_url)
-    assert told == (None, None, None, None)
+    found = (row.last_failed_at, row.last_failed_run_url, row.started_failing_at, row.last_good_run_url)
+    assert found == (None, None, None, None)
     assert (row.result_count, row.is_failing, row.fix_seconds) == (1, False, 0.0)
 
 

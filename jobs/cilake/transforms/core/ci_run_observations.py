@@ -158,7 +158,7 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
     rank = f"CASE source{ranks} ELSE -1 END" if ranks else "-1"
     last = "struct(rank, seen_at, content_hash, source)"
     chosen = "struct(decoder_version, -unix_micros(seen_at), natural_id)"
-    told = [name for name in (*KEY, "run_date", "result_count") if name != "run_key"]
+    picked = [name for name in (*KEY, "run_date", "result_count") if name != "run_key"]
     return engine.sql(
         f"""
         WITH {_newest_reading("observations")},
@@ -179,7 +179,7 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
             SELECT newest.* FROM newest
             JOIN standing ON {equal("newest", "standing", ("run_key", "content_hash", "source"))}
         )
-        SELECT run_key, {", ".join(f"max_by({name}, {chosen}) AS {name}" for name in told)},
+        SELECT run_key, {", ".join(f"max_by({name}, {chosen}) AS {name}" for name in picked)},
             min(seen_at) AS known_at, min_by(landed_date, struct(seen_at, landed_date)) AS landed_date
         FROM same GROUP BY run_key
         """,
