@@ -201,7 +201,7 @@ def measure(stack: TemporaryStack, folder: Path, day: date, floor_figures: dict[
 
 
 def drop_tables(catalog: Catalog) -> None:
-    """Leave the catalog without tables."""
+    """Drop all tables of the catalog."""
     for namespace in catalog.list_namespaces():
         for identifier in catalog.list_tables(namespace):
             catalog.drop_table(identifier)

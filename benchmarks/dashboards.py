@@ -39,7 +39,7 @@ def main() -> int:
                 if arguments.pictures:
                     dashboard.photograph(arguments.pictures / f"{slug}.png")
                 for title, answer in sorted(dashboard.answers.items()):
-                    asked = [superset.ask_again(answer) for _ in range(REPEATS)]
+                    asked = [superset.measure_again(answer) for _ in range(REPEATS)]
                     median = round(statistics.median(ms for ms, _ in asked))
                     bad = any(status != 200 for _, status in asked) or bool(answer.errors)
                     medians.append(median)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _round_trip(trino_url: str) -> int:
-    """Milliseconds of the cheapest question to Trino: what no chart can beat."""
+    """Return the milliseconds of the cheapest query of Trino: what no chart can beat."""
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()

@@ -17,7 +17,7 @@ IDENTITIES = Path("/tmp/identities.json")  # noqa: S108 - the container's own, o
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     environment = dict(os.environ)
     bucket = environment["CILAKE_WAREHOUSE"].split("/")[2]
     descriptor = os.open(IDENTITIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -41,7 +41,7 @@ def internal_keys(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def identities(environment: Mapping[str, str], bucket: str) -> dict[str, object]:
-    """Who may do what: the jobs write the bucket, everybody else reads it."""
+    """Return who may do what: the jobs write the bucket, everybody else reads it."""
 
     def identity(name: str, prefix: str, *actions: str) -> dict[str, object]:
         keys = {

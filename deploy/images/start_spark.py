@@ -21,7 +21,7 @@ FILES = {
 
 
 def main() -> None:
-    """Become the Spark process that the command line names."""
+    """Replace this process by the Spark process that the command line names."""
     role, environment = sys.argv[1], dict(os.environ)
     descriptor = os.open(PROPERTIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:

@@ -76,7 +76,7 @@ class Airflow:
         return [f"{each['filename']}: {each['stack_trace']}" for each in answer.get("import_errors", [])]
 
     def pause(self, dag_id: str, paused: bool) -> None:
-        """Leave the DAG paused or not."""
+        """Pause or unpause the DAG."""
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
 
     def trigger(self, dag_id: str, day: str) -> str:

@@ -21,7 +21,7 @@ _PINS = Path(__file__).with_name("artifacts.toml")
 
 
 def ensure(layout: Layout) -> None:
-    """Leave every pinned artifact in place; nothing is fetched or hashed when the pins did not change."""
+    """Download every pinned artifact; nothing is downloaded or hashed when the pins did not change."""
     stamp = layout.lib / ".artifacts.sha256"
     wanted = hashlib.sha256(_PINS.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
@@ -33,7 +33,7 @@ def ensure(layout: Layout) -> None:
 
 
 def ensure_jars(layout: Layout) -> None:
-    """Leave the jars that Spark needs in place, and no Trino: for the images, which bring their own."""
+    """Download the jars that Spark needs, without Trino: for the images, which bring their own."""
     pins = tomllib.loads(_PINS.read_text())["artifact"]
     _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin and "folder" not in pin])
 

@@ -313,8 +313,8 @@ class Superset:
         finally:
             self.page.remove_listener("response", dashboard.collect)
 
-    def ask_again(self, answer: Answer) -> tuple[float, int]:
-        """Milliseconds and status of the same question asked again, past Superset's cache."""
+    def measure_again(self, answer: Answer) -> tuple[float, int]:
+        """Return milliseconds and status of the same request repeated, past Superset's cache."""
         question = json.loads(answer.question) | {"force": True}
         timing = self.page.evaluate(
             """async ([url, body]) => {

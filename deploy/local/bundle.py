@@ -14,7 +14,7 @@ _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
 
 
 def write(folder: Path = REPO / "dist") -> list[Path]:
-    """Package, script and pinned requirements for clusters, and the ``plugins.zip`` of MWAA."""
+    """Write package, script and pinned requirements for clusters, and the ``plugins.zip`` of MWAA."""
     folder.mkdir(parents=True, exist_ok=True)
     package, script, requirements, plugins = (
         folder / name for name in ("cilake.zip", "cilake_job.py", "requirements.txt", "plugins.zip")

@@ -65,7 +65,7 @@ def soak(stops: int) -> Step:
 
 
 def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bool:
-    """Run every step, also after one failed, and print one line for each; true when all passed.
+    """Run every step, also after one failed; print one line for each, return whether all passed.
 
     ``slow`` runs in parallel with the others, as neither it nor they keep two processors busy; what it
     prints is held back until they have ended.

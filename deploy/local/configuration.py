@@ -108,7 +108,7 @@ _READING = {
 
 
 def write_private(path: Path, text: str) -> None:
-    """Leave a file of mode 600 with this text, never half-written and never readable by others in between."""
+    """Write the text to a file of mode 600, never half-written and never readable by others in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -115,12 +115,12 @@ def missing(text: str, given: Mapping[str, str]) -> str:
 
 
 def password_file(settings: Mapping[str, str]) -> str:
-    """Trino's password file: each user with the salted PBKDF2 hash of its password."""
+    """Return Trino's password file: each user with the salted PBKDF2 hash of its password."""
     return "".join(f"{user}:{hashed(settings[name])}\n" for user, (_, name) in LOGINS.items())
 
 
 def hashed(password: str, salt: bytes | None = None) -> str:
-    """Iterations, salt and hash of a password as Trino compares them."""
+    """Return iterations, salt and hash of a password as Trino compares them."""
     salt = salt or secrets.token_bytes(16)
     # SHA-1 is what Trino asks for; in HMAC, with so many rounds, its collisions do not matter.
     digest = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, _ITERATIONS, 32)

@@ -25,7 +25,7 @@ _WITH_PROJECT = ("jobs", "airflow")
 
 
 def setup(layout: Layout, *more: str) -> None:
-    """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
+    """Prepare environments, jars, Trino and the choice of Java; quick when they are already there."""
     uv = _uv(layout)
     first, *others = (*ENVIRONMENTS, *more)
     # The first environment takes longest, and one of its programs fetches the artifacts.

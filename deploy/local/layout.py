@@ -104,7 +104,7 @@ class Layout:
         )
 
     def make(self) -> None:
-        """Leave every folder in place, closed to other users where it holds secrets."""
+        """Create every missing folder, closed to other users where it holds secrets."""
         for folder in (self.home, self.data, self.log, self.run, self.cwd, self.airflow_home, self.data_docs):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.run, self.airflow_home):

@@ -110,7 +110,7 @@ def _positive(text: str) -> int:
 
 
 def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
-    """Bring the stack up with the wanted world behind the address of TestGrid; return the settings.
+    """Start the stack with the wanted world behind the address of TestGrid; return the settings.
 
     The address of a service stands for itself.
     """
@@ -234,7 +234,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
 
 
 def _maintain(airflow: Airflow, key: str) -> None:
-    """Leave the tables as a lake has them that is looked after: nights leave many small files."""
+    """Maintain the tables as in a lake in use: nights leave many small files."""
     run_id = airflow.trigger(MAINTAIN, key)
     _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + MAINTENANCE_SECONDS, {})
 

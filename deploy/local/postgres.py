@@ -114,7 +114,7 @@ def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
 
 
 def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
-    """Make the data folder when there is none; true when it was made now."""
+    """Make the data folder when there is none; return whether it was made now."""
     where = location(layout)
     _drop_stale_pid(where)
     if (where.data / "PG_VERSION").exists() and (where.data / ".cilake-complete").exists():
@@ -170,7 +170,7 @@ def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
 
 
 def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
-    """Leave every database in place with its owner, and the user who only reads the catalog.
+    """Create every missing database with its owner, and the user who only reads the catalog.
 
     Passwords travel in the environment only.
     """

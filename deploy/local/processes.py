@@ -140,7 +140,7 @@ def listening(port: int) -> bool:
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, or nothing where the machine does not tell."""
+    """Return the bytes of memory available without swapping, ``None`` where that is unknown."""
     try:
         lines = (_PROC / "meminfo").read_text().splitlines()
     except OSError:

@@ -106,7 +106,7 @@ def _camel(name: str) -> str:
 
 
 def _generate(here: Layout, root: Path, files: list[Path]) -> None:
-    """Let ruff order the imports, whose order depends on names, and `cilake docs` write suites and pages."""
+    """Sort the imports by ruff, as their order depends on names; write suites and pages by `cilake docs`."""
     modules = [str(path) for path in files if path.suffix == ".py"]
     python = str(here.bin("jobs", "python"))
     environment = {"PYTHONPATH": f"{root / 'jobs'}:{root}", "PATH": str(here.bin("jobs", "python").parent)}

@@ -78,7 +78,7 @@ def _s3_identities(layout: Layout) -> Path:
 
 
 def _s3_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    """Who may do what, as in the containers: one key writes, the other only reads."""
+    """Return who may do what, as in the containers: one key writes, the other only reads."""
     return {_s3_identities(layout): json.dumps(start_s3.identities(settings, _bucket(settings)))}
 
 

@@ -33,7 +33,7 @@ def up(
     *,
     dashboards: bool = True,
 ) -> dict[str, str]:
-    """Leave the wanted services (all by default, with what they need) running and healthy; the settings.
+    """Start the wanted services (all by default) and what they need; return the settings.
 
     `changes` replaces settings; services that depend on them are restarted. Without `dashboards` the caller
     imports those itself.
@@ -75,7 +75,7 @@ def up(
 
 
 def start_ciworld(layout: Layout, arguments: list[str]) -> None:
-    """Leave the simulator running with these arguments of `ciworld serve`; port and state file are added."""
+    """Start the simulator with these arguments of `ciworld serve`; port and state file are added."""
     settings = configuration.require(layout)
     configuration.write_private(ciworld_arguments(layout), json.dumps(arguments))
     service = [BY_NAME["ciworld"]]
@@ -230,7 +230,7 @@ def work_settings(layout: Layout) -> dict[str, str]:
 
 
 def down(layout: Layout) -> None:
-    """Leave no process of the stack."""
+    """Stop every process of the stack."""
     if supervision.keeper(layout) is None and not processes.ours(layout):
         logger.info("local stack: not running")
         return
@@ -240,7 +240,7 @@ def down(layout: Layout) -> None:
 
 
 def status(layout: Layout) -> bool:
-    """Print every service with its state; true when all that were started work."""
+    """Print every service with its state; return whether all that were started work."""
     settings = configuration.require(layout)
     known = supervision.states(layout)
     if not known:
@@ -334,7 +334,7 @@ def logs(layout: Layout, name: str, *, follow: bool) -> None:
 
 
 def sql(layout: Layout, statement: str) -> int:
-    """Answer one statement through Trino as CSV on stdout; the exit status."""
+    """Run one statement in Trino and print its rows as CSV; return the exit status."""
     if not statement.strip():
         raise StackError('no statement: make sql Q="select 1 as one"')
     settings = configuration.require(layout)

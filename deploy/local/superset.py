@@ -31,7 +31,7 @@ def command(layout: Layout, settings: Settings) -> list[str]:
 
 
 def environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Superset's configuration file and the paths it reads from the environment."""
+    """Return Superset's configuration file and the paths it reads from the environment."""
     login = f"superset:{settings['CILAKE_SUPERSET_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}"
     return {
         "PYTHONPATH": str(SOURCES),
@@ -44,7 +44,7 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def prepare(layout: Layout, settings: Settings) -> None:
-    """Leave Superset's database, roles and users in place; quick when its requirements did not change."""
+    """Prepare Superset's database, roles and users; quick when its requirements did not change."""
     inputs = [REPO / "requirements" / "superset.txt", SOURCES / "assets.py", SOURCES / "viewer_role.py"]
     _once(layout, settings, "prepare", inputs)
 
@@ -52,7 +52,7 @@ def prepare(layout: Layout, settings: Settings) -> None:
 def import_dashboards(
     layout: Layout, settings: Settings, guides: Path = REPO, *, overwrite: bool = False
 ) -> None:
-    """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
+    """Import the dashboards of the files and the saved queries of the guides. Trino must be up.
 
     `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not
     change, so that what people changed in Superset stays; `overwrite` brings the files back.
@@ -73,7 +73,7 @@ def export_dashboards(layout: Layout, settings: Settings, folder: Path = DASHBOA
 
 
 def forget(layout: Layout) -> None:
-    """Make the next start prepare and import again: the database is new."""
+    """Remove the stamps, so that the next start prepares and imports again: the database is new."""
     for verb in ("prepare", "import"):
         _stamp(layout, verb).unlink(missing_ok=True)
 

@@ -108,7 +108,7 @@ def render(layout: Layout) -> str:
 
 
 def start(layout: Layout, settings: Mapping[str, str]) -> None:
-    """Leave supervisord running with the present configuration; what an earlier stack left is ended first."""
+    """Start supervisord with the present configuration; processes of an earlier stack are ended first."""
     text = render(layout)
     path = layout.run / "supervisord.conf"
     if keeper(layout) is not None and states(layout):
@@ -161,7 +161,7 @@ def stop(layout: Layout) -> int:
 
 
 def start_service(layout: Layout, name: str) -> None:
-    """Ask supervisord to start one service; returns at once."""
+    """Start one service through supervisord, without waiting for it."""
     _request(layout, "startProcess", name, wait=False, settled="ALREADY_STARTED")
 
 
@@ -171,7 +171,7 @@ def stop_service(layout: Layout, name: str) -> None:
 
 
 def _request(layout: Layout, method: str, name: str, *, wait: bool, settled: str) -> None:
-    """Ask supervisord for a change of one service; the fault `settled` says that it is so already."""
+    """Request a change of one service from supervisord; the fault `settled` means that it is so already."""
     try:
         getattr(control(layout), method)(name, wait)
     except xmlrpc.client.Fault as fault:

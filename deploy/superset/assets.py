@@ -50,7 +50,7 @@ NUMBERED = {"chartsInScope": [], "tabsInScope": []}
 
 
 def main() -> int:
-    """Do what the command line asks for; return the exit code, 1 with one line when it cannot be done."""
+    """Run the command of the command line; return the exit code, 1 with one line when it fails."""
     parser = argparse.ArgumentParser(prog="assets.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("prepare", help="database, roles and users")
@@ -109,7 +109,7 @@ def _ensure_user(name: str, role: Any, variable: str) -> None:
 
 
 def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite: bool) -> None:
-    """Bring in files and queries that are others than at the last import, and say what was done."""
+    """Import the files and queries that changed since the last import, and print what was done."""
     from superset.extensions import db
 
     files = {
@@ -163,7 +163,7 @@ def _import_files(contents: Mapping[str, str]) -> set[str]:
 
 
 def _point_databases(databases: Mapping[str, Any]) -> None:
-    """Let the databases of the files have the addresses and logins of this installation."""
+    """Set the addresses and logins of this installation in the databases of the files."""
     from superset.extensions import db
     from superset.models.core import Database
 
@@ -251,7 +251,7 @@ def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
 
 
 def number_charts(dashboard: dict[str, Any]) -> None:
-    """Number the charts of a dashboard from 1 by their UUIDs, where they stand and where filters name them.
+    """Replace the ids of the charts of a dashboard by numbers from 1, in the order of their UUIDs.
 
     An installation has numbers of its own; an import translates those of the file by the UUIDs.
     """

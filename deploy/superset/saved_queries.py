@@ -46,7 +46,7 @@ def replace_copies(queries: list[GuideQuery], database_uuid: str) -> int:
 
 
 def give_to_new_users() -> None:
-    """Let whoever is added to Superset from now on have the same copies as its first user."""
+    """Give users that are added to Superset from now on the same copies as its first user."""
     import sqlalchemy
     from superset.extensions import security_manager
     from superset.models.sql_lab import SavedQuery

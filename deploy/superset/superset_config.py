@@ -76,7 +76,7 @@ TALISMAN_CONFIG = {
 
 
 def keep_own_limits():
-    """Let a statement in SQL Lab keep its own limit where that is the smaller one.
+    """Keep the limit of a statement in SQL Lab where it is the smaller one.
 
     Superset 6.1 forgets it between finding it and asking (apache/superset issue 40070).
     """
@@ -93,7 +93,7 @@ def keep_own_limits():
 
 
 def FLASK_APP_MUTATOR(app):
-    """Give new users the saved queries, and let pass what the login page reports of its own opening.
+    """Give new users the saved queries, and allow what the login page reports when it opens.
 
     A refusal would set a visitor's cookie, and a login that is under way at that instant would be lost.
     """

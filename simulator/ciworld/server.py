@@ -82,23 +82,23 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing per request: a collector asks thousands of times."""
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """Serve a GET."""
         self._answer("GET")
 
     def do_HEAD(self) -> None:
-        """Answer a HEAD."""
+        """Serve a HEAD."""
         self._answer("HEAD")
 
     def do_POST(self) -> None:
-        """Answer a POST."""
+        """Serve a POST."""
         self._answer("POST")
 
     def do_DELETE(self) -> None:
-        """Answer a DELETE."""
+        """Serve a DELETE."""
         self._answer("DELETE")
 
     def do_PUT(self) -> None:
-        """Answer a PUT, which nothing allows."""
+        """Serve a PUT, which nothing allows."""
         self._answer("PUT")
 
     def _answer(self, method: str) -> None:
@@ -159,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, body, headers, truncate=bool(fault and fault.kind == "truncate"))
 
     def _misbehave(self, fault: Fault) -> bool:
-        """Return True when the fault has answered the request."""
+        """Return whether the fault has answered the request."""
         if fault.kind == "slow":
             time.sleep(fault.seconds)
             return False

@@ -5,7 +5,7 @@ from tests.support.grids import DAY_MS, FIRST_MS, dump, make_table
 from tests.support.landing_service import NEXT_DATE, receipt_of, rows, serve
 
 from cilake import cli
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.windows import parse_window
 
 LISTING = "/api/v1/dashboards"
@@ -46,7 +46,7 @@ def test_what_follows_an_incomplete_landing_says_so_until_it_is_whole(run_landin
         replies["/patchy/table#b"] = reply
         run_landing(url, "patchy", start="2021-07-05")
         capsys.readouterr()
-        say_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
+        log_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
         output.append(capsys.readouterr().err.partition("] ")[2])
     day = "warning: 2021-07-05 is incomplete: of 4 payloads"
     assert output == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]

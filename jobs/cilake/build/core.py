@@ -30,7 +30,7 @@ from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import AuditError, preload_great_expectations
 from cilake.publish.replace import days_condition
@@ -64,7 +64,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """
     catalog = open_catalog(settings)
     create_missing(catalog, (raw.table for raw in raw_tables()))  # of a source that has not landed yet
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     if find_unfinished_rebuild(catalog):
         with spark_session(settings, app_name="finish a rebuild") as spark:
             finish_rebuild(spark, settings, catalog)

@@ -117,7 +117,7 @@ class Slices:
         return {table: tuple(path for paths in reported for path in paths[table.address]) for table in tables}
 
     def forget(self) -> None:
-        """Have workers remove what they keep, as far as they find it; writing removes it, too."""
+        """Remove what workers keep, as far as they find it; writing removes it, too."""
         self._work(partial(_forget, self.every))
 
     def _work(

@@ -19,7 +19,7 @@ from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, held_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin, snapshot_id
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
 from cilake.publish.replace import Replacement, replace_days
@@ -45,7 +45,7 @@ def build_tables(
     """
     catalog = open_catalog(settings)
     create_missing(catalog, made_by(step))
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     targets = targets_of(step)
     pins = pin(catalog, *_inputs(targets))
     affected = _find_affected(catalog, pins, targets)

@@ -208,7 +208,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             total += count
             logger.info(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
         clock.require_begun()
-        clock.say_if_not_over()
+        clock.log_if_not_over()
         _wait(stored)
         batch.store()
     return total
@@ -293,8 +293,8 @@ class _Clock:
                 "nothing was landed; run it when the day is over"
             )
 
-    def say_if_not_over(self) -> None:
-        """Say that what the source shows of the day is not all that it will show."""
+    def log_if_not_over(self) -> None:
+        """Log that what the source shows of the day is not all that it will show."""
         if self.newest and self.has_begun and self.newest < day_start(self.day + timedelta(days=1)):
             logger.warning(
                 f"{self.day} is not over: the source's clock says {self.newest:%Y-%m-%d %H:%M} UTC; "

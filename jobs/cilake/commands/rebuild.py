@@ -83,12 +83,12 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
     if not changed:
         logger.info("nothing differs from what was published: there is no restatement")
         return {"restatement_id": None}
-    _say_what_follows(set(changed))
+    _log_what_follows(set(changed))
     return {"restatement_id": restatement_id, **changed}
 
 
-def _say_what_follows(changed: set[str]) -> None:
-    """Say which tables follow from those that changed, and that no build takes this change to them."""
+def _log_what_follows(changed: set[str]) -> None:
+    """Log which tables follow from those that changed, and that no build takes this change to them."""
     # Changes of the core tables are followed by the builds of all that is made from them.
     ours = {address for address in changed if contract(address) not in CORE}
     following = [

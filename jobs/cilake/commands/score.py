@@ -14,7 +14,7 @@ from cilake.lake.changes import held_dates
 from cilake.lake.literals import quoted
 from cilake.lake.model_store import BASELINE
 from cilake.lake.session import spark_session
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.models.as_of import pin_history, read_history
 from cilake.models.landed import require_landed
@@ -41,7 +41,7 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     """
     catalog = open_catalog(settings)
     create_missing(catalog, [contract(model.ledger)])
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     written = 0
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
         require_landed(catalog, window)

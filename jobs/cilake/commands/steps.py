@@ -69,7 +69,7 @@ def steps_of_night() -> list[tuple[str, str]]:
 
 
 def run_step(settings: Settings, window: Window, verb: str, object: str) -> dict[str, Any]:
-    """Do the step ``<verb>_<object>`` for the days of a window, with its record; return its counts."""
+    """Run the step ``<verb>_<object>`` for the days of a window, with its record; return its counts."""
     from cilake.commands.recorded import run_recorded
 
     return run_recorded(find_work(verb, object), settings, window, verb=verb, of=object)

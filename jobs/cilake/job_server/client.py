@@ -17,7 +17,7 @@ LOST = 1
 
 
 def run_at_server(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int | None:
-    """Let the server do a command and return its exit code; ``None`` when there is no server to do it.
+    """Run a command at the server and return its exit code; ``None`` when there is no server.
 
     A server that is set and does not answer is told of in one line.
     """

@@ -135,9 +135,9 @@ class _Server:
             signal.signal(number, self._end)
 
     def run(self) -> None:
-        """Take commands until told to end or outdated, and none is under way any more."""
+        """Take commands until it is stopped or outdated and no command is running any more."""
         while not (self._is_ending or self.is_outdated) or self._works:
-            for key, _ in self._selector.select(self._patience()):
+            for key, _ in self._selector.select(self._timeout()):
                 if key.fileobj is self._wakeup:
                     with contextlib.suppress(BlockingIOError):
                         self._wakeup.recv(4096)
@@ -151,7 +151,7 @@ class _Server:
     def _end(self, number: int, frame: object) -> None:
         self._is_ending = True
         for work in self._works.values():
-            self._tell_to_end(work)
+            self._terminate(work)
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
@@ -196,7 +196,7 @@ class _Server:
         send(connection, {"started": pid})
 
     def _hear(self, work: _Work) -> None:
-        """Pass a signal on; whose command has ended, is told to end."""
+        """Pass a signal on to the command; terminate the command of a client that has ended."""
         try:
             message, _ = receive(work.connection)
         except (OSError, ValueError):
@@ -206,9 +206,9 @@ class _Server:
                 os.kill(work.pid, int(message["signal"]))
             return
         self._selector.unregister(work.connection)
-        self._tell_to_end(work)
+        self._terminate(work)
 
-    def _tell_to_end(self, work: _Work) -> None:
+    def _terminate(self, work: _Work) -> None:
         if work.kill_at is None:
             work.kill_at = time.monotonic() + GRACE_SECONDS
             with contextlib.suppress(ProcessLookupError):
@@ -226,7 +226,7 @@ class _Server:
                 send(work.connection, {"ended": os.waitstatus_to_exitcode(status)})
             work.connection.close()
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         times = [work.kill_at for work in self._works.values() if work.kill_at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -239,7 +239,7 @@ class _Server:
 
 
 def _become(request: dict[str, Any], files: list[int], server: int, closed: list[socket.socket]) -> None:
-    """Do a command as the process that handed it over would, and end."""
+    """Run a command as the process that handed it over would, and end."""
     code = 1
     try:
         os.setsid()

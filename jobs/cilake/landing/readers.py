@@ -79,7 +79,7 @@ class Readers:
 
 
 def _begin() -> None:
-    """Make a process one that only reads: it ends with the one that started it, which ends it in order."""
+    """Prepare a process that only reads: it ends with the one that started it, which ends it in order."""
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -93,4 +93,4 @@ def _end_with_parent() -> None:
 
 
 def _answer() -> None:
-    """Do nothing: that this is done says that processes are there."""
+    """Return nothing: that this returns shows that processes are there."""

@@ -57,7 +57,7 @@ class Forecaster(Protocol):
         """Return what ``to_bytes`` stored, without running foreign code.
 
         Raises:
-            EarlierLayoutError: for bytes of an earlier version.
+            OutdatedModelError: for bytes of an earlier version.
             ValueError: when the digest differs or the bytes are no such model.
 
         """

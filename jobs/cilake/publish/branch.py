@@ -168,7 +168,7 @@ class Branch:
                 transaction.set_properties(dict(properties))
 
     def drop(self) -> None:
-        """Forget the branch if it exists; what it wrote is left to expiry."""
+        """Drop the branch if it exists; what it wrote is left to expiry."""
         _drop(self._loaded(), [self.name])
 
     def _loaded(self) -> IcebergTable:

@@ -62,7 +62,7 @@ def replace_days(
     """Write the rows of the days that differ in place of the table's; return how many were written to each.
 
     The tables must not depend on each other: they are compared and written in parallel, as each is
-    small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
+    small and mostly waits. ``note`` is as in ``write_audit_publish``. When interrupted, it ends them all:
     what is not being published yet never is.
 
     Raises:

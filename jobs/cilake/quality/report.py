@@ -69,7 +69,7 @@ def write_data_docs(reports: Report | Iterable[Report], folder: Path | str) -> P
 
 
 def _replace(path: Path, text: str) -> None:
-    """Swap the file in one step, so that a reader never sees half a page."""
+    """Replace the file in one step, so that a reader never sees half a page."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f"{path.suffix}.part")
     partial.write_text(text, encoding="utf-8")

@@ -110,7 +110,7 @@ def validate(
 
 
 def check(table: Table, batch: Batch, entries: list[suite.Entry]) -> dict[str, Failure | None]:
-    """Per rule id the failure, or ``None`` where the rule holds."""
+    """Return the failure per rule id, ``None`` where the rule holds."""
     with _opened(table, batch) as opened:
         verdicts = _run(opened, table, entries, "BOOLEAN_ONLY")
         failed = [entry for entry in entries if not verdicts[entry["id"]].success]

@@ -100,7 +100,7 @@ def read(table: Table, root: Traversable | None = None) -> list[Entry]:
 
 
 def is_generated(entry: Entry) -> bool:
-    """True when the rule comes from the contract."""
+    """Return whether the rule comes from the contract."""
     return bool(entry.get("meta", {}).get("origin") == "contract")
 
 
@@ -131,7 +131,7 @@ def render(table: Table, root: Path = SUITES_DIR) -> str:
 
 
 def write_suites(root: Path = SUITES_DIR) -> list[Path]:
-    """Bring the generated part of each suite file up to date; return the files that changed."""
+    """Update the generated part of each suite file; return the files that changed."""
     changed = stale_suites(root)
     for table in audited_tables().values():
         path = suite_path(table, root)

@@ -112,7 +112,7 @@ def analyst(deployment: AwsDeployment) -> Policy:
 
 
 def trust(deployment: AwsDeployment, service: str) -> Policy:
-    """Who may take a role on: the service, for resources of this account."""
+    """Return who may assume a role: the service, for resources of this account."""
     services = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]
     if service == "emr-serverless":
         services = ["emr-serverless.amazonaws.com"]

@@ -84,7 +84,7 @@ class ConnectRun:
         return counts_of(list(stdout_tail), job)
 
     def kill(self) -> None:
-        """End the process group, first politely."""
+        """Terminate the process group; kill it after ``GRACE_SECONDS``."""
         process = self.process
         if process is None or process.poll() is not None:
             return

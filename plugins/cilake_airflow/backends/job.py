@@ -57,7 +57,7 @@ def parse_day(text: str) -> date:
     """Return the day that ``YYYY-MM-DD`` names.
 
     Raises:
-        BadDay: when it is missing or malformed, with the way out.
+        DayError: when it is missing or malformed, with the way out.
 
     """
     wanted = text.strip()

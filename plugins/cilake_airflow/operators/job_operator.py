@@ -48,7 +48,7 @@ class CilakeJobOperator(BaseOperator):
             self.retry_policy = self.retry_policy or UnlessPermanent()
 
     def execute(self, context: Context) -> Any:
-        """Do the work and return its counts.
+        """Run the job and return its counts.
 
         Raises:
             SystemExit: when it failed. Airflow decides about another try as after an exception, but logs no
@@ -95,6 +95,6 @@ class CilakeJobOperator(BaseOperator):
         return self._run.log_address if self._run is not None else ""
 
     def on_kill(self) -> None:
-        """End the work of this task."""
+        """End the job of this task."""
         if self._run is not None:
             self._run.kill()

@@ -42,7 +42,7 @@ WITHOUT_STALE_ROWS = "without stale rows"
 
 @contextmanager
 def collect(landing: Landing) -> Iterator[Collected]:
-    """Ask TestGrid for the summaries and tables of the configured dashboards.
+    """Request the summaries and tables of the configured dashboards from TestGrid.
 
     Raises:
         SettingsError: when the address or the dashboards are missing or malformed.
