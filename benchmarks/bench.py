@@ -1,6 +1,6 @@
 """How fast the platform is on a folder of recorded TestGrid replies, each figure next to its baseline.
 
-``python benchmarks/bench.py [--dir DIR]`` starts a stack of its own on free ports, lands the folder, builds,
+``python benchmarks/bench.py [--dir DIR]`` starts a separate stack on free ports, lands the folder, builds,
 repeats with nothing new, trains, scores and asks Trino, and prints one JSON line per figure.  A baseline is
 measured in the same run on the same data, so the ratios hold on a noisy machine too.
 """
@@ -282,7 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
         tell(f"no {given.floor}: landing and build are reported without their baseline")
     day = report_scoring(given.dir)
     with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
-        tell("starting a stack of its own")
+        tell("starting a separate stack")
         with temporary_stack(Path(home) / "home", "spark", "trino") as stack:
             measure(stack, given.dir, day, floor_figures)
     return 0

@@ -113,7 +113,7 @@ def watched_memory(stack: TemporaryStack) -> Iterator[list[float]]:
 
 
 def run(stack: TemporaryStack, url: str, job: str, night: date) -> Cost:
-    """Run one job of a night in a process of its own; return what it cost.
+    """Run one job of a night in a separate process; return what it cost.
 
     Raises:
         RuntimeError: with the end of its log when it fails.

@@ -44,7 +44,7 @@ GZIP_WINDOW = 31  # zlib's code for "expect a gzip header"
 AGREED_SPLIT = datetime(2021, 6, 21, 13, tzinfo=UTC)
 MIN_SHARE = 0.05
 EVALUATED_SHARE = 0.20
-#: The recorded folder beside the checkout.
+#: The recorded folder next to the checkout.
 DEFAULT_DIR = Path(__file__).resolve().parents[2] / "shared/data/testgrid-openshift/historical"
 DEFAULT_JSON = Path("test-output/quality.json")
 #: How many tests the list of a day shows first.

@@ -110,7 +110,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _unpack(source: Path, target: Path) -> None:
-    """Unpack an archive with one root folder so that the folder's contents stand in `target`."""
+    """Unpack an archive with one root folder so that the folder's contents are in `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         if source.suffix == ".zip":

@@ -104,7 +104,7 @@ _READING = {
     "CILAKE_SUPERSET_URL": "CILAKE_SUPERSET_URL",
     "CILAKE_AIRFLOW_URL": "CILAKE_AIRFLOW_URL",
 }
-"""What a reader is told, each with the setting of the stack that it comes from."""
+"""The settings of a reader, each with the setting of the stack that it comes from."""
 
 
 def write_private(path: Path, text: str) -> None:

@@ -95,7 +95,7 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
     """Return the text of `.env`: a variable without a value gets what was given for it, or a new secret.
 
     Raises:
-        StackError: when a given value cannot stand in the file.
+        StackError: when a given value cannot be written to the file.
 
     """
     lines = ["# Written by `make env`; holds secrets. Explained in .env.example."]

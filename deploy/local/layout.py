@@ -42,7 +42,7 @@ class Layout:
 
     @property
     def log(self) -> Path:
-        """What the services say, rotated."""
+        """The logs of the services, rotated."""
         return self.home / "log"
 
     @property
@@ -52,7 +52,7 @@ class Layout:
 
     @property
     def cwd(self) -> Path:
-        """The parent of the services' working folders; a process that stands below it is one of ours."""
+        """The parent of the services' working folders; a process that runs below it is one of ours."""
         return self.run / "cwd"
 
     @property

@@ -28,7 +28,7 @@ from .nights_report import Night, report
 from .trino_client import ask
 
 SIMULATED = "testgrid"
-"""The source that the simulator stands for, and whose service an address is."""
+"""The source that the simulator replaces, and whose service an address is."""
 STEPS = find_steps({SIMULATED})
 CHAIN = (*STEPS.landing, *STEPS.following)
 
@@ -112,7 +112,7 @@ def _positive(text: str) -> int:
 def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
     """Start the stack with the wanted world behind the address of TestGrid; return the settings.
 
-    The address of a service stands for itself.
+    The address of a service is used as it is.
     """
     if is_address(arguments.source):
         environments.setup(here)

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel: where it stands, who runs it, how its databases are made."""
+"""PostgreSQL from the wheel: where it is, who runs it, how its databases are made."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 def ours(layout: Layout) -> dict[int, str]:
     """Return the living processes of this stack with their command lines, wherever they are in the tree.
 
-    A process is ours when its environment carries the stack's marker, when it stands in one of the working
+    A process is ours when its environment carries the stack's marker, when it runs in one of the working
     folders of the services without a terminal (programs that rename themselves overwrite their environment),
     or when it descends from such a process. The caller and its ancestors are never ours.
     """

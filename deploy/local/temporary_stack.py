@@ -18,7 +18,7 @@ _COMMAND_SECONDS = 900
 
 
 class TemporaryStack:
-    """The commands of one stack: call it with the words of ``python -m deploy.local``."""
+    """The commands of one stack: call it with the arguments of ``python -m deploy.local``."""
 
     def __init__(self, home: Path) -> None:
         first = _free_block(_S3_PORTS + 8)
@@ -66,7 +66,7 @@ def temporary_stack(home: Path, *services: str) -> Iterator[TemporaryStack]:
     """Yield a stack that runs the given services and what they need, removed at the end.
 
     Raises:
-        RuntimeError: with what `up` said, when it does not come up.
+        RuntimeError: with the output of `up`, when the stack does not start.
 
     """
     stack = TemporaryStack(home)

@@ -72,7 +72,7 @@ def files(layout: Layout, settings: Settings) -> dict[Path, str]:
     Secrets stay in the environment. Trino looks for who may do what in the folder `etc` where it works.
     """
     etc, own = layout.run / "trino", layout.cwd / "trino" / "etc"
-    # The version of the containers has a shorter name for this switch than the one that stands here.
+    # The version of the containers has a shorter name for this switch than the one here.
     catalog = templates.read("trino/lake.properties")
     catalog = catalog.replace("fs.s3.enabled", "fs.native-s3.enabled")
     return {

@@ -25,7 +25,7 @@ def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list
 
 
 class TrinoError(StackError):
-    """A query that failed for no fault of its own."""
+    """A query that failed because of the server or the network."""
 
 
 def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:

@@ -28,7 +28,7 @@ PLACES = {
     TRINO_URI: "trino://superset@trino:8080/lake",
     "CILAKE_AIRFLOW_URL": "http://airflow:8080",
 }
-"""The addresses in the files, by the variable whose value stands for them in an installation."""
+"""The addresses in the files, by the variable whose value replaces them in an installation."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
 # What only says when and where something was exported, and what Superset notes when somebody looks at a
@@ -253,7 +253,7 @@ def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
 def number_charts(dashboard: dict[str, Any]) -> None:
     """Replace the ids of the charts of a dashboard by numbers from 1, in the order of their UUIDs.
 
-    An installation has numbers of its own; an import translates those of the file by the UUIDs.
+    An installation has its own numbers; an import translates those of the file by the UUIDs.
     """
     charts = [item["meta"] for item in dashboard["position"].values() if _is_chart(item)]
     numbers = {chart["chartId"]: n for n, chart in enumerate(sorted(charts, key=itemgetter("uuid")), start=1)}

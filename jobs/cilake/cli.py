@@ -68,7 +68,7 @@ def _run(command: Command, arguments: argparse.Namespace) -> object:
 
 
 def _say(error: CilakeError) -> int:
-    """Write the error as one line, and return the exit code that it stands for."""
+    """Write the error as one line, and return its exit code."""
     sys.stderr.write(f"cilake: {'; '.join([str(error), *getattr(error, '__notes__', [])])}\n")
     return error.exit_code
 

@@ -24,7 +24,7 @@ TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
 
 def asset_of(table: Table) -> Asset:
-    """Return the asset that stands for a table; its events say for which day the table is new."""
+    """Return the asset of a table; its events carry the updated day as partition key."""
     return Asset(name=table.address, uri=f"lake://{table.namespace}/{table.name}", group="lake")
 
 

@@ -1,4 +1,4 @@
-"""The link to what the work said, wherever it ran."""
+"""The link to the log of the job, wherever it ran."""
 
 from __future__ import annotations
 

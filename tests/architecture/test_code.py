@@ -86,7 +86,7 @@ def test_modules_stay_readable() -> None:
 
 
 def test_no_file_names_the_machine_it_was_written_on() -> None:
-    # The first letter stands apart so that this file does not find itself.
+    # The first letter is apart so that this file does not find itself.
     machines = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", "/" + "Users/"]))
     texts = [
         path

@@ -88,7 +88,7 @@ def test_all_inputs_together_are_few_or_none_is_read_here(lake, monkeypatch):
 
 
 def test_rows_that_other_files_delete_are_not_read(lake, monkeypatch):
-    """Files of deleted rows come from other writers: Spark knows how to read what lies beside them."""
+    """Files of deleted rows come from other writers: Spark knows how to read the files next to them."""
     monkeypatch.setattr(inputs, "QUERIED_ROWS", 100)
     spark, name = lake.spark, CI_RUNS.identifier
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")

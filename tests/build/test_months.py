@@ -103,7 +103,7 @@ def test_a_correction_replaces_the_file_of_its_month_also_after_another_way_and_
 
 
 def test_a_month_that_comes_out_as_it_once_was_is_one_file_again(lake, monkeypatch):
-    """Between, a small build put a second file beside it, and a foreign writer deleted some of its rows."""
+    """Between, a small build put a second file next to it, and a foreign writer deleted some of its rows."""
     land(lake, shown())
     build(lake)
     build_answers(lake, monkeypatch)

@@ -1,4 +1,4 @@
-"""Rebuilds on a lake in a folder: what a mended decoder or transform says reaches what is published."""
+"""Rebuilds on a lake in a folder: what a fixed decoder or transform says reaches what is published."""
 
 from datetime import date, timedelta
 

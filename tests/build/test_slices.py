@@ -178,7 +178,7 @@ def test_payloads_are_cut_between_row_groups_and_each_is_in_one_slice(catalog, m
     assert [one.number for one in many] == [0, 1], "files of one row group"
     shown = pa.concat_tables([decode(one) for one in many])
     assert sorted(set(shown["natural_id"].to_pylist())) == ["board/a", "board/b", "board/odd"]
-    assert len({one.attempt for one in [*many, *cut(catalog)]}) == 2, "each try has names of its own"
+    assert len({one.attempt for one in [*many, *cut(catalog)]}) == 2, "each try has its own names"
 
 
 def test_what_killed_work_kept_hours_ago_is_removed_where_spark_has_its_disk(catalog, tmp_path, monkeypatch):

@@ -303,7 +303,7 @@ def test_outcomes_that_are_gone_go_also_where_nothing_tells_any_more_what_was(la
 
 
 def test_a_rebuild_of_what_models_share_is_one_restatement_and_taken_back_whole(lake, monkeypatch):
-    """Two steps publish their rows of the table; the second stands for another model."""
+    """Two steps publish their rows of the table; the second represents another model."""
     foretell(lake, 0)
     put(lake, 1, {3})
     measure.measure(lake.settings, WORLD.night(1), model=MODEL)

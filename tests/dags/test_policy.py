@@ -82,7 +82,7 @@ def test_policy(bag, dag_id):
         assert task.retries >= 2
         assert task.retry_exponential_backoff
         assert task.execution_timeout <= timedelta(hours=4)
-        assert task.max_active_tis_per_dag == 1, "one writer per table, also beside a backfill"
+        assert task.max_active_tis_per_dag == 1, "one writer per table, also during a backfill"
         assert task.pool in {"default_pool", *json.loads(POOLS.read_text())}, "it would never run"
         assert (task.pool == "spark") is (task.verb[0] != "land")
 

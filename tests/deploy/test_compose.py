@@ -173,7 +173,7 @@ def test_storage_is_reached_only_by_who_holds_its_key():
     for name, service in SERVICES.items():
         on_storage = "storage" in service.get("networks", [])
         holds = "CILAKE_S3_SECRET_KEY" in service.get("environment", {})
-        nothing_to_do = name in ("driver-network", "spark-worker")  # the worker is told by the driver
+        nothing_to_do = name in ("driver-network", "spark-worker")  # the worker gets it from the driver
         assert not on_storage or holds or nothing_to_do, name
 
 

@@ -66,7 +66,7 @@ def operator(stack, broken, tmp_path_factory):
     work.chmod(0o755)
     settings = stack.home / "settings.env"
     before = settings.read_text()
-    settings.write_text(f"{before}CILAKE_JOBS_BIN={work}\n")  # read anew for every task
+    settings.write_text(f"{before}CILAKE_JOBS_BIN={work}\n")  # read again for every task
     client = Operator(
         stack.settings["CILAKE_AIRFLOW_URL"],
         stack.settings["CILAKE_AIRFLOW_USER"],

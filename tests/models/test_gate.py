@@ -122,7 +122,7 @@ def test_forecasts_that_are_missing_are_named():
     assert reasons(replace(evidence, forecasts=alone)) == "no forecasts of shrunken_history"
 
 
-#: For every threshold of the gate a value under which good evidence fails, and what is said then.
+#: For every threshold of the gate a value under which good evidence fails, and the reason given then.
 STRICT = {
     "metric": ("brier", "brier is"),
     "baseline": ("base_rate", None),

@@ -17,7 +17,7 @@ def changed(**facts):
 
 def test_equal_contracts_differ_in_nothing():
     assert list(differences(snapshot(), snapshot())) == []
-    assert changed(description="Said otherwise.", example_query="select 1") == []
+    assert changed(description="Worded otherwise.", example_query="select 1") == []
 
 
 def test_tables_and_columns_come_and_go():

@@ -32,7 +32,7 @@ def load(number: int) -> dict[str, Any]:
 
 @contextmanager
 def serve(replies: dict[str, Any], served: str) -> Iterator[str]:
-    """Reply by path as given, by a clock that stands at ``served``; yield the address."""
+    """Reply by path as given, by a clock at ``served``; yield the address."""
     with reply_service() as (url, shown):
         shown["Date"] = format_datetime(datetime.fromisoformat(served), usegmt=True)
         for key, reply in replies.items():

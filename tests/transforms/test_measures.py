@@ -1,4 +1,4 @@
-"""Measures equal the library's, and a sample with weights measures what it stands for."""
+"""Measures equal the library's, and a sample with weights measures what it represents."""
 
 import numpy as np
 import pytest

@@ -184,7 +184,7 @@ def _build_in_rounds(
 ) -> dict[str, int]:
     """Build the payloads; return the number of rows written.
 
-    What a killed build left between results and runs is mended in whatever round its payloads are: until the
+    What a killed build left between results and runs is fixed in whatever round its payloads are: until the
     last one is done, the two tables stay marked as of different builds.
     """
     counts: Counter[str] = Counter()

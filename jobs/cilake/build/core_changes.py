@@ -158,7 +158,7 @@ class CoreChanges:
         return ci_run_observations.select_beginnings(self.engine, seen=seen, observations=published)
 
     def _find_changed(self) -> Any:
-        """Return what stands of the runs that the payloads show, where it is unlike the published run.
+        """Return the current observations of the runs that the payloads show, where the published run differs.
 
         Not only of those with new observations: a build that was killed may have published these already.
         """
@@ -166,7 +166,7 @@ class CoreChanges:
         return ci_runs.select_changed(self.engine, standing=standing, ci_runs=runs)
 
     def _find_differing(self) -> DataFrame:
-        """Return what stands of the runs that the payloads show, where any row is unlike those published."""
+        """Return the current observations of the runs that the payloads show, where any published row differs."""
         standing, runs = self._standing_and_published()
         with_old = ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs)
         every: DataFrame = self.engine.compute(with_old)
@@ -186,7 +186,7 @@ class CoreChanges:
         return every.join(reduce(DataFrame.unionByName, differing).distinct(), "run_key", "left_semi")
 
     def _standing_and_published(self) -> tuple[Any, Any]:
-        """Return what stands of the runs that the payloads show, and the published rows of these runs."""
+        """Return the current observations of the runs that the payloads show, and their published rows."""
         slim = ", ".join(SLIM)
         every = self.engine.sql(
             f"SELECT {slim} FROM published UNION ALL SELECT {slim} FROM new",  # noqa: S608 - names are ours
@@ -228,7 +228,7 @@ class CoreChanges:
         return conform(wanted, table).exceptAll(published).localCheckpoint()
 
     def observations_of(self, runs: Any) -> Any:
-        """Return observations with those of the runs that stand among them: new and, if needed, published."""
+        """Return observations with the current ones of the runs among them: new and, if needed, published."""
         shown, keys = (self.observed, self.observed) if self.slices else (self.new, self.beginnings)
         older = self.join("ANTI", runs, keys)
         days = self.days_of("run_date", older)

@@ -90,7 +90,7 @@ class Wanted:
 def decode_slice(one: Slice) -> Iterator[pa.Table]:
     """Decode the payloads of a slice and keep what they show here; yield the runs without their results.
 
-    They come in parts of about ``PART_RESULTS`` results, each of which is kept in a file of its own, so that
+    They come in parts of about ``PART_RESULTS`` results, each of which is kept in a separate file, so that
     no more has to be held when it is written.
 
     Raises:
@@ -194,7 +194,7 @@ def kept_folder(attempt: str) -> Path:
 
 
 def _disk() -> Path:
-    """Return a folder on disk: Spark tells its workers of its own; what is temporary may be memory."""
+    """Return a folder on disk: Spark gives one to its workers; the temporary folder may be in memory."""
     given = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0]
     return Path(given) if given and Path(given).is_dir() else Path(tempfile.gettempdir())
 

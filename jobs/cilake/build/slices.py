@@ -89,7 +89,7 @@ class Slices:
     def write(
         self, catalog: Catalog, decoded: pa.Table, *, added: pa.Table, standing: pa.Table
     ) -> dict[Table, Files]:
-        """Write observations that are added, and the results of runs by what stands of them; return files.
+        """Write added observations, and the results of runs by their current observation; return files.
 
         Both are found by the key of an observation; ``standing`` says when it became known, too.
 
@@ -123,7 +123,7 @@ class Slices:
     def _work(
         self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
     ) -> list[tuple[int, bytes]]:
-        """Return what a function tells of each slice, in parts, from a task of its own.
+        """Return what a function reports of each slice, in parts, from a separate task.
 
         Raises:
             MemoryError: when a worker lacks memory.

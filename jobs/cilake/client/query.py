@@ -14,7 +14,7 @@ from cilake.errors import CilakeError, PermanentError
 Day = str | date
 """A day: an ISO date, a date, or a datetime at midnight UTC."""
 Instant = str | date | datetime
-"""An instant, or a day, which stands for its end; UTC where no zone is named."""
+"""An instant, or a day, which means its end; UTC where no zone is named."""
 
 _DAY_END = time(23, 59, 59, 999_000)
 

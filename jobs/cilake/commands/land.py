@@ -122,7 +122,7 @@ class _Losses:
         unknown = dict.fromkeys(self.unknown)
         if unknown and len(self.unknown) == seen:
             raise UnknownScopeError(f"{self.service} has no {scope} {', '.join(unknown)}: correct {setting}")
-        # A name that stands for nothing is no loss of the others.
+        # A name that means nothing is no loss of the others.
         lost = Counter(counts) - Counter(missing=len(self.unknown))
         # A single payload stops no night, however few there are, unless it is all.
         limit = min(max(1.0, settings.max_lost_ratio * seen), seen - 1)

@@ -31,7 +31,7 @@ from cilake.windows import DayError, Window
 FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
 """The tables that follow from others as their contracts say."""
 REBUILT = (*CORE, *FOLLOWING)
-"""What can be made again: not what came from outside, nor what was said of a day that has passed."""
+"""What can be made again: not what came from outside, nor what was predicted for a day that has passed."""
 
 
 ROLLBACK = "rollback_"
@@ -99,7 +99,7 @@ def _log_what_follows(changed: set[str]) -> None:
 
 
 def _choose(names: Sequence[str]) -> list[Table]:
-    """Return the tables that the names stand for, inputs before what is made from them."""
+    """Return the tables that the names mean, inputs before what is made from them."""
     known = {table.address for table in REBUILT} | {table.namespace for table in REBUILT}
     if unknown := [name for name in names if name not in known]:
         raise UnknownTableError(

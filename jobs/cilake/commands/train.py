@@ -52,7 +52,7 @@ def _train(settings: Settings, window: Window, model: Model) -> dict[str, object
         split = work.read_decisions(read_history(spark, catalog, pins, day))
     trained, evaluated = _stand_for(split.earlier), _stand_for(split.later)
     sampled = split.earlier.num_rows + split.later.num_rows
-    logger.info(f"{sampled:,} decisions stand for {trained + evaluated:,}")
+    logger.info(f"{sampled:,} decisions represent {trained + evaluated:,}")
     pa.default_memory_pool().release_unused()
     challenger = work.fit(split)
     logger.info(f"trained on {trained:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")

@@ -19,7 +19,7 @@ LOST = 1
 def run_at_server(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int | None:
     """Run a command at the server and return its exit code; ``None`` when there is no server.
 
-    A server that is set and does not answer is told of in one line.
+    A server that is set and does not respond is reported in one line.
     """
     path = environment.get(SOCKET_SETTING, "")
     if not path:
@@ -41,7 +41,7 @@ def run_at_server(arguments: Sequence[str], environment: Mapping[str, str] = os.
 
 
 def _wait(connection: socket.socket) -> int:
-    """Return the exit code of the work, which is told of signals meanwhile."""
+    """Return the exit code of the command; pass signals on meanwhile."""
     for number in PASSED_ON:
         signal.signal(number, lambda sent, _: send(connection, {"signal": sent}))
     try:

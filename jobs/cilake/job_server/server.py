@@ -52,7 +52,7 @@ class _Work:
 
 
 def serve(socket_path: Path) -> None:
-    """Serve at a socket until told to end; the work under way is then told to end, too.
+    """Serve at a socket until stopped; running commands are then terminated, too.
 
     When our code is not what was imported, the server starts again with the next command.
 

@@ -66,9 +66,9 @@ def changed_dates(
 ) -> list[date]:
     """Return the dates in ``column`` of rows that differ between two snapshots, sorted.
 
-    A corrected row counts with the date that it had and with the one that it has. Rows are told apart by the
-    columns of ``identity``, so files that were only merged say nothing (files of another
-    partitioning may say too much). Dates noted as restated count, too. ``since=None`` stands for the empty
+    A corrected row counts with the date that it had and with the one that it has. Rows are distinguished by
+    the columns of ``identity``, so files that were only merged count for nothing (files of another
+    partitioning may count too much). Dates noted as restated count, too. ``since=None`` means the empty
     table.
     """
     present = catalog.load_table(table.address)

@@ -1,4 +1,4 @@
-"""Data files that are written beside the engines: sorted Parquet files, one for each month of their rows."""
+"""Data files that are written without the engines: sorted Parquet files, one for each month of their rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DICTIONARY_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where files are, as a worker is told it; the keys to them are in the worker's environment."""
+    """Where files are, as a worker gets it; the keys to them are in the worker's environment."""
 
     s3_endpoint: str
     s3_region: str

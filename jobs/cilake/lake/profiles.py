@@ -1,4 +1,4 @@
-"""The catalog ``lake`` as Spark and PyIceberg are told of it, one profile per kind; standard library only.
+"""The catalog ``lake`` in the settings of Spark and PyIceberg, one profile per kind; standard library only.
 
 ``jdbc`` is PostgreSQL, for the embedded stack and the containers. ``glue`` is the Glue Data Catalog over a
 warehouse on S3, ``s3tables`` the Iceberg REST endpoint of a table bucket. The last two hold no secret: they

@@ -40,7 +40,7 @@ SELECT run_key, job_key, test_key, started_at, test_status FROM (
 )
 """
 LOOKS = 3
-"""How often is looked whether the inputs stand still."""
+"""How often it is checked whether the inputs have stopped changing."""
 RESULTS_PER_BUCKET = 1_500_000
 """All results of a test are in one bucket, so that a worker can make its features; this many fit into one."""
 MIN_BUCKETS = 2

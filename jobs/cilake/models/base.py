@@ -15,7 +15,7 @@ from cilake.models.as_of import History
 from cilake.models.split import Split
 
 WEIGHT = pa.field("weight", pa.float32())
-"""For how many decisions a sampled one stands."""
+"""How many decisions a sampled one represents."""
 
 
 class OutdatedModelError(ValueError):

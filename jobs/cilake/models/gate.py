@@ -20,9 +20,9 @@ MORE_IS_BETTER = frozenset({"average_precision"})
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Decided forecasts: what each scorer said and what happened.
+    """Decided forecasts: what each scorer forecast and what happened.
 
-    ``block`` numbers the block of each decision from 0; ``weight`` says for how many decisions it stands.
+    ``block`` numbers the block of each decision from 0; ``weight`` says how many decisions it represents.
     """
 
     forecasts: Mapping[str, np.ndarray]

@@ -124,7 +124,7 @@ def _replace(
 
         def require_going_on(branches: Mapping[str, Branch]) -> None:
             if ending.is_set():
-                raise PublishError(f"{table.address} was not published: the command was told to end")
+                raise PublishError(f"{table.address} was not published: the command was interrupted")
 
         write_audit_publish(
             [open_branch(spark, catalog, table, run_id)],

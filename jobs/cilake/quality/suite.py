@@ -185,7 +185,7 @@ def _column_entries(column: Column) -> list[Entry]:
             )
         )
     if column.unit in ("ratio", "probability"):
-        entries.append(_between(name, 0, 1, f"A {column.unit} lies between 0 and 1."))
+        entries.append(_between(name, 0, 1, f"A {column.unit} is between 0 and 1."))
     elif name.endswith(("_count", "_bytes", "_seconds")):
         entries.append(_between(name, 0, None, "Counts, sizes and durations are never negative."))
     return entries

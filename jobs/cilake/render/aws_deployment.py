@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cilake.settings import Settings, SettingsError
 
 UNKNOWN_APPLICATION = "APPLICATION_ID"
-"""Stands for the id of the EMR Serverless application until it is created."""
+"""The id of the EMR Serverless application until it is created."""
 
 _SHAPES = {
     "account": r"\d{12}",

@@ -16,7 +16,7 @@ _MEANINGS = {
     "core": "conformed facts, whatever system they came from",
     "kpi": "answers for people",
     "features": "inputs of models",
-    "predictions": "what models said, and what happened",
+    "predictions": "what models predicted, and what happened",
     "ops": "the platform's own records",
 }
 

@@ -66,7 +66,7 @@ def overrides(deployment: AwsDeployment) -> dict[str, Any]:
 
 
 def connection(deployment: AwsDeployment, iceberg_jar: str) -> dict[str, Any]:
-    """Return the Airflow connection of the back end, as it stands in Secrets Manager."""
+    """Return the Airflow connection of the back end, as it is stored in Secrets Manager."""
     return {
         "conn_type": "generic",
         "extra": {

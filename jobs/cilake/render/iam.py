@@ -16,7 +16,7 @@ WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
     "s3:GetAccountPublicAccessBlock",
 }
-"""The actions for which AWS knows no resource: they alone may stand with ``*``."""
+"""The actions for which AWS knows no resource: they alone may have ``*``."""
 
 _GLUE_READ = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetTable", "glue:GetTables"]
 _GLUE_WRITE = ["glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"]

@@ -203,7 +203,7 @@ class DuckEngine:
 
     def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
-        # By a query, as that ends when it is told to.
+        # By a query, as that ends when it is interrupted.
         return self.sql("SELECT * FROM held", held=rows) if isinstance(rows, Dataset) else rows
 
 
@@ -224,9 +224,9 @@ def explode(rows: pa.Table, lists: Sequence[str]) -> pa.Table:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Return what a query selects; end it when this thread is told to end.
+    """Return what a query selects; end it when this thread is interrupted.
 
-    Python hands a signal over between two of its own steps, and a query is one step of its thread.
+    Python handles a signal between two of its steps, and a query is one step of its thread.
     """
     with ThreadPoolExecutor(1) as pool:
         running: Future[pa.Table] = pool.submit(lambda: connection.sql(query).to_arrow_table())

@@ -28,7 +28,7 @@ def evaluate(
 ) -> pa.Table:
     """Return one row of measures per scorer over decisions whose outcome is known.
 
-    ``weight`` says for how many decisions each stands, where they are a sample.
+    ``weight`` says how many decisions each represents, where they are a sample.
     """
     outcome = np.asarray(has_failed, dtype=bool)
     if not len(outcome):

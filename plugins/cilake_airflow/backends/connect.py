@@ -102,7 +102,7 @@ def failure_of(code: int, stderr_tail: list[str], job: Job) -> WorkError:
     """Return the error for a process that ended with this exit code, after logging it where it did not."""
     if stderr_tail and stderr_tail[-1].startswith(MESSAGE) and code in (1, PERMANENT):
         return WorkError(stderr_tail[-1], code)
-    tail = "\n".join(stderr_tail) or "(it said nothing)"
+    tail = "\n".join(stderr_tail) or "(no output)"
     message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
     log.error("%s", message)
     # Without the line in which the work explains itself its code says nothing about another try.

@@ -147,11 +147,11 @@ def test_unchanged_content_is_recognised_by_etag_and_by_digest(service):
     assert states(collect(url, known)) == {"d": "landed", "d/a": "unchanged", "d/b": "unchanged"}
     assert any(headers.get("If-None-Match") == '"tag"' for _, headers in asked)
     unchanged = {e.natural_id: e.content_sha256 for e in collect(url, known)}
-    assert unchanged["d/a"] == "x", "what the tag stands for"
+    assert unchanged["d/a"] == "x", "the content of the tag"
 
 
 def test_a_content_that_returns_after_another_one_is_asked_for_whole(service):
-    """A, B, A: the tag of the first A still holds, but what it stands for starts again."""
+    """A, B, A: the tag of the first A still holds, but its content starts again."""
     url, replies, asked = service
     replies["/d/summary"] = [(200, {}, b'{"a": {}}')]
     replies["/d/table#a"] = [(200, {}, TABLE)]

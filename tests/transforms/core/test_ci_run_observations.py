@@ -1,4 +1,4 @@
-"""What stands of a run depends on what was seen, not on the order in which it was landed and built."""
+"""The current observation of a run depends on what was seen, not on the order of landings and builds."""
 
 import random
 from collections import defaultdict

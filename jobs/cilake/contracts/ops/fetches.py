@@ -7,7 +7,7 @@ TABLE = Table(
     address="ops.fetches",
     title="Requests of landings",
     grain="One row per request of a landing and the reply to it.",
-    description="Also of replies that brought nothing new, so it can be told what a source showed at any time, "
+    description="Also of replies that brought nothing new, so they show what a source showed at any time, "
     "and whether a payload that comes late is the newest of its kind.",
     columns=(
         Column("source", "string", "Source of the reply.", example="testgrid"),

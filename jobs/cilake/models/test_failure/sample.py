@@ -1,4 +1,4 @@
-"""A sample of decisions that stands for all of them: the failures, and of the many alike others some."""
+"""A sample of decisions that represents all of them: the failures, and of the many alike others some."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def predict(
     """Return one row per decision, in the order given.
 
     Where the model abstains, ``failure_probability`` is the shrunken history rate and
-    ``abstain_reason`` says why the model has no answer of its own. ``not_obtained`` are the jobs of which
+    ``abstain_reason`` says why the model has no probability itself. ``not_obtained`` are the jobs of which
     the landing of the decision's day obtained nothing.
     """
     own = probabilities(model, features)

@@ -119,7 +119,7 @@ def _outcome(sampled: pa.Table) -> np.ndarray:
 
 
 def _total(sampled: pa.Table) -> int:
-    """Return how many decisions the sample stands for."""
+    """Return how many decisions the sample represents."""
     return round(float(sampled.column(WEIGHT.name).to_numpy().sum()))
 
 

@@ -18,7 +18,7 @@ MAX_COLUMNS = 0xFFFF
 
 
 _NO_CODE = -1
-"""Stands for every negative number; with it, and 127 for all above, codes fit into 8 bits."""
+"""Replaces every negative number; with it, and 127 for all above, codes fit into 8 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Cells:
     columns: np.ndarray
     codes: np.ndarray
     messages: np.ndarray
-    """Where the message of each cell stands among all messages of the table."""
+    """Where the message of each cell is among all messages of the table."""
 
     def only(self, kept: np.ndarray) -> Cells:
         """Return the cells chosen by a mask or an order."""

@@ -54,7 +54,7 @@ _WORDS = r"(?:-[a-z][a-z0-9]*)*"
 NAME_RULES: dict[str, tuple[NameRule, ...]] = {
     PROW: (
         # nightly-4.8-upgrade-from-stable-4.7, 4.8-upgrade-from-from-stable-4.7-from-stable-4.6: the release
-        # under test stands before the words, the one that the chain starts from comes last.
+        # under test is before the words, the one that the chain starts from comes last.
         NameRule(
             applies=rf"\d\.\d+{_WORDS}-upgrade{_WORDS}-from{_WORDS}-v?\d+\.\d",
             release=Pick(rf"(?:^|[-_.v])(\d+\.\d+)(?={_WORDS}-upgrade{_WORDS}-from-)", -1),

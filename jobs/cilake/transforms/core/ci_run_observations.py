@@ -1,4 +1,4 @@
-"""Observations of runs: which contents of a run began when, and which of them stands.
+"""Observations of runs: which contents of a run began when, and which of them is current.
 
 All functions here depend on the set of rows alone, not on the order in which payloads were landed or built.
 """
@@ -14,7 +14,7 @@ from cilake.transforms.words import equal, of
 
 KEY = TABLE.primary_key
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
-"""What tells which observation stands."""
+"""The columns by which the current observation is chosen."""
 RESULTS = ("test_keys", "test_statuses", "messages")
 _PART = ("run_key", "source", "natural_id")
 _READING = (*_PART, "seen_at", "landed_date", "decoder_version")
@@ -147,9 +147,9 @@ def select_changes(engine: Engine[Rows], *, seen: Rows, observations: Rows) -> R
 
 
 def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mapping[str, int]) -> Rows:
-    """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
+    """Return per run the current observation: its key, day and size, ``known_at`` and ``landed_date``.
 
-    Of several contents that one stands which began last, of the source with the highest ``precedence``. A
+    Of several contents that one is current which began last, of the source with the highest ``precedence``. A
     content with fewer results than a final one is poorer and does not replace it: services cut what is large.
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
     brought it. Of the observations known at an instant, it is what stood then.

@@ -60,7 +60,7 @@ def leave_out_collisions(engine: Engine[Rows], decoded: Rows, collided: Rows) ->
     """Return the decoded runs without the results of names whose key belongs to another name.
 
     ``collided`` are the rows of ``find_collisions``. A result carries the key alone, but within one payload a
-    key stands for one name (the decoder refuses a second one), so the results to leave out are those of the
+    key means one name (the decoder refuses a second one), so the results to leave out are those of the
     payload's runs under that key. Counts follow; ``content_hash`` stays that of the content as served.
     """
     taken: dict[str, dict[int, bool]] = {}
