@@ -75,7 +75,7 @@ def report(figure: str, value: float, unit: str, **more: Any) -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds that the work took and what it returned."""
+    """Return the seconds that the call took and what it returned."""
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result

@@ -9,7 +9,7 @@ exactly as received.
 `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read in `ops.quarantine`.
 
 **Triage**: leave the DAG paused where there is no such service. The last line of the log says why it failed:
-*does not answer* means that the service is down, clear the task when it is back; settings are not tried
+*does not respond* means that the service is down, clear the task when it is back; settings are not tried
 again: correct them, then clear. `ops.receipts` says what is missing.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 from .errors import CONNECTION_ERRORS, StackError
 
 TIMEOUT_SECONDS = 120
-"""How long an API that does not answer is asked again: a restart of it takes about 15 s."""
+"""How long an API that does not respond is asked again: a restart of it takes about 15 s."""
 
 ENDED = ("success", "failed")
 
@@ -47,7 +47,7 @@ class Airflow:
             except CONNECTION_ERRORS as error:
                 problem = str(error).strip()
             if time.monotonic() > deadline:
-                raise StackError(f"Airflow does not answer {method} {path}: {problem}; see `make status`")
+                raise StackError(f"Airflow does not respond to {method} {path}: {problem}; see `make status`")
             time.sleep(1)
 
     def _log_in(self) -> str:

@@ -1,4 +1,4 @@
-"""The stack's settings: ports, generated secrets and everything the work reads, in one file of mode 600."""
+"""The stack's settings: ports, generated secrets and everything the jobs read, in one file of mode 600."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ OF_THE_WORK = (
     "CILAKE_S3_SECRET_KEY",
     "SPARK_CONNECT_AUTHENTICATE_TOKEN",
 )
-"""The secrets with which the work reads and writes the lake."""
+"""The secrets with which the jobs read and write the lake."""
 
 _SECRET_ENDINGS = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
 _OURS = ("CILAKE_", "SPARK_", "AIRFLOW")

@@ -39,7 +39,7 @@ START_SECONDS = 120
 MAINTENANCE_SECONDS = 1800
 NEWS_SECONDS = 20
 POLL_SECONDS = 1.0
-"""Between two looks at the runs: each look costs the API server time that the work then lacks."""
+"""Between two requests for the runs: each takes time of the API server that the jobs then lack."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -176,7 +176,7 @@ def _set_clock(settings: Mapping[str, str], day: date) -> None:
         ) from None
     except CONNECTION_ERRORS as error:
         raise StackError(
-            f"the simulator does not answer: {str(error).strip()}; see `make logs S=ciworld`"
+            f"the simulator does not respond: {str(error).strip()}; see `make logs S=ciworld`"
         ) from None
 
 

@@ -134,7 +134,7 @@ def _spark_healthy(layout: Layout, settings: Settings) -> bool:
 
 
 def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Return Airflow's whole configuration; its tasks read the settings of the work from the stack's file."""
+    """Return Airflow's whole configuration; its tasks read the settings of the jobs from the stack's file."""
     password, port = settings["CILAKE_AIRFLOW_DB_PASSWORD"], settings["CILAKE_PORT_POSTGRES"]
     database = f"airflow:{password}@127.0.0.1:{port}/airflow"
     options = {

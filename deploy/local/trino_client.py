@@ -39,7 +39,7 @@ def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:
                 page = json.load(answer)
         except CONNECTION_ERRORS as error:
             raise TrinoError(
-                f"Trino does not answer: {str(error).strip()}; see `make logs S=trino`"
+                f"Trino does not respond: {str(error).strip()}; see `make logs S=trino`"
             ) from None
         if "error" in page:
             kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError

@@ -31,4 +31,4 @@ def require_reason(text: str) -> None:
 
 
 class SourceError(CilakeError):
-    """A source that does not answer, or not as such a source does."""
+    """A source that does not respond, or not as such a source does."""

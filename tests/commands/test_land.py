@@ -20,7 +20,7 @@ LISTING = "/api/v1/dashboards"
 def test_a_source_that_is_down(run_landing, closed, dashboards):
     assert run_landing(closed, dashboards) == (
         1,
-        f"cilake: TestGrid at {closed} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        f"cilake: TestGrid at {closed} (CILAKE_TESTGRID_URL) does not respond: connection refused; "
         "check the address, or run again when it is back",
     )
 
@@ -30,7 +30,7 @@ def test_a_source_that_is_down_is_said_to_be_also_after_better_days(run_landing,
     serve(replies, "later-down", ["a", "b", "c"])
     assert run_landing(url, "later-down")[0] == 0
     code, line = run_landing(closed, "later-down", start="2021-06-22")
-    assert (code, "does not answer: connection refused; check the address" in line) == (1, True), line
+    assert (code, "does not respond: connection refused; check the address" in line) == (1, True), line
     receipt = receipt_of(catalog, "later-down", "2021-06-22")
     assert (receipt["expected"], receipt["missing"], receipt["unlisted"]) == (4, 4, 0)
 

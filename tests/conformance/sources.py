@@ -132,7 +132,7 @@ class SourceConformance:
 
     def test_a_service_that_is_down_is_an_error_that_another_try_may_mend(self, landing):
         run, catalog, _ = landing
-        with closed_port() as address, pytest.raises(SourceError, match="does not answer") as raised:
+        with closed_port() as address, pytest.raises(SourceError, match="does not respond") as raised:
             run(address)
         assert raised.value.exit_code == 1
         assert not self.payloads(catalog)

@@ -43,5 +43,5 @@ def test_an_echo_of_the_question_is_no_answer(echo):
 
 
 def test_a_simulator_that_does_not_speak_http_is_named_in_one_line(echo):
-    with pytest.raises(StackError, match="the simulator does not answer: .*make logs S=ciworld"):
+    with pytest.raises(StackError, match="the simulator does not respond: .*make logs S=ciworld"):
         nights._set_clock({"CILAKE_CIWORLD_URL": echo}, date(2026, 3, 1))

@@ -1,4 +1,4 @@
-"""A small recorded world, and the work on a stack against it, a night at a time."""
+"""A small recorded world, and the jobs on a stack against it, a night at a time."""
 
 import gzip
 import json
@@ -90,7 +90,7 @@ def end_of(day):
 
 
 FORKS = get_context("forkserver")
-"""Processes of the work that have imported what it needs: that takes 8 s each otherwise."""
+"""Processes of the commands that have imported what it needs: that takes 8 s each otherwise."""
 FORKS.set_forkserver_preload(
     ["cilake.cli", "cilake.commands", "great_expectations", "sklearn.ensemble", "skops.io"]
 )

@@ -50,7 +50,7 @@ BROKEN = Failure(
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """The folder with one file per day for which the work fails; the file is what it says.
+    """The folder with one file per day for which the job fails; the file is what it says.
 
     What it says no other try fixes. An address in it is that of TestGrid, and the real work is done.
     """
@@ -236,7 +236,7 @@ def test_a_source_that_is_down_ends_the_log_with_one_line(operator, broken):
         task = operator.task("land_testgrid", run_id, "up_for_retry")
         log = operator.log("land_testgrid", run_id, task)
     message = (
-        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not respond: connection refused; "
         "check the address, or run again when it is back"
     )
     assert [(e["level"], e["event"]) for e in log[-2:]] == [("error", message), ("error", "Task exited")]

@@ -1,4 +1,4 @@
-"""Commands that are done by a job server print, end and are killed as if they did the work themselves."""
+"""Commands that are done by a job server print, end and are killed as if they ran by themselves."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_work_ends_with_the_server(server, tmp_path):
     pid = started(tmp_path / "pid")
     process.kill()
     _, err = made.communicate(timeout=60)
-    assert made.returncode == 1 and "cilake: the job server ended during the work: run it again\n" in err
+    assert made.returncode == 1 and "cilake: the job server ended during the command: run it again\n" in err
     wait_until(lambda: not is_alive(pid), seconds=30)
 
 

@@ -45,8 +45,8 @@ def test_the_service_that_is_down_is_named(closed, listening, name, form, shown)
     assert find_outage(Settings(**up), ERROR) is None
     outage = find_outage(Settings(**up | {name: form.format(closed)}), ERROR)
     assert str(outage) == (
-        f"{shown}://127.0.0.1:{closed} (CILAKE_{name.upper()}) does not answer: connection refused; start it "
-        "(`make up` on the embedded stack) and run again (OSError: When reading)"
+        f"{shown}://127.0.0.1:{closed} (CILAKE_{name.upper()}) does not respond: connection refused; "
+        "start it (`make up` on the embedded stack) and run again (OSError: When reading)"
     )
     assert outage.exit_code == 1
 

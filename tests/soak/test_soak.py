@@ -117,7 +117,7 @@ def land_all(lake, landings):
 
 
 def build_all(lake, stops=None, stop="", *, passed=0):
-    """Build what is landed; return whether the work was killed at the stop, passed so often before."""
+    """Build what is landed; return whether the command was killed at the stop, passed so often before."""
     if stops is not None:
         stops[:] = [stop, *["once"] * passed] if stop else []
     try:

@@ -89,7 +89,7 @@ class KilledError(BaseException):
 def stop_points(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list: while it holds ``<step>:<table>``, work that passes that point is killed there.
 
-    Each entry after it lets the work pass once.
+    Each entry after it lets the command pass once.
     """
     stops: list[str] = []
 

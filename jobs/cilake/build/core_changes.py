@@ -158,7 +158,7 @@ class CoreChanges:
         return ci_run_observations.select_beginnings(self.engine, seen=seen, observations=published)
 
     def _find_changed(self) -> Any:
-        """Return the current observations of the runs that the payloads show, where the published run differs.
+        """Return the current observations of the shown runs of which the published run differs.
 
         Not only of those with new observations: a build that was killed may have published these already.
         """
@@ -166,7 +166,7 @@ class CoreChanges:
         return ci_runs.select_changed(self.engine, standing=standing, ci_runs=runs)
 
     def _find_differing(self) -> DataFrame:
-        """Return the current observations of the runs that the payloads show, where any published row differs."""
+        """Return the current observations of the shown runs of which any published row differs."""
         standing, runs = self._standing_and_published()
         with_old = ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs)
         every: DataFrame = self.engine.compute(with_old)

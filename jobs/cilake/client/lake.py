@@ -247,7 +247,7 @@ class Lake:
         types that may hold nulls, decimals as floats.
 
         Raises:
-            LakeError: with Trino's message, when it refuses the statement or does not answer.
+            LakeError: with Trino's message, when it refuses the statement or does not respond.
 
         """
         require(self._settings, "trino_url")

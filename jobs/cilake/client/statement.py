@@ -39,7 +39,7 @@ def ask(
 
     Raises:
         LakeError: with Trino's message, when it refuses the statement; when the login cannot be sent.
-        UnansweredError: when Trino does not answer, or cannot now.
+        UnansweredError: when Trino does not respond, or cannot now.
 
     """
     if not statement.strip():
@@ -75,7 +75,7 @@ def ask(
     except _NO_ANSWER as error:
         if isinstance(error.__cause__ or error.__context__, requests.exceptions.SSLError):
             raise _untrusted(trino_url) from error
-        raise UnansweredError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+        raise UnansweredError(f"Trino does not respond at {trino_url}: `make up` starts it") from error
     except trino.exceptions.HttpError as error:
         raise LakeError(f"Trino at {trino_url} refuses the user {user}: {str(error)[:200]}") from error
 

@@ -70,7 +70,7 @@ def land(settings: Settings, window: Window, *, source: Source, own: object = No
 
     Raises:
         SettingsError: when settings of the source are missing or malformed.
-        SourceError: when the source did not answer at all.
+        SourceError: when the source did not respond at all.
         UnknownScopeError: when the source knows nothing of what the settings name.
         DayError: when a day has not begun.
         LandingError: when too many payloads are unreadable or were not obtained.

@@ -1,7 +1,7 @@
-"""What a table gained, lost or corrected since a snapshot: the work that a consumer of it has left to do.
+"""What a table gained, lost or corrected since a snapshot: what a consumer of it has left to do.
 
 A consumer notes in a property of its table up to which snapshot of an input it has worked, in the commit
-that publishes the work. Nothing is missed when a run is killed, comes late or works for another day.
+that publishes what follows from it. Nothing is missed when a run is killed, comes late or is for another day.
 """
 
 from __future__ import annotations

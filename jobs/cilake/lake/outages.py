@@ -1,4 +1,4 @@
-"""Which service of the lake does not answer: its outage is one line, not the traceback of a library."""
+"""Which service of the lake does not respond: its outage is one line, not the traceback of a library."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def application(deployment: AwsDeployment) -> dict[str, Any]:
 
 
 def spark_properties(deployment: AwsDeployment, iceberg_jar: str) -> dict[str, str]:
-    """Return the Spark properties of every job run: the catalog, the Python of the work and its settings."""
+    """Return the Spark properties of every job run: catalog, Python and settings of the jobs."""
     properties = {
         "spark.jars": iceberg_jar,
         "spark.sql.extensions": _ICEBERG_EXTENSIONS,

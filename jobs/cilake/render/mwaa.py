@@ -46,7 +46,7 @@ def options(deployment: AwsDeployment) -> dict[str, str]:
 
 
 def startup(deployment: AwsDeployment) -> str:
-    """Return the start-up script: which back end runs the work."""
+    """Return the start-up script: which back end runs the jobs."""
     lines = ["#!/bin/sh", "# Read by every component of the environment before it starts."]
     lines += ["export CILAKE_BACKEND=emr_serverless", f"export AWS_DEFAULT_REGION={deployment.region}"]
     return "\n".join(lines) + "\n"

@@ -102,7 +102,7 @@ def fetch(
 
 
 def without_reply(subject: Subject, state: State, reason: str) -> Envelope:
-    """Return the envelope of what nobody was asked for, or did not answer: only our clock tells its time."""
+    """Return the envelope of what nobody was asked for, or did not respond: only our clock tells its time."""
     now = datetime.now(UTC)
     return Envelope(
         subject.source, subject.endpoint, subject.scope, subject.natural_id, state, now, now, reason=reason

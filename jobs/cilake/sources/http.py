@@ -122,7 +122,7 @@ class Client:
                 raise FetchError(f"was not asked: {str(error)[:1].lower()}{str(error)[1:200]}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
                 last = None
-                problem = f"does not answer: {_reason(error)}"
+                problem = f"does not respond: {_reason(error)}"
             # Full jitter, so that concurrent clients do not retry at the same moment.
             pause = max(asked_wait, random.uniform(0.05, 0.25 * 2**attempt))  # noqa: S311
             if attempt + 1 == self._attempts:

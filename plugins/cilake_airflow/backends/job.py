@@ -1,4 +1,4 @@
-"""What every back end is given: a verb of the work and the day to do it for."""
+"""What every back end is given: a verb of the command and the day to run it for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WorkError(AirflowException):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call of the work, and where in Airflow it was made from.
+    """One call of the command, and where in Airflow it was made from.
 
     ``cycle`` counts how often the task was cleared and ``attempt`` its tries since then, from 1.
     """

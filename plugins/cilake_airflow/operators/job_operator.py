@@ -1,4 +1,4 @@
-"""The one operator: a verb of the work, for one day, on the back end of this deployment."""
+"""The one operator: a verb of the command, for one day, on the back end of this deployment."""
 
 from __future__ import annotations
 
