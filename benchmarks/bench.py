@@ -1,7 +1,7 @@
 """How fast the platform is on a folder of recorded TestGrid replies, each figure next to its baseline.
 
 ``python benchmarks/bench.py [--dir DIR]`` starts a separate stack on free ports, lands the folder, builds,
-repeats with nothing new, trains, scores and asks Trino, and prints one JSON line per figure.  A baseline is
+repeats with nothing new, trains, scores and queries Trino, and prints one JSON line per figure. A baseline is
 measured in the same run on the same data, so the ratios hold on a noisy machine too.
 """
 

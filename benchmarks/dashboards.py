@@ -1,4 +1,4 @@
-"""How long every chart takes, asked alone and past Superset's cache; `make dashboards-bench`.
+"""How long every chart takes, requested alone and past Superset's cache; `make dashboards-bench`.
 
 Prints one JSON line a chart (median of three, milliseconds, next to the bare round trip of a Trino query of
 the same run) and one for all; with ``--pictures DIR`` also writes a picture of every dashboard.
@@ -23,7 +23,7 @@ REPEATS = 3
 
 
 def main() -> int:
-    """Return the exit code: 0 when every chart answers in time, 1 when one fails or is too slow."""
+    """Return the exit code: 0 when every chart responds in time, 1 when one fails or is too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a picture of every dashboard")
     arguments = parser.parse_args()

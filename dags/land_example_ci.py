@@ -1,6 +1,6 @@
 """Lands what Example CI publishes: the worked example of a source.
 
-**What**: once a day, asks for the builds of the configured projects and stores what is new or changed,
+**What**: once a day, requests the builds of the configured projects and stores what is new or changed,
 exactly as received.
 
 **Inputs**: `GET CILAKE_EXAMPLE_CI_URL/<project>/builds.json` for each of `CILAKE_EXAMPLE_CI_PROJECTS`.

@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def body(address: str) -> bytes:
-    """Return the answer at an address of ours; raises when there is none or it is an error."""
+    """Return the body at one of our addresses; raises when there is no response or an error."""
     with urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the address is in the compose file
         return bytes(answer.read())
 

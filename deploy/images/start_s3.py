@@ -1,7 +1,7 @@
 """SeaweedFS in a container, with one key that writes and one that only reads.
 
 The flags are those of the embedded stack. The filer and the volumes take only requests that one of their own
-parts has signed. The master's port asks for no key: only services that hold one share a network with it.
+parts has signed. The master's port needs no key: only services that hold one share a network with it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def command() -> list[str]:
 
 
 def internal_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which the parts of the server sign what they ask each other over HTTP."""
+    """Return the variables by which the parts of the server sign their requests to each other."""
     names = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
     return {f"WEED_{name}_KEY": environment["CILAKE_S3_INTERNAL_SECRET"] for name in names}
 

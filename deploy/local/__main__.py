@@ -24,7 +24,7 @@ The stack
   make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino, Airflow, Superset; wait for them
   make status                      every service with its state, health and the memory of all
   make urls [JSON=1]               addresses, users and the files that hold the passwords
-  make sql Q="select …"            ask Trino; CSV with a header on stdout
+  make sql Q="select …"            query Trino; CSV with a header on stdout
   make airflow ARGS="backfill …"   a command of Airflow on this stack; ARGS="--help" lists them
   make logs S=trino [F=1]          the end of a service's log; F=1 follows it
   make down                        stop everything; no process is left

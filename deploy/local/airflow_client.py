@@ -14,7 +14,7 @@ from typing import Any
 from .errors import CONNECTION_ERRORS, StackError
 
 TIMEOUT_SECONDS = 120
-"""How long an API that does not respond is asked again: a restart of it takes about 15 s."""
+"""How long requests to an API that does not respond are repeated: a restart of it takes about 15 s."""
 
 ENDED = ("success", "failed")
 
@@ -29,7 +29,7 @@ class Airflow:
         self._token = ""
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the decoded answer, or None for 404 and for 409 (it exists already)."""
+        """Return the decoded response, or None for 404 and for 409 (it exists already)."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:

@@ -10,7 +10,7 @@ from .layout import REPO
 from .log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
-"""The same bytes for the same files: a zip would otherwise tell when it was made."""
+"""The same bytes for the same files: a zip would otherwise hold when it was made."""
 
 
 def write(folder: Path = REPO / "dist") -> list[Path]:

@@ -122,7 +122,7 @@ def password_file(settings: Mapping[str, str]) -> str:
 def hashed(password: str, salt: bytes | None = None) -> str:
     """Return iterations, salt and hash of a password as Trino compares them."""
     salt = salt or secrets.token_bytes(16)
-    # SHA-1 is what Trino asks for; in HMAC, with so many rounds, its collisions do not matter.
+    # SHA-1 is what Trino needs; in HMAC, with so many rounds, its collisions do not matter.
     digest = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, _ITERATIONS, 32)
     return f"{_ITERATIONS}:{salt.hex()}:{digest.hex()}"
 

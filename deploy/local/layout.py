@@ -113,7 +113,7 @@ class Layout:
 
 
 def current() -> Layout:
-    """Return the layout that CILAKE_HOME and CILAKE_ENV_HOME ask for, by default all in `.local`."""
+    """Return the layout that CILAKE_HOME and CILAKE_ENV_HOME name, by default all in `.local`."""
     home = Path(os.environ.get("CILAKE_HOME") or REPO / ".local").absolute()
     shared = Path(os.environ.get("CILAKE_ENV_HOME") or REPO / ".local").absolute()
     return Layout(home=home, shared=shared)

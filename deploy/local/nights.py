@@ -43,7 +43,7 @@ POLL_SECONDS = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play the nights the arguments ask for; the exit status."""
+    """Play the nights that the arguments name; return the exit status."""
     arguments = _parser().parse_args(argv)
     if arguments.demo:
         arguments.source, arguments.start = "synthetic", arguments.start or DEMO_START
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
             _maintain(airflow, played[-1].day)
         finally:
-            # What follows the clock of the machine must not ask the simulator for the real yesterday.
+            # What follows the clock of the machine must not request the real yesterday from the simulator.
             for dag_id in STEPS.by_clock:
                 airflow.pause(dag_id, True)
         imported.result()

@@ -95,7 +95,7 @@ def start_time(pid: int) -> str:
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Return the memory of these processes; pages they share are counted once where the kernel tells."""
+    """Return the memory of these processes; shared pages count once where the kernel reports them."""
     total = 0
     for pid in pids:
         for line in _read(pid, "smaps_rollup").decode(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Bringing the stack up and down, and telling how it is."""
+"""The commands that start, stop and show the stack."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
 
 
 def _await(layout: Layout, settings: Mapping[str, str], services: list[Service]) -> None:
-    """Wait until each of these works, telling who is waited for; one clear line when one does not."""
+    """Wait until each of these works, and log which are awaited; raise one clear line when one does not."""
     waiting = list(services)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     last_log_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Asking Trino by its own protocol: its client is not in the Python that starts the stack."""
+"""Queries to Trino by its own protocol: its client is not in the Python that starts the stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRINO_TIMEOUT_SECONDS = 60
 
 
 def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list[list[Any]]]:
-    """Return the column names and rows of a query; ask a Trino again that lost its catalog's connections."""
+    """Return the column names and rows of a query; repeat it when Trino has lost connections."""
     deadline = time.monotonic() + TRINO_TIMEOUT_SECONDS
     while True:
         try:

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 def main() -> None:
     """Serve until Spark's process gets a signal; the properties hold address and settings."""
     spark = SparkSession.builder.getOrCreate()
-    with suppress(Py4JNetworkError):  # what a call is answered with when Spark's process ends
+    with suppress(Py4JNetworkError):  # what a call gets when Spark's process ends
         spark.sparkContext._jvm.java.lang.Thread.currentThread().join()
 
 

@@ -141,7 +141,7 @@ def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite:
 
 
 def files_digest(files: Mapping[str, str], environment: Mapping[str, str]) -> str:
-    """Return what tells these files, with the addresses of this installation, from others.
+    """Return a digest of these files with the addresses of this installation.
 
     The address of Trino is no part of it: it holds a login, and is followed without an import.
     """

@@ -22,7 +22,7 @@ FILTER_STATE_CACHE_CONFIG = EXPLORE_FORM_DATA_CACHE_CONFIG = {
 }
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
-# Seconds: on two cores that everything shares, twenty charts that are asked at once may take their time.
+# Seconds: on two cores that everything shares, twenty charts that are requested at once may take their time.
 SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 300
 # Datasets of weeks widen a range of days to whole weeks, and links are plain addresses in downloads.
 FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": True, "ALERT_REPORTS": False}
@@ -45,7 +45,7 @@ def link(url, text, form):
 
     Both are SQL expressions. In a page the link is an anchor; anything but a plain address gives its text,
     and markup in the text is shown, not followed. In a file it is the address. Charts call it with
-    ``cache_key_wrapper(answer_format())``, so that Superset keeps the answers for pages and for files apart.
+    ``cache_key_wrapper(answer_format())``, so that Superset caches results for pages and files separately.
     """
     if form == "plain":
         return f"coalesce({url}, {text})"
@@ -78,7 +78,7 @@ TALISMAN_CONFIG = {
 def keep_own_limits():
     """Keep the limit of a statement in SQL Lab where it is the smaller one.
 
-    Superset 6.1 forgets it between finding it and asking (apache/superset issue 40070).
+    Superset 6.1 forgets it between finding it and the query (apache/superset issue 40070).
     """
     from superset import sql_lab
 
@@ -107,7 +107,7 @@ def FLASK_APP_MUTATOR(app):
 
     @app.before_request
     def accept_events_of_visitors():
-        # Asking who the user is would set the cookie, too.
+        # Looking up the user would set the cookie, too.
         if request.path == "/superset/log/" and "_user_id" not in session:
             return "", 204
         return None

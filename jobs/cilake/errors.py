@@ -11,7 +11,7 @@ class CilakeError(Exception):
 
 
 class PermanentError(CilakeError):
-    """An error that another try meets again, until somebody changes what was asked for, a setting or data."""
+    """An error that another try meets again, until somebody changes the request, a setting or data."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Inputs are the rows of the days asked for, as they are pinned, wherever they are read."""
+"""Inputs are the rows of the requested days, as they are pinned, wherever they are read."""
 
 from datetime import date, timedelta
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.spark
 
 DAY = date(2021, 6, 21)
 LIMITS = {DuckEngine: 5, SparkEngine: 4}
-"""How many rows are few where five lie in the files that are asked for."""
+"""How many rows are few where five lie in the files that are read."""
 
 
 @pytest.fixture(scope="module")

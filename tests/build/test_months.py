@@ -43,7 +43,7 @@ def build_answers(lake, monkeypatch, way="months"):
 
 
 def forget(lake):
-    """Have all periods of the answers made again."""
+    """Have all periods of the KPI tables made again."""
     for table in KPI:
         present = lake.catalog.load_table(table.address)
         marks = [name for name in present.properties if name.startswith("cilake.built")]
@@ -53,7 +53,7 @@ def forget(lake):
 
 
 def paths(lake):
-    """The files of the weekly answers by month."""
+    """The files of the weekly KPI tables by month."""
     found = published_months(lake.catalog.load_table(WEEKLY.address))
     return {month: [one.file.file_path for one in files] for month, files in found.items()}
 
@@ -76,7 +76,7 @@ def test_all_ways_to_make_months_say_the_same_and_again_they_change_nothing(new_
 
 
 def test_a_correction_replaces_the_file_of_its_month_also_after_another_way_and_a_kill(new_lake, monkeypatch):
-    """The first answers are made in this process, with files of any name."""
+    """The first tables are made in this process, with files of any name."""
     lake = new_lake()
     stops = stop_points(monkeypatch)
     land(lake, shown())

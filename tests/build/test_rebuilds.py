@@ -93,7 +93,9 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     again = rebuild.rebuild(lake.settings, window, names=["core"], reason="once more")
     assert again == {"restatement_id": None}, "nothing is left to fix"
     build_tables(lake.settings, window, step="build_kpi_ci_health")
-    assert kpi_tables(lake) == answers, "a build of the answers follows, though its runs are of one version"
+    assert kpi_tables(lake) == answers, (
+        "a build of the KPI tables follows, though its runs are of one version"
+    )
     lake.catalog.drop_table("raw.example_ci__builds")  # of a source that was added, and has not landed yet
     day = FIRST_RUN_DAY
     overwrite(lake, "kpi.daily_job_health", passed_count=7, of=("run_date", day))

@@ -27,7 +27,7 @@ ANSWER = {
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers one statement to whoever has the right login."""
+    """A server of one statement to whoever has the right login."""
 
     def do_POST(self):
         given = self.headers.get("Authorization", "")

@@ -36,7 +36,7 @@ def test_a_source_that_is_down_is_said_to_be_also_after_better_days(run_landing,
 
 
 def test_a_source_that_is_down_is_no_matter_of_the_day(run_landing, closed):
-    """Without an answer there is no clock of the source to compare a later day with."""
+    """Without a reply there is no clock of the source to compare a later day with."""
     assert run_landing(closed, "a", start="2199-01-01")[0] == 1
 
 

@@ -173,11 +173,11 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
     assert leave_out(*args) == 0
     assert counts("2021-06-22") == (2, 0), "the newest decision holds"
     assert leave_out("cut/broken", "--reason", "it is back", "--end", "2021-06-21") == 0
-    assert counts("2021-06-22") == (3, 1), "it is asked for again"
-    assert "no landing has asked for" not in capsys.readouterr().err
+    assert counts("2021-06-22") == (3, 1), "it is requested again"
+    assert "no landing has requested" not in capsys.readouterr().err
     assert leave_out("cut/brokn", "--reason", "a typing error") == 0
     output = capsys.readouterr()
-    assert "no landing has asked for cut/brokn so far" in output.err
+    assert "no landing has requested cut/brokn so far" in output.err
     landed = max(row["partition_date"] for row in rows(catalog, "ops.receipts", "source == 'testgrid'"))
     assert f'"from": "{landed}"' in output.out, "the newest landed day"
     assert leave_out("cut", "--reason", "x") == leave_out("cut/a", "--reason", " ") == 2

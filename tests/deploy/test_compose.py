@@ -60,7 +60,7 @@ def test_secrets_have_no_default_and_stand_in_no_file():
     for name, value in read_variables(EXAMPLE).items():
         if SECRET.search(name):
             assert value == "", f"{name} must be generated"
-            assert f"${{{name}}}" not in TEXT, f"{name} must be asked for with :?"
+            assert f"${{{name}}}" not in TEXT, f"{name} must be required with :?"
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
             if SECRET.search(variable):

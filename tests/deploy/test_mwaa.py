@@ -17,7 +17,7 @@ DAGS = sorted((REPO / "dags").glob("*.py"))
 PLUGIN = sorted((REPO / "plugins").rglob("*.py"))
 PYTHON = current().bin("mwaa", "python")
 # Imported inside functions: by the back end for a cluster of one's own, as MWAA's is another, and by the
-# retry policy, which an older Airflow never asks.
+# retry policy, which an older Airflow never calls.
 NOT_ON_MWAA = ("airflow.providers.apache.spark.hooks.spark_submit", "airflow.sdk.definitions.retry_policy")
 
 PARSE = """

@@ -222,7 +222,7 @@ def test_a_restart_and_an_expired_token_are_outlasted(world):
 
 
 def test_an_answer_that_ends_half_way_is_asked_for_again(world):
-    """What a service that is killed while it answers leaves."""
+    """What a service that is killed while it responds leaves."""
     world.cut_short = 2
     assert world.airflow.dag("build_core_ci")["is_paused"]
     world.cut_short = 2

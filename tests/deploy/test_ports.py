@@ -1,4 +1,4 @@
-"""The ports of the embedded stack, and the question whether somebody answers at one."""
+"""The ports of the embedded stack, and the check whether something responds at one."""
 
 import socket
 from contextlib import closing

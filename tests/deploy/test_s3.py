@@ -36,7 +36,7 @@ def storage(tmp_path_factory):
         )
     try:
         pause = threading.Event()
-        # The server makes the bucket a moment after it answers.
+        # The server makes the bucket a moment after it responds.
         while not (S3.healthy(here, settings) and is_there(settings)):
             assert process.poll() is None, (here.log / "s3.log").read_text()[-2000:]
             pause.wait(0.2)
@@ -65,7 +65,7 @@ def is_there(settings):
 
 
 def answer(settings, part, method, path):
-    """The status with which a part of the server answers somebody without a key."""
+    """The status with which a part of the server refuses somebody without a key."""
     port = int(settings["CILAKE_PORT_S3"]) + configuration.S3_BLOCK[f"{part}.port"]
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhostile\r\n--x--\r\n'
     body = form if method == "POST" else None

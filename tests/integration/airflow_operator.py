@@ -1,4 +1,4 @@
-"""A person at Airflow: what the tests do and ask through its REST API."""
+"""A person at Airflow: what the tests do and read through its REST API."""
 
 import http.client
 import time

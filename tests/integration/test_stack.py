@@ -1,4 +1,4 @@
-"""The embedded stack on free ports: it comes up, answers, heals, refuses clearly and leaves nothing."""
+"""The embedded stack on free ports: it comes up, responds, heals, refuses clearly and leaves nothing."""
 
 import json
 import os

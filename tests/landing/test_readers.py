@@ -1,4 +1,4 @@
-"""Tests of reading in processes: same answers, same errors, and no process is left."""
+"""Tests of reading in processes: same results, same errors, and no process is left."""
 
 import os
 import signal

@@ -54,7 +54,7 @@ def job(attempt=1):
 
 
 def will_start(aws, attempt, job_run_id):
-    """The service answers a token it knows with the run that the token started."""
+    """For a known token the service returns the run that it started."""
     answer = {
         "applicationId": "00abc",
         "jobRunId": job_run_id,

@@ -50,7 +50,7 @@ def test_the_viewer_sees_pages_and_logs_and_runs_nothing(settings):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     manager, viewer = SimpleAuthManager(), SimpleAuthManagerUser(username="viewer", role="viewer")
-    assert manager.is_authorized_view(access_view=AccessView.WEBSITE, user=viewer), "our pages ask for this"
+    assert manager.is_authorized_view(access_view=AccessView.WEBSITE, user=viewer), "our pages require this"
     logs, runs = DagAccessEntity.TASK_LOGS, DagAccessEntity.RUN
     assert manager.is_authorized_dag(method="GET", access_entity=logs, user=viewer)
     assert not manager.is_authorized_dag(method="POST", access_entity=runs, user=viewer)

@@ -59,7 +59,7 @@ def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def kpi_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the answers about the health of jobs and tests."""
+    """Return the tables about the health of jobs and tests."""
     return {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
 
 

@@ -24,7 +24,7 @@ from cilake.transforms.core import ci_run_observations
 from cilake.transforms.engines import SparkEngine
 
 KEY = list(ci_run_observations.KEY)
-"""The columns that tell observations apart, as Spark wants them."""
+"""The columns that distinguish observations, as Spark wants them."""
 
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
 PAYLOADS_PER_BATCH = 4

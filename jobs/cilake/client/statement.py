@@ -1,4 +1,4 @@
-"""Asking Trino one statement, as rows or as CSV."""
+"""One statement run in Trino, as rows or as CSV."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_ANSWER = (
 def ask(
     trino_url: str, statement: str, *, user: str = "analyst", password: str = "", ca: str = ""
 ) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
-    """Yield the columns of the answer, each with its name and type in Trino, and its rows, page by page.
+    """Yield the columns of the result, each with its name and type in Trino, and its rows, page by page.
 
     ``ca`` is the file with the certificate that the server's must be signed with; empty, the authorities
     that the machine knows. A server that is starting or has lost its catalog's connections is asked again
@@ -43,7 +43,7 @@ def ask(
 
     """
     if not statement.strip():
-        raise LakeError("there is no statement to answer")
+        raise LakeError("there is no statement to run")
     address = urlsplit(trino_url)
     if password and address.scheme != "https":
         raise LakeError(
@@ -83,7 +83,7 @@ def ask(
 def write_csv(
     trino_url: str, statement: str, target: TextIO, *, user: str = "analyst", password: str = "", ca: str = ""
 ) -> None:
-    """Write the answer into ``target`` as CSV with a header, and nothing else."""
+    """Write the rows into ``target`` as CSV with a header, and nothing else."""
     with ask(trino_url, statement, user=user, password=password, ca=ca) as (columns, pages):
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow([name for name, _ in columns])
@@ -93,7 +93,7 @@ def write_csv(
 
 
 def login(settings: Settings) -> dict[str, str]:
-    """Return who asks and how the server is known, as the arguments of ``ask``."""
+    """Return the user and how the server is known, as the arguments of ``ask``."""
     return {"user": settings.trino_user, "password": settings.trino_password, "ca": settings.trino_ca}
 
 

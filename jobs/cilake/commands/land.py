@@ -116,7 +116,7 @@ class _Losses:
                 f"{self.service} {self.failures[-1]}; check the address, or run again when it is back"
             )
         if not seen:
-            logger.warning(f"{self.service} was asked for nothing: all is left out, or nothing is listed")
+            logger.warning(f"{self.service} got no request: all is left out, or nothing is listed")
             return
         scope, setting = self.source.scope, self.source.scope_setting
         unknown = dict.fromkeys(self.unknown)
@@ -250,7 +250,7 @@ class _Batch:
 
 @dataclass
 class _Clock:
-    """Whether a day has begun by the source's clock: before, no answer can be about that day.
+    """Whether a day has begun by the source's clock: before, no reply can be about that day.
 
     A few replies of before it, among others, are those of a cache or of a clock that is wrong.
     """

@@ -1,4 +1,4 @@
-"""``cilake leave-out``: what landings of a source no longer ask for."""
+"""``cilake leave-out``: what landings of a source no longer request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def leave_out_payload(
     )  # fmt: skip
     if not len(asked_for.to_arrow()):
         logger.warning(
-            f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches"
+            f"no landing has requested {natural_id} so far: compare the name with natural_id of ops.fetches"
         )
     return {
         "source": source,

@@ -60,7 +60,7 @@ def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
 def maintain_table(
     spark: SparkSession, identifier: str, present: IcebergTable, *, expires_at: datetime, now: datetime
 ) -> Counter[str]:
-    """Maintain one table as its metadata asks for; return what was done. Nothing to do costs little."""
+    """Maintain one table as its metadata requires; return what was done. Nothing to do costs little."""
     done: Counter[str] = Counter()
     branches = {name: ref for name, ref in present.refs().items() if name.startswith(AUDIT_PREFIX)}
     head = present.current_snapshot()

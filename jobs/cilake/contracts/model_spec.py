@@ -1,4 +1,4 @@
-"""The vocabulary in which models are declared: what one is asked, from what, and when it is believed."""
+"""The vocabulary in which models are declared: what one forecasts, from what, and when it is believed."""
 
 from __future__ import annotations
 

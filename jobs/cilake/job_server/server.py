@@ -87,7 +87,7 @@ def preload() -> int:
 
 
 def fingerprint() -> tuple[tuple[str, int, int], ...]:
-    """Return what tells whether our code is still the same: names, sizes and times of its files."""
+    """Return a fingerprint of our code: names, sizes and times of its files."""
     facts = ((path, path.stat()) for path in sorted(_ROOT.rglob("*.py")))
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in facts)
 

@@ -25,7 +25,7 @@ from cilake.lake.files import read_files
 _PROPERTY = "cilake.built-from."
 _RESTATED = "cilake.restated-dates"
 KEPT_NOTES = 20
-"""How many notes of restated dates a table keeps; the oldest become one, which tells of all their dates."""
+"""How many notes of restated dates a table keeps; the oldest become one, which has all their dates."""
 
 
 def mark_built(source: Table, snapshot: int | None, *, part: str = "") -> dict[str, str]:

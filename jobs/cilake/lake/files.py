@@ -99,7 +99,7 @@ def plan_days(
 
 
 def open_scan(io: FileIO, scan: Scan) -> pa.Table | Dataset:
-    """Return the rows of a scan, read as they are asked for."""
+    """Return the rows of a scan, read as they are consumed."""
     if not scan.paths:
         return scan.schema.empty_table()
     if not isinstance(io, PyArrowFileIO):
@@ -141,7 +141,7 @@ def open_days(
     snapshot: int | None,
     limit: int,
 ) -> tuple[pa.Table | Dataset, int] | None:
-    """Return the rows of some days, read as they are asked for, and how many rows their files hold.
+    """Return the rows of some days, read as they are consumed, and how many rows their files hold.
 
     Days and snapshot are as in ``plan_days``. ``None`` where the files hold more than ``limit`` rows, or some
     of their rows are deleted by other files.

@@ -18,7 +18,7 @@ from cilake.landing.quarantine import append_quarantine
 from cilake.windows import known_until
 
 KNOWN_DAYS = 35
-"""How far back replies are looked at: nothing that is asked for every night is older."""
+"""How far back replies are looked at: nothing that is requested every night is older."""
 NOTE_LENGTH = 500
 _FETCHED = ("natural_id", "served_at", "content_sha256", "partition_date", "fetched_at", "etag")
 
@@ -29,7 +29,7 @@ def read_known(
     """Return what earlier replies showed, by endpoint and natural id; ``addresses`` are the raw tables.
 
     Replies of landings for the last ``KNOWN_DAYS`` before the day count, and those for later days: what was
-    not asked for so long is stored again. The entity tag is that of the newest reply for days up to the day.
+    not requested for so long is stored again. The entity tag is that of the newest reply up to the day.
     """
     since = day - timedelta(days=KNOWN_DAYS)
     fetched = catalog.load_table(FETCHES.address).scan(

@@ -55,7 +55,7 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
 
 
 def _served(model: Model, version: str) -> str:
-    """Return the query for what the answers of a version came to, summed by block."""
+    """Return the query for the losses of a version, summed by block."""
     loss = _LOSSES[model.gate.metric]
     scorers = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
     losses = (

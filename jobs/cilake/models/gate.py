@@ -106,7 +106,7 @@ def judge_challenger(evidence: Evidence, rule: Gate) -> Verdict:
 def judge_champion(served: Served, rule: Gate) -> Verdict:
     """Return whether the champion may go on, by its predictions next to the baseline's on the same decisions.
 
-    It may while there are too few failures to tell. For certain loss it is demoted at once, because it is
+    It may while there are too few failures to decide. For certain loss it is demoted at once, because it is
     no longer surely better only after ``probation_nights``.
     """
     if _too_little(served.failure_count, rule):

@@ -1,4 +1,4 @@
-"""The version of a model that serves on a day, ready to be asked."""
+"""The version of a model that serves on a day, ready to forecast."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The check of a batch before it is published, in Spark or, where it is small enough to be here, without.
 
-First one cheap pass asks only which rules hold; the failed ones run again with samples. Great Expectations
+First one cheap pass checks only which rules hold; the failed ones run again with samples. Great Expectations
 turns all row rules of a pass into one aggregate, so a pass costs about one scan of the columns used.
 """
 

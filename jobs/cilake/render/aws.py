@@ -72,7 +72,7 @@ def render(
     """Write the files of a lake on AWS into a folder; return their paths.
 
     Raises:
-        SettingsError: when a name is not of the form that AWS asks for, or the folder cannot be written to.
+        SettingsError: when a name is not of the form that AWS requires, or the folder cannot be written to.
 
     """
     application = application_id or UNKNOWN_APPLICATION

@@ -26,7 +26,7 @@ def render_dags(folder: Path) -> str:
     head = [
         "# The DAGs",
         f"{GENERATED}",
-        "What runs when and what it writes; [running them](running-dags.md) tells of days, backfills and "
+        "What runs when and what it writes; [running them](running-dags.md) is about days, backfills and "
         "retries. Every build also appends its checks to `ops.validation_results`.",
         "| DAG | runs | writes | tier |\n| --- | --- | --- | --- |\n"
         + "\n".join(

@@ -51,7 +51,7 @@ def emr_job(deployment: AwsDeployment) -> Policy:
 
 
 def mwaa(deployment: AwsDeployment) -> Policy:
-    """Return what Airflow may do: read its files and our connections, run jobs, and what MWAA asks for."""
+    """Return what Airflow may do: read its files and our connections, run jobs, and what MWAA requires."""
     application = deployment.arn("emr-serverless", f"/applications/{deployment.application_id}")
     log_group = deployment.arn("logs", f"log-group:airflow-{deployment.name}-*")
     queue = f"arn:aws:sqs:{deployment.region}:*:airflow-celery-*"  # in an account of MWAA's own

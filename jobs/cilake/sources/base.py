@@ -21,7 +21,7 @@ class Landing:
     """What a collector is given: the day, what is known already, and its limits.
 
     ``known`` holds the earlier replies by endpoint and natural id, ``left_out`` the natural ids that are not
-    to be asked for, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
+    to be requested, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
     ``time.monotonic``); at most ``prefetch`` replies wait to be stored, with no more bytes than ``budget``
     has. ``readers`` are for what takes long to read.
     """
@@ -40,7 +40,7 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a collector gives back: who is asked, as errors name it, about what, and the replies as they come.
+    """What a collector returns: the service as errors name it, the subject, and the replies as they come.
 
     Envelopes of one scope follow each other; each scope gets a receipt.
     """

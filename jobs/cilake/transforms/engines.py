@@ -70,7 +70,7 @@ class Engine(Protocol[Rows]):
         ...
 
     def compute(self, rows: Rows) -> Rows:
-        """Return rows that are not computed again, whoever asks for them."""
+        """Return rows that are not computed again, whoever reads them."""
         ...
 
     def to_arrow(self, rows: Rows) -> pa.Table:
@@ -84,7 +84,7 @@ class Engine(Protocol[Rows]):
 
 @dataclass(frozen=True, slots=True)
 class SparkEngine:
-    """Spark: rows are its dataframes, and nothing is computed before they are asked for."""
+    """Spark: rows are its dataframes, and nothing is computed before they are read."""
 
     spark: SparkSession
 

@@ -71,7 +71,7 @@ class EmrServerlessRun:
     def submit(self, job: Job, extra: dict[str, Any]) -> str:
         """Submit the job run of this try, unless one of an earlier try is alive or done; return its id.
 
-        The service answers a repeated client token with the run it already started. So a retry asks with the
+        For a repeated client token the service returns the run it already started. So a retry sends the
         tokens of the tries before it and goes on to its own only when theirs ended without success.
         """
         for attempt in range(1, job.attempt + 1):

@@ -48,7 +48,7 @@ class Job:
         return f"cilake {' '.join(self.verb)} {self.day.isoformat()}"
 
     def token(self, attempt: int) -> str:
-        """Return the same 64 characters for the same attempt of the same task, whoever asks."""
+        """Return the same 64 characters for the same attempt of the same task."""
         parts = (self.dag_id, self.run_id, self.task_id, str(self.cycle), str(attempt), *self.arguments)
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Chance without state: the same keys always give the same numbers, in whatever order one asks."""
+"""Chance without state: the same keys always give the same numbers, in whatever order they are drawn."""
 
 import hashlib
 

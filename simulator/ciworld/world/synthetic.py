@@ -26,7 +26,7 @@ class Results:
 
 
 class SyntheticWorld:
-    """The world of a seed. Days are made when they are first asked for."""
+    """The world of a seed. Days are made when they are first used."""
 
     def __init__(self, seed: int, releases: int = RELEASES):
         self.universe = Universe(seed, releases)
@@ -38,7 +38,7 @@ class SyntheticWorld:
         self._truth: Json | None = None
 
     def identity(self) -> Json:
-        """Return what tells this world from others, as JSON-ready values."""
+        """Return what identifies this world, as JSON-ready values."""
         facts = {"kind": "synthetic", "seed": self.universe.seed}
         releases = len(self.universe.releases)
         return facts if releases == RELEASES else facts | {"releases": releases}

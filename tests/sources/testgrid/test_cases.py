@@ -1,6 +1,6 @@
 """Situations that people met with TestGrid (``testgrid-cases``), each with its right value.
 
-What a case asks of several nights is here as far as the payloads decide it; they are landed and built in
+What a case expects of several nights is here as far as the payloads decide it; they are landed and built in
 ``tests/build/test_nights_of_cases.py``.
 """
 

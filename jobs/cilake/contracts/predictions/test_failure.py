@@ -33,7 +33,7 @@ TABLE = Table(
     inputs=("core.test_results", "core.ci_runs", "core.ci_run_observations", "ops.fetches", "ops.model_versions"),
     feeds=("predictions.accuracy",),
     made_by="score_test_failure",
-    # The ledger only grows, so the number of its rows by day and version tells what came.
+    # The ledger only grows, so the number of its rows by day and version shows what came.
     change_columns=("model_version",),
     freshness_hours=36,
     key_slices=4,

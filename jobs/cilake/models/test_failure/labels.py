@@ -16,7 +16,7 @@ PASSED = STATUS_CODES["passed"]
 UNDECIDED_CODES = tuple(STATUS_CODES[status] for status in UNDECIDED)
 FAILED = STATUS_CODES["failed"]
 FLAKY = STATUS_CODES["flaky"]
-#: Code of a row whose result is not known yet: the decision that scoring asks about.
+#: Code of a row whose result is not known yet: the decision that scoring is about.
 PENDING = 0
 
 #: The label column: true, false, or null while the next run has not reported.

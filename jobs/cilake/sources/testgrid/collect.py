@@ -211,7 +211,7 @@ def _fetch_summary(
 ) -> tuple[Envelope, dict[str, Any] | None]:
     """Return the envelope of a summary and, if it can be read, the tabs that it lists.
 
-    It is asked for whole every time: it lists the tabs, and it is small.
+    It is requested whole every time: it lists the tabs, and it is small.
     """
     listed: list[dict[str, Any]] = []
 
@@ -269,10 +269,10 @@ def _read_reply(reply: Reply, promise: Promise, previous: StoredContent | None) 
 def _get_table(
     client: Client, path: str, tab: str, etag: str | None, share: Share | None
 ) -> tuple[Reply, str]:
-    """Return the reply to a request for a table, and a note where it is less than was asked for.
+    """Return the reply to a request for a table, and a note where it is less than was requested.
 
-    A table is asked for with its stale rows. For a tab with very many of them the service fails every time:
-    it is then asked once more without.
+    A table is requested with its stale rows. For a tab with very many of them the service fails every time:
+    it is then requested once more without.
 
     Raises:
         FetchError: when no complete reply came.
@@ -286,7 +286,7 @@ def _get_table(
             reply = client.get(path, params, share=share)
             if reply.status == 304:  # to a request without a tag: no answer
                 raise error
-            # The tag is of this reply; the next request asks for the stale rows again.
+            # The tag is of this reply; the next request includes the stale rows again.
             return replace(reply, etag=None), f"{WITHOUT_STALE_ROWS}: with them the service {error}"
         except FetchError:
             # What the ordinary request met is what people look for.

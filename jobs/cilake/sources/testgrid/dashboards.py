@@ -1,4 +1,4 @@
-"""Which dashboards are asked for: names as they are, patterns against the service's listing."""
+"""Which dashboards are requested: names as they are, patterns against the service's listing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a dashboard's summary promises of its tabs, and how far their tables keep it.
 
-An answer with status 200 is not yet complete: a service that is no longer updated, a table without the
+A response with status 200 is not yet complete: a service that is no longer updated, a table without the
 columns that the summary counts, or one whose window begins after the last request, look like any other.
 """
 

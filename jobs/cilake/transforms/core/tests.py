@@ -50,8 +50,8 @@ def find_collisions(engine: Engine[Rows], *, decoded: Rows, tests: Rows) -> Rows
     """Return the names whose key belongs to another name, once per payload that holds them.
 
     Columns: ``origin``, ``source``, ``endpoint``, ``natural_id``, ``known_at``, ``landed_date`` of the
-    payload, ``test_key``, ``test_name``, ``holder_name`` (whose key it is) and ``reason``. Ask before the new
-    rows of ``core.tests`` are published, or after: the answer is the same.
+    payload, ``test_key``, ``test_name``, ``holder_name`` (whose key it is) and ``reason``. The result is the
+    same before and after the new rows of ``core.tests`` are published.
     """
     return engine.sql(_COLLISIONS, names=_names(engine, decoded), tests=tests)
 

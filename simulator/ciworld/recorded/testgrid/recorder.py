@@ -38,7 +38,7 @@ def record(
 ) -> Json:
     """Write the summary and every table of the dashboards that match; return the counts of files written.
 
-    One request at a time, `pause` seconds apart, and again later where the service asks for it. A table that
+    One request at a time, `pause` seconds apart, and again later where the service wants it. A table that
     is not obtained is named on standard error and counted as missing; the next run of the command writes it.
     """
     if urlsplit(address).scheme not in ("http", "https"):
