@@ -60,7 +60,7 @@ FACT_QUERIES = {
 }
 
 
-def tell(message: str) -> None:
+def log_progress(message: str) -> None:
     """Print one progress line on stderr."""
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
@@ -105,7 +105,7 @@ def world(folder: Path, day: date) -> Iterator[str]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        tell("letting the simulator read every table once")
+        log_progress("letting the simulator read every table once")
         for path in folder.rglob("*.json.gz"):
             if path.name != "summary.json.gz":
                 tab = path.name.removesuffix(".json.gz")
@@ -272,17 +272,17 @@ def main(arguments: list[str] | None = None) -> int:
     # A Connect session that the collector finds while another one works waits for it, and that one for it.
     gc.disable()
     if not given.dir.is_dir():
-        tell(f"no folder {given.dir}: name one of recorded replies with DIR=…")
+        log_progress(f"no folder {given.dir}: name one of recorded replies with DIR=…")
         return 1
     floor_figures = None
     if given.floor.is_file():
         floor_figures = floor(given.floor, given.dir)
         report("floor", floor_figures["wall_seconds"], "s", results=floor_figures["non_empty_cells"])
     else:
-        tell(f"no {given.floor}: landing and build are reported without their baseline")
+        log_progress(f"no {given.floor}: landing and build are reported without their baseline")
     day = report_scoring(given.dir)
     with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
-        tell("starting a separate stack")
+        log_progress("starting a separate stack")
         with temporary_stack(Path(home) / "home", "spark", "trino") as stack:
             measure(stack, given.dir, day, floor_figures)
     return 0

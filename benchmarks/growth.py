@@ -57,7 +57,7 @@ class Cost:
     result: dict[str, Any]
 
 
-def tell(message: str) -> None:
+def log_progress(message: str) -> None:
     """Print one progress line on stderr."""
     print(f"growth: {message}", file=sys.stderr, flush=True)
 
@@ -144,7 +144,7 @@ def play(stack: TemporaryStack, url: str, night: date, steps: tuple[str, ...]) -
     costs = {}
     for step in steps:
         costs[step] = run(stack, url, STEPS[step], night)
-        tell(f"{night} {step}: {costs[step].seconds:.0f} s")
+        log_progress(f"{night} {step}: {costs[step].seconds:.0f} s")
     return costs
 
 
@@ -198,7 +198,7 @@ def measure(scale: int, home: Path) -> None:
         for step in steps:
             report(step, small[step], releases=SMALL_RELEASES)
         ordinary = play(stack, url, nights[0], SMALL_STEPS)
-        tell(f"adding {PUBLISHED_RUNS:,} published runs")
+        log_progress(f"adding {PUBLISHED_RUNS:,} published runs")
         add_published_runs(stack, PUBLISHED_RUNS)
         takes_them_up = play(stack, url, nights[1], SMALL_STEPS)
         for step in SMALL_STEPS:

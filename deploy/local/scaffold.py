@@ -19,7 +19,7 @@ from .log import logger
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MAX_NAME = 40
-_BESIDE = ("jobs/cilake/sources", "jobs/cilake/models")
+_EXISTING = ("jobs/cilake/sources", "jobs/cilake/models")
 """Where a folder of that name would hide a module."""
 _TEXTS = (".py", ".md", ".json")
 
@@ -45,7 +45,7 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
     prefix = f"CILAKE_{name.upper()}_"
     if kind == "source" and prefix in (root / ".env.example").read_text(encoding="utf-8"):
         raise StackError(f"NAME={name}: {prefix}… are settings of the stack: choose another NAME")
-    if taken := [folder for folder in _BESIDE if (root / folder / f"{name}.py").exists()]:
+    if taken := [folder for folder in _EXISTING if (root / folder / f"{name}.py").exists()]:
         raise StackError(f"{taken[0]}/{name}.py exists: choose another NAME")
     files = {root / _rename(str(path), example, name): text for path, text in _read(kind, root)}
     if existing := [path for path in files if path.exists()]:

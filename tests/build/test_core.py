@@ -155,7 +155,7 @@ def test_a_worker_that_lacks_memory_leaves_the_payloads_to_spark(lake, monkeypat
 
     monkeypatch.setattr(slices, step, fail)
     build(lake)
-    assert "too many rows; the payloads are built in another way" in caplog.text
+    assert "too many rows; the payloads are built another way" in caplog.text
     assert len(statuses(lake)) == 4
 
 

@@ -150,5 +150,5 @@ def test_a_month_that_exceeds_the_memory_of_a_worker_is_made_in_spark(lake, monk
     with monkeypatch.context() as short:
         short.setattr(tables, "make_months", exceed_memory)
         build_answers(lake, monkeypatch)
-    assert f"{WEEKLY.address}: too many rows; it is made in Spark" in caplog.text
+    assert f"{WEEKLY.address}: too many rows; making it in Spark" in caplog.text
     assert all(kpi_tables(lake).values())

@@ -122,7 +122,7 @@ def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake, mo
         short_of_memory.setattr(DuckEngine, "sql", exceed_memory)
         build_tables(lake.settings, window, step="build_kpi_ci_health")
     assert kpi_tables(lake) != answers
-    assert "kpi.failing_pairs: too many rows; it is made in Spark" in caplog.text
+    assert "kpi.failing_pairs: too many rows; making it in Spark" in caplog.text
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
     build_tables(lake.settings, window, step="build_kpi_ci_health")

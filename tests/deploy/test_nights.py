@@ -1,4 +1,4 @@
-"""Nights against a pretended Airflow, simulator and Trino that speak over loopback."""
+"""Nights against a fake Airflow, simulator and Trino that speak over loopback."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
     if not unbuilt:
-        logger.info("no payload is new")
+        logger.info("core: no payload is new")
         return nothing
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
@@ -98,7 +98,7 @@ def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) ->
         try:
             return is_for(build, unbuilt, tally)
         except (MemoryError, NotHereError) as error:
-            logger.warning(f"{error}; the payloads are built in another way")
+            logger.warning(f"{error}; the payloads are built another way")
             tally.refused_count = 0
     new = [(raw, payloads.read(build.spark)) for raw, payloads in unbuilt]
     return _build_in_rounds(build, new, tally, sizes, late)
@@ -111,7 +111,7 @@ def _build_here(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]], tally
         NotHereError: where they show too much for it.
 
     """
-    logger.info("decoding payloads")
+    logger.info("payloads: decoding")
     decoded = decode_few([(raw, new.read_here(PAYLOAD_COLUMNS)) for raw, new in unbuilt])
     if decoded is None:
         raise NotHereError("what the payloads show is too much for this process")
@@ -130,7 +130,7 @@ def _build_in_slices(
     slices = cut(build.spark, build.settings, unbuilt)
     preload_great_expectations()
     try:
-        logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
+        logger.info(f"payloads: decoding {tally.payload_count:,} in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
     except Exception:
         with suppress(Exception):  # the first error is the one to report
@@ -151,7 +151,7 @@ def _build_decoded(
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
     """Finish a rebuild that was killed when it had published results and not their runs, if one was."""
     if left := find_unfinished_rebuild(catalog):
-        logger.info(f"finishing {left.restatement_id}, which was ended between two tables")
+        logger.info(f"{left.restatement_id}: finishing, it was killed between two tables")
         record_restatements(spark, catalog)  # what it has published already
         rebuild_core(spark, settings, catalog, left.window, left)
         record_restatements(spark, catalog)
@@ -193,7 +193,7 @@ def _build_in_rounds(
         own = [raw for raw, _ in part]
         late_ones = [one for one in late if one[0] in own]
         settles = number == last or not was_half
-        logger.info("decoding payloads")
+        logger.info("payloads: decoding")
         decoded = decode_all(build.spark, part, late_ones, is_large=last > 1)
         counts.update(_build(build, SparkEngine(build.spark), decoded, tally, settles=settles))
     _settle(build, was_half=was_half)
@@ -248,6 +248,6 @@ def _set_aside_broken(changes: CoreChanges, error: AuditError) -> Any:
     count = changes.engine.to_arrow(broken).num_rows
     if not 0 < count <= max(FEW_BROKEN, changes.settings.max_lost_ratio * changes.run_count):
         of_all = f"{count:,} of {changes.run_count:,} runs"
-        logger.warning(f"{of_all} break a row rule: too many to go on without them")
+        logger.warning(f"core: {of_all} break a row rule, too many to go on without them")
         raise error
     return set_aside_runs(changes.engine, changes.catalog, changes.decoded, broken)

@@ -123,7 +123,7 @@ class CoreChanges:
         self.added, self.outdated = compared
         self.changed = engine.compute(self._find_differing() if build.restates else self._find_changed())
         self.run_count, self.result_count = self.size_of(self.changed)
-        logger.info(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
+        logger.info(f"core: {self.run_count:,} new or corrected runs with {self.result_count:,} results")
 
     def size_of(self, runs: Any) -> tuple[int, int]:
         """Return how many rows there are of runs, and how many results these have."""

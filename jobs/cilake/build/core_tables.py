@@ -66,7 +66,7 @@ def publish(changes: CoreChanges, *, settles: bool) -> dict[str, int]:
             branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
         for part in rows[branch.table]:
             branch.append(part)
-        logger.info(f"wrote {branch.table.address} to {branch.name}")
+        logger.info(f"{branch.table.address}: written to {branch.name}")
 
     audit = auditor(changes.settings, changes.catalog, day=changes.window.start)
     build = mark_build(branches[-1].name, changes.restates) if branches and settles else {}

@@ -95,7 +95,7 @@ def make_months(
 
     """
     location = location_of(catalog.load_table(target.table.address), target.table)
-    logger.info(f"making {len(months):,} months of {target.table.address}")
+    logger.info(f"{target.table.address}: making {len(months):,} months")
     work = partial(_work, tuple(months), Storage.of(settings), target, location, dict(extras), token_hex(8))
     count = len(months)
     made = spark.range(0, count, 1, count).mapInArrow(work, "made string").toArrow()

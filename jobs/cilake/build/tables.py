@@ -57,7 +57,7 @@ def build_tables(
     if not any(affected.values()):
         for target in targets:
             set_properties(catalog, target.table, marks[target.table])
-        logger.info("no input has changed")
+        logger.info(f"{step}: no input has changed")
         return counts
     with spark_session(settings, app_name=f"{step} {window.start}") as spark:
         audit = auditor(settings, catalog, day=window.start)
@@ -170,7 +170,7 @@ def _make(
             return replaces(rows=files, days=[period for month in months for period in month.periods])
         return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
     except MemoryError as error:
-        logger.warning(f"{target.table.address}: {error}; it is made in Spark")
+        logger.warning(f"{target.table.address}: {error}; making it in Spark")
     engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
     return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
 
@@ -192,7 +192,7 @@ def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[
                 changed[source.address, since] = changed_dates(
                     catalog, source, column, identity=source.change_columns, since=since, until=until
                 )
-                logger.info(f"{source.address}: {len(changed[source.address, since]):,} days have changed")
+                logger.info(f"{source.address}: {len(changed[source.address, since]):,} days changed")
             periods.update(affected_periods(target, source, changed[source.address, since], targets))
         affected[target.table] = sorted(periods)
     return affected

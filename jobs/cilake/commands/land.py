@@ -116,7 +116,7 @@ class _Losses:
                 f"{self.service} {self.failures[-1]}; check the address, or run again when it is back"
             )
         if not seen:
-            logger.warning(f"{self.service} got no request: all is left out, or nothing is listed")
+            logger.warning(f"{self.service}: no request, all is left out, or nothing is listed")
             return
         scope, setting = self.source.scope, self.source.scope_setting
         unknown = dict.fromkeys(self.unknown)
@@ -183,7 +183,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
         losses.service = collected.service
         for natural_id, reason in left_out.items():
             if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
-                logger.info(f"leaves out {natural_id}: {reason}")
+                logger.info(f"{natural_id}: left out, {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
         for scope, group in groupby(collected.envelopes, key=attrgetter("scope")):
@@ -313,7 +313,7 @@ def _count(envelope: Envelope) -> Counter[str]:
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)
     if envelope.state in ("missing", "rejected", "unlisted"):
-        logger.warning(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
+        logger.warning(f"{envelope.natural_id}: {envelope.state}, {envelope.reason}")
     return count
 
 

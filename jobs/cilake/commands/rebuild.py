@@ -81,7 +81,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
         done = record_restatements(spark, catalog)
     changed = done.get(restatement_id)
     if not changed:
-        logger.info("nothing differs from what was published: there is no restatement")
+        logger.info("rebuild: nothing differs, there is no restatement")
         return {"restatement_id": None}
     _log_what_follows(set(changed))
     return {"restatement_id": restatement_id, **changed}

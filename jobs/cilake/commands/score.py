@@ -54,7 +54,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     ledger_table = contract(model.ledger)
     catalog = open_catalog(settings)
     if held_dates(catalog, ledger_table, "prediction_date", [day]):
-        logger.info(f"{day} is in the ledger already")
+        logger.info(f"{day}: in the ledger already")
         return 0
     pins = pin_history(catalog, model.inputs)
     champion = serving(catalog, model, day)
@@ -63,7 +63,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     history = read_history(spark, catalog, pins, day)
     predictions = forecaster(model.name).predict_day(spark, catalog, pins, history, fitted)
     if predictions is None:
-        logger.info(f"{day}: nothing has run yet")
+        logger.info(f"{day}: no test has run yet")
         return 0
     now = int(datetime.now(UTC).timestamp() * 1e6)
     marked = f"SELECT *, {quoted(version)} AS model_version, timestamp_micros({now}) AS scored_at FROM made"  # noqa: S608

@@ -73,7 +73,7 @@ def serve(socket_path: Path) -> None:
         listener.close()
         socket_path.unlink(missing_ok=True)
     if server.is_outdated:
-        logger.info("job server: starts again, as the code has changed")
+        logger.info("job server: restarting, the code has changed")
         os.execv(sys.executable, [sys.executable, "-m", "cilake.cli", "serve", str(socket_path)])  # noqa: S606
 
 
@@ -173,7 +173,7 @@ class _Server:
             for file in files:
                 os.close(file)
         except (OSError, ValueError) as error:
-            logger.warning(f"job server: a request could not be read: {error}")
+            logger.warning(f"job server: cannot read a request: {error}")
             connection.close()
 
     def _refusal(self, user: int, request: Any, files: list[int]) -> str | None:

@@ -63,7 +63,7 @@ class Readers:
     def _note_end(self) -> None:
         with self._starting:
             if not self._is_broken:
-                logger.warning("a process that reads replies was ended; they are read one at a time")
+                logger.warning("reader process: killed; replies are read one at a time")
             self._is_broken = True
 
     def __enter__(self) -> Readers:

@@ -50,7 +50,7 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
     verdict = gate.judge_champion(_as_served(served.sort_by(order)), model.gate)
     if not verdict.passed:
         demote(catalog, champion, day, verdict.text)
-        logger.warning(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
+        logger.warning(f"{champion['model_version']}: demoted, the baseline serves; {verdict.text}")
     return verdict
 
 

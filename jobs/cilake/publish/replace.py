@@ -77,7 +77,7 @@ def replace_days(
     def replace(replacement: Replacement) -> int:
         count = _replace(spark, catalog, replacement, audit, run_id, note, ending)
         address = replacement.table.address
-        logger.info(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
+        logger.info(f"{address}: wrote {count:,} rows" if count else f"{address}: unchanged")
         return count
 
     counts: list[Future[int]] = []

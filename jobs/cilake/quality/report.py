@@ -33,7 +33,7 @@ def summary(report: Report) -> str:
     verdict = "passed" if report.was_successful else "FAILED"
     return (
         f"{report.table_address}: validation {verdict}, {rules - len(report.failures)} of {rules} rules hold "
-        f"over {report.row_count} rows"
+        f"over {report.row_count:,} rows"
     )
 
 

@@ -60,7 +60,7 @@ class ConnectRun:
                 f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs env"
             )
         command = [executable, *job.arguments]
-        log.info("running %s", " ".join(command))
+        log.info("command: running %s", " ".join(command))
         self.process = subprocess.Popen(
             [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
             env=child_environment(os.environ, self.settings.settings_of(job.verb[0]))
@@ -88,7 +88,7 @@ class ConnectRun:
         process = self.process
         if process is None or process.poll() is not None:
             return
-        log.warning("ending process group %s", process.pid)
+        log.warning("process group %s: terminating", process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:

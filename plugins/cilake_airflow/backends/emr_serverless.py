@@ -52,7 +52,7 @@ class EmrServerlessRun:
             aws_conn_id=extra.get("aws_conn_id", "aws_default"), region_name=extra.get("region_name")
         )
         self.job_run_id = self.submit(job, extra)
-        log.info("EMR Serverless job run %s of application %s", self.job_run_id, self.application_id)
+        log.info("job run %s: started in application %s", self.job_run_id, self.application_id)
         wait(
             waiter=self.hook.get_waiter("serverless_job_completed"),
             waiter_delay=int(extra.get("waiter_delay", WAITER_DELAY_SECONDS)),
@@ -84,9 +84,9 @@ class EmrServerlessRun:
             answer = self.hook.conn.get_job_run(applicationId=self.application_id, jobRunId=job_run_id)
             state = answer["jobRun"]["state"]
             if state not in self.hook.JOB_FAILURE_STATES:
-                log.info("joining job run %s of try %s, which is %s", job_run_id, attempt, state)
+                log.info("job run %s: joined, of try %s, %s", job_run_id, attempt, state)
                 return job_run_id
-            log.info("job run %s of try %s is %s", job_run_id, attempt, state)
+            log.info("job run %s: of try %s, %s", job_run_id, attempt, state)
         raise AirflowException(f"attempt {job.attempt} is not a try")
 
     @property
@@ -110,7 +110,7 @@ class EmrServerlessRun:
     def kill(self) -> None:
         """Cancel the job run."""
         if self.hook is not None and self.job_run_id:
-            log.warning("cancelling job run %s", self.job_run_id)
+            log.warning("job run %s: cancelling", self.job_run_id)
             self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=self.job_run_id)
 
 

@@ -68,7 +68,7 @@ def collect(landing: Landing) -> Iterator[Collected]:
     with closing(client):
         dashboards, unmatched = find_dashboards(client, settings.patterns)
         for pattern in unmatched:
-            logger.warning(f"no dashboard matches {pattern!r}")
+            logger.warning(f"pattern {pattern!r}: no dashboard matches")
         retired = find_retired(settings.patterns, dashboards, landing.known["summary"], landing.day)
         envelopes = _collect(client, landing, dashboards, retired, frozenset(settings.patterns))
         # Closed before the pool waits for its workers, which may wait for what is not taken over.
