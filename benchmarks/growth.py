@@ -1,6 +1,6 @@
 """What a night costs in a large lake: time and memory next to those of a small one.
 
-``python benchmarks/growth.py --scale N`` plays the same night in two lakes of their own: in a synthetic world
+``python benchmarks/growth.py --scale N`` plays the same night in two separate lakes: in a synthetic world
 of two releases (24 jobs, 30 days, 1.7 million results) and in one with N times 13 million results, as many as
 the recorded folder of ``make bench`` has. Before that it puts three million published runs of other jobs into
 the small lake and plays the next small night. Each figure is a JSON line with the small lake's as baseline:

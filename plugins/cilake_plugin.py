@@ -20,7 +20,7 @@ class CilakePlugin(AirflowPlugin):
 
     name = "cilake"
     operator_extra_links = list(PLUGIN_LINKS)  # noqa: RUF012  (Airflow's interface)
-    # The paths are shown in a frame inside Airflow; without a category they get a button of their own.
+    # The paths are shown in a frame inside Airflow; without a category they get a separate button.
     external_views = [  # noqa: RUF012  (Airflow's interface)
         {
             "name": "Data docs",

@@ -1,6 +1,6 @@
 """SeaweedFS in a container, with one key that writes and one that only reads.
 
-The flags are those of the embedded stack. The filer and the volumes take only requests that one of their own
+The flags are those of the embedded stack. The filer and the volumes take only requests that one of the server's
 parts has signed. The master's port needs no key: only services that hold one share a network with it.
 """
 

@@ -180,7 +180,7 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
 
 
 def job_socket(settings: Settings) -> Path:
-    """Return the socket at which tasks hand their work over."""
+    """Return the socket at which tasks hand their commands over."""
     return Path(settings["CILAKE_JOB_SERVER"])
 
 

@@ -224,7 +224,7 @@ def run_work(layout: Layout, settings: Mapping[str, str], args: list[str], log: 
 
 
 def work_settings(layout: Layout) -> dict[str, str]:
-    """Return the settings for work that may run before the first `up`."""
+    """Return the settings for commands that may run before the first `up`."""
     layout.make()
     return configuration.read(layout) or configuration.prepare(layout)
 

@@ -105,7 +105,7 @@ def job_dag(
         doc: what it does, from what, and what to do when it fails.
         schedule: when it runs, and for which day.
         tier: how urgent it is when the DAG is red: 1 feeds others, 2 is for people, 3 may be late.
-        pool: where its task waits for a slot; work without Spark needs none of Spark's.
+        pool: where its task waits for a slot; a job without Spark needs none of Spark's.
 
     """
     verb, _, of = dag_id.partition("_")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RunLogLink(BaseOperatorLink):
     """The log of the try that ended last.
 
-    Only the task knows where its work ran, so this link belongs to the operator and not to the plugin: the
+    Only the task knows where its job ran, so this link belongs to the operator and not to the plugin: the
     task stores the address when a try ends.
     """
 

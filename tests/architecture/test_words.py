@@ -24,6 +24,7 @@ WORDS = {
     "mended": "fixed",
     "mends": "fixes",
     "of its own": "its own, separate",
+    "of their own(?! [a-z])": "their own, separate",
     "patience": "timeout",
     "told": "logged, reported, given",
     "upkeep": "maintenance",

@@ -41,7 +41,7 @@ MAX_RUNS = 300_000
 """So many runs all slices of a build may show: they are held, without results, where it is built."""
 _FOLDER = "cilake-slices-"
 _LEFT_SECONDS = 4 * 3600
-"""What killed work has kept is removed by other work when it is so old."""
+"""What a killed command has kept is removed by another one when it is so old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
 
 
 def _remove_left() -> None:
-    """Remove what work that was killed has left here."""
+    """Remove what a killed command has left here."""
     for folder in _disk().glob(f"{_FOLDER}*"):
         with suppress(OSError):
             if folder.stat().st_mtime < time.time() - _LEFT_SECONDS:

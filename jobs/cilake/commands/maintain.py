@@ -76,7 +76,7 @@ def maintain_table(
     if head is None:
         return done
     manifests = head.manifests(present.io)
-    if _most_small_files(present, manifests) >= MERGE_AT:
+    if _max_small_files(present, manifests) >= MERGE_AT:
         options = f"'min-input-files', '{MERGE_AT}', 'max-concurrent-file-group-rewrites', '1'"
         (merged,) = _call(spark, "rewrite_data_files", identifier, f"options => map({options})")
         done["merged_files"] += merged.rewritten_data_files_count
@@ -98,7 +98,7 @@ def remove_orphans(spark: SparkSession, identifier: str, *, now: datetime, files
     return len(_call(spark, "remove_orphan_files", identifier, older_than, files))
 
 
-def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
+def _max_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
     """Return the number of small files in the partition that has most of them."""
     entries = (entry for manifest in manifests for entry in manifest.fetch_manifest_entry(present.io))
     files = (entry.data_file for entry in entries)

@@ -31,7 +31,7 @@ PRELOADED = (
 )
 """What our modules import only when it is needed."""
 GRACE_SECONDS = 15
-"""How long work may take to end after its command has ended."""
+"""How long a command may take to end after its client has ended."""
 REQUEST_SECONDS = 10
 _ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
@@ -101,7 +101,7 @@ def _listen(path: Path) -> socket.socket:
         raise ServeError(f"another job server waits at {path}")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # only our user may hand work over
+    before = os.umask(0o177)  # only our user may hand commands over
     try:
         listener.bind(str(path))
     except OSError as error:

@@ -15,7 +15,7 @@ SERVICES = {
     "s3_endpoint": "the object store",
     "spark_remote": "the Spark Connect server",
 }
-"""What is at the address that a setting holds, in the order in which work needs them."""
+"""What is at the address that a setting holds, in the order in which jobs need them."""
 WAIT_SECONDS = 3.0
 _SESSION_LOST = ("NO_ACTIVE_SESSION", "INVALID_HANDLE", "StatusCode.UNAVAILABLE", "Socket closed")
 _DISCONNECTED = ("OperationalError", "InterfaceError")

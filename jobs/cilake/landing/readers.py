@@ -1,4 +1,4 @@
-"""Replies read by processes of their own: the interpreter reads no two at once, and reading takes longest."""
+"""Replies read by separate processes: the interpreter reads no two at once, and reading takes longest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Readers:
         self._is_broken = False
 
     def read(self, work: Callable[[], _Read], byte_count: int) -> _Read:
-        """Return what some work makes of so many bytes; it, its result and what it raises can be pickled."""
+        """Return what a function makes of so many bytes; it, its result and what it raises can be pickled."""
         self._start_if_many(byte_count)
         if self._pool and self._started and self._started.done() and not self._is_broken:
             try:

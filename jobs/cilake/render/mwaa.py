@@ -56,7 +56,7 @@ def requirements() -> str:
     """Return the requirements of the environment: the provider of the back end, in the version it brings."""
     return (
         "# The environment's own constraints choose the versions. Spark and the models run on EMR\n"
-        "# Serverless in an environment of their own: nothing of them is installed here.\n"
+        "# Serverless in a separate environment: nothing of them is installed here.\n"
         "apache-airflow-providers-amazon\n"
     )
 

@@ -1,4 +1,4 @@
-"""The work as a process next to Airflow, in its own environment, on the Spark Connect server."""
+"""The job as a process next to Airflow, in its own environment, on the Spark Connect server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work on EMR Serverless, through the Amazon provider.
+"""The job on EMR Serverless, through the Amazon provider.
 
 Connection ``cilake_emr_serverless`` (type generic), extra: ``application_id``, ``execution_role_arn``,
 ``entry_point`` (address of ``cilake_job.py``), ``py_files``, and optionally ``spark_parameters``,

@@ -14,7 +14,7 @@ class DayError(ValueError):
 
 
 class WorkError(AirflowException):
-    """The work failed with an exit code, and its log says why."""
+    """The job failed with an exit code, and its log says why."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The work on a Spark cluster, by ``spark-submit`` through the Spark provider.
+"""The job on a Spark cluster, by ``spark-submit`` through the Spark provider.
 
 Connection ``cilake_spark`` (type spark): host, port and the provider's own extras, and of ours
 ``application`` (path or address of ``cilake_job.py``), ``py_files`` (the zipped package) and ``conf``.
