@@ -1,7 +1,7 @@
 """How fast the platform is on a folder of recorded TestGrid replies, each figure next to its baseline.
 
-``python benchmarks/bench.py [--dir DIR]`` starts a stack of its own on free ports, lands the folder, builds,
-repeats with nothing new, trains, scores and asks Trino, and prints one JSON line per figure.  A baseline is
+``python benchmarks/bench.py [--dir DIR]`` starts a separate stack on free ports, lands the folder, builds,
+repeats with nothing new, trains, scores and queries Trino, and prints one JSON line per figure. A baseline is
 measured in the same run on the same data, so the ratios hold on a noisy machine too.
 """
 
@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
 from benchmarks.quality import DEFAULT_DIR, decode  # noqa: E402 - the repository is no package
-from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402
+from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402
 
 DEFAULT_FLOOR = REPO.parent / "shared/bench/testgrid_floor.py"
 SCORED_ENTITIES = 200_000
@@ -62,7 +62,7 @@ FACT_QUERIES = {
 }
 
 
-def tell(message: str) -> None:
+def log_progress(message: str) -> None:
     """Print one progress line on stderr."""
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
@@ -77,7 +77,7 @@ def report(figure: str, value: float, unit: str, **more: Any) -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds that the work took and what it returned."""
+    """Return the seconds that the call took and what it returned."""
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
@@ -107,7 +107,7 @@ def world(folder: Path, day: date) -> Iterator[str]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        tell("letting the simulator read every table once")
+        log_progress("letting the simulator read every table once")
         for path in folder.rglob("*.json.gz"):
             if path.name != "summary.json.gz":
                 tab = path.name.removesuffix(".json.gz")
@@ -120,7 +120,7 @@ def world(folder: Path, day: date) -> Iterator[str]:
         process.wait(30)
 
 
-def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
+def measure(stack: TemporaryStack, folder: Path, day: date, floor_figures: dict[str, Any] | None) -> None:
     """Print what the platform takes to land, build and score one folder as of a day."""
     from cilake.build.core import build_core
     from cilake.build.tables import build_tables
@@ -205,7 +205,7 @@ def measure(stack: Scratch, folder: Path, day: date, floor_figures: dict[str, An
 
 
 def drop_tables(catalog: Catalog) -> None:
-    """Leave the catalog without tables."""
+    """Drop all tables of the catalog."""
     for namespace in catalog.list_namespaces():
         for identifier in catalog.list_tables(namespace):
             catalog.drop_table(identifier)
@@ -276,18 +276,18 @@ def main(arguments: list[str] | None = None) -> int:
     # A Connect session that the collector finds while another one works waits for it, and that one for it.
     gc.disable()
     if not given.dir.is_dir():
-        tell(f"no folder {given.dir}: name one of recorded replies with DIR=…")
+        log_progress(f"no folder {given.dir}: name one of recorded replies with DIR=…")
         return 1
     floor_figures = None
     if given.floor.is_file():
         floor_figures = floor(given.floor, given.dir)
         report("floor", floor_figures["wall_seconds"], "s", results=floor_figures["non_empty_cells"])
     else:
-        tell(f"no {given.floor}: landing and build are reported without their baseline")
+        log_progress(f"no {given.floor}: landing and build are reported without their baseline")
     day = report_scoring(given.dir)
     with tempfile.TemporaryDirectory(prefix="cilake_bench_") as home:
-        tell("starting a stack of its own")
-        with scratch_stack(Path(home) / "home", "spark", "trino") as stack:
+        log_progress("starting a separate stack")
+        with temporary_stack(Path(home) / "home", "spark", "trino") as stack:
             measure(stack, given.dir, day, floor_figures)
     return 0
 

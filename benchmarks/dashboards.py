@@ -1,4 +1,4 @@
-"""How long every chart takes, asked alone and past Superset's cache; `make dashboards-bench`.
+"""How long every chart takes, requested alone and past Superset's cache; `make dashboards-bench`.
 
 Prints one JSON line a chart (median of three, milliseconds, next to the bare round trip of a Trino query of
 the same run) and one for all; with ``--pictures DIR`` also writes a picture of every dashboard.
@@ -23,7 +23,7 @@ REPEATS = 3
 
 
 def main() -> int:
-    """Return the exit code: 0 when every chart answers in time, 1 when one fails or is too slow."""
+    """Return the exit code: 0 when every chart responds in time, 1 when one fails or is too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a picture of every dashboard")
     arguments = parser.parse_args()
@@ -39,7 +39,7 @@ def main() -> int:
                 if arguments.pictures:
                     dashboard.photograph(arguments.pictures / f"{slug}.png")
                 for title, answer in sorted(dashboard.answers.items()):
-                    asked = [superset.ask_again(answer) for _ in range(REPEATS)]
+                    asked = [superset.measure_again(answer) for _ in range(REPEATS)]
                     median = round(statistics.median(ms for ms, _ in asked))
                     bad = any(status != 200 for _, status in asked) or bool(answer.errors)
                     medians.append(median)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _round_trip(trino_url: str) -> int:
-    """Milliseconds of the cheapest question to Trino: what no chart can beat."""
+    """Return the milliseconds of the cheapest query of Trino: what no chart can beat."""
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()

@@ -1,6 +1,6 @@
 """What a night costs in a large lake: time and memory next to those of a small one.
 
-``python benchmarks/growth.py --scale N`` plays the same night in two lakes of their own: in a synthetic world
+``python benchmarks/growth.py --scale N`` plays the same night in two separate lakes: in a synthetic world
 of two releases (24 jobs, 30 days, 1.7 million results) and in one with N times 13 million results, as many as
 the recorded folder of ``make bench`` has. Before that it puts three million published runs of other jobs into
 the small lake and plays the next small night. Each figure is a JSON line with the small lake's as baseline:
@@ -29,7 +29,7 @@ from unittest.mock import patch
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from deploy.local.scratch import Scratch, scratch_stack  # noqa: E402 - the repository is no package
+from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402 - the repository is no package
 
 NIGHT = date(2026, 2, 18)
 SMALL_RELEASES = 2
@@ -57,7 +57,7 @@ class Cost:
     result: dict[str, Any]
 
 
-def tell(message: str) -> None:
+def log_progress(message: str) -> None:
     """Print one progress line on stderr."""
     print(f"growth: {message}", file=sys.stderr, flush=True)
 
@@ -75,8 +75,8 @@ def report(figure: str, cost: Cost, baseline: Cost | None = None, **more: object
 @contextlib.contextmanager
 def world(releases: int, night: date) -> Iterator[str]:
     """Serve a synthetic world, the clock at the end of a night; yield its address."""
-    words = ["ciworld", "serve", "--synthetic", "--seed", "7", "--releases", str(releases)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    args = ["ciworld", "serve", "--synthetic", "--seed", "7", "--releases", str(releases)]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -94,7 +94,7 @@ def set_clock(url: str, night: date) -> None:
 
 
 @contextlib.contextmanager
-def watched_memory(stack: Scratch) -> Iterator[list[float]]:
+def watched_memory(stack: TemporaryStack) -> Iterator[list[float]]:
     """Yield a list that ends with one number: the most memory that the services had meanwhile, in MiB."""
     peak, done = [0.0], threading.Event()
 
@@ -112,20 +112,20 @@ def watched_memory(stack: Scratch) -> Iterator[list[float]]:
         peak[0] = max(peak[0], stack.memory_bytes() / MIB)
 
 
-def run(stack: Scratch, url: str, job: str, night: date) -> Cost:
-    """Run one job of a night in a process of its own; return what it cost.
+def run(stack: TemporaryStack, url: str, job: str, night: date) -> Cost:
+    """Run one job of a night in a separate process; return what it cost.
 
     Raises:
         RuntimeError: with the end of its log when it fails.
 
     """
-    words = ["cilake", *job.split(), "--start", str(night)]
+    args = ["cilake", *job.split(), "--start", str(night)]
     own = {"CILAKE_TESTGRID_URL": url, "CILAKE_TESTGRID_DASHBOARDS": "ciworld-*"}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
         began = time.perf_counter()
         with watched_memory(stack) as peak:
             environment = os.environ | dict(stack.settings) | own
-            process = subprocess.Popen(words, stdout=out, stderr=log, env=environment)
+            process = subprocess.Popen(args, stdout=out, stderr=log, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
@@ -138,17 +138,17 @@ def run(stack: Scratch, url: str, job: str, night: date) -> Cost:
     return Cost(seconds, usage.ru_maxrss / 1024, peak[0], result)
 
 
-def play(stack: Scratch, url: str, night: date, steps: tuple[str, ...]) -> dict[str, Cost]:
+def play(stack: TemporaryStack, url: str, night: date, steps: tuple[str, ...]) -> dict[str, Cost]:
     """Run the steps of a night, the clock of the world set to it; return what each cost."""
     set_clock(url, night)
     costs = {}
     for step in steps:
         costs[step] = run(stack, url, STEPS[step], night)
-        tell(f"{night} {step}: {costs[step].seconds:.0f} s")
+        log_progress(f"{night} {step}: {costs[step].seconds:.0f} s")
     return costs
 
 
-def add_published_runs(stack: Scratch, count: int) -> None:
+def add_published_runs(stack: TemporaryStack, count: int) -> None:
     """Put runs with one result each of 1,000 other jobs into the core tables, a year and more before."""
     from pyspark.sql import functions as F
 
@@ -193,12 +193,12 @@ def measure(scale: int, home: Path) -> None:
     """Print what the nights of the small and of the large lake cost."""
     steps = tuple(STEPS)
     nights = [NIGHT + timedelta(days=days) for days in (1, 2, 3)]
-    with scratch_stack(home / "small", "spark") as stack, world(SMALL_RELEASES, NIGHT) as url:
+    with temporary_stack(home / "small", "spark") as stack, world(SMALL_RELEASES, NIGHT) as url:
         small = play(stack, url, NIGHT, steps)
         for step in steps:
             report(step, small[step], releases=SMALL_RELEASES)
         ordinary = play(stack, url, nights[0], SMALL_STEPS)
-        tell(f"adding {PUBLISHED_RUNS:,} published runs")
+        log_progress(f"adding {PUBLISHED_RUNS:,} published runs")
         add_published_runs(stack, PUBLISHED_RUNS)
         takes_them_up = play(stack, url, nights[1], SMALL_STEPS)
         for step in SMALL_STEPS:
@@ -207,7 +207,7 @@ def measure(scale: int, home: Path) -> None:
         for step in SMALL_STEPS:
             report(f"small_night_{step}", crowded[step], ordinary[step], published_runs=PUBLISHED_RUNS)
     releases = RELEASES_PER_SCALE * scale
-    with scratch_stack(home / "large", "spark") as stack, world(releases, NIGHT) as url:
+    with temporary_stack(home / "large", "spark") as stack, world(releases, NIGHT) as url:
         for step in steps:
             cost = play(stack, url, NIGHT, (step,))[step]
             report(step, cost, small[step], releases=releases, jobs_ratio=releases / SMALL_RELEASES)

@@ -42,9 +42,9 @@ VERDICT = re.compile(VERDICT_NAME)
 GZIP_WINDOW = 31  # zlib's code for "expect a gzip header"
 #: The split that published figures of the OpenShift recordings refer to; used where it splits the data.
 AGREED_SPLIT = datetime(2021, 6, 21, 13, tzinfo=UTC)
-LEAST_SHARE = 0.05
+MIN_SHARE = 0.05
 EVALUATED_SHARE = 0.20
-#: The recorded folder beside the checkout.
+#: The recorded folder next to the checkout.
 DEFAULT_DIR = Path(__file__).resolve().parents[2] / "shared/data/testgrid-openshift/historical"
 DEFAULT_JSON = Path("test-output/quality.json")
 #: How many tests the list of a day shows first.
@@ -115,7 +115,7 @@ def _grid(table: dict[str, Any]) -> np.ndarray | None:
 def _tables(
     run: np.ndarray, test: np.ndarray, code: np.ndarray, run_rows: np.ndarray
 ) -> tuple[pa.Table, pa.Table]:
-    words = pa.array(list(labels.STATUS_CODES))
+    names = pa.array(list(labels.STATUS_CODES))
     job, started_ms = run_rows[:, 0], run_rows[:, 1]
     started = pa.array(started_ms * 1000).cast(TIMESTAMP)
     picked = pa.array(run)
@@ -125,7 +125,7 @@ def _tables(
             "job_key": pa.array(job).take(picked),
             "test_key": pa.array(test).cast(pa.int64()),
             "started_at": started.take(picked),
-            "test_status": pa.DictionaryArray.from_arrays(pa.array(code - 1), words),
+            "test_status": pa.DictionaryArray.from_arrays(pa.array(code - 1), names),
         }
     )
     count = len(run_rows)
@@ -177,7 +177,7 @@ def choose_split(started_at: pa.ChunkedArray, wanted: datetime | None) -> dateti
         return wanted
     moments = started_at.cast(pa.int64()).to_numpy()
     agreed = int(AGREED_SPLIT.timestamp() * 1e6)
-    if LEAST_SHARE <= np.mean(moments >= agreed) <= 1 - LEAST_SHARE:
+    if MIN_SHARE <= np.mean(moments >= agreed) <= 1 - MIN_SHARE:
         return AGREED_SPLIT
     return datetime.fromtimestamp(float(np.quantile(moments, 1 - EVALUATED_SHARE)) // 1e6, UTC)
 

@@ -1,7 +1,7 @@
 """Turns landed payloads into jobs, runs, tests and results.
 
-**What**: decodes the payloads that are not built yet, whatever day they were landed for, adds what they show
-anew to the observations, writes what changes to a branch of each table, checks it there and publishes it.
+**What**: decodes the payloads that are not built yet, whatever day they were landed for, adds what is new
+to the observations, writes what changes to a branch of each table, checks it there and publishes it.
 
 **Inputs**: the raw tables of all sources that show runs; it follows whichever is new for a day.
 

@@ -1,6 +1,6 @@
 """Lands what Example CI publishes: the worked example of a source.
 
-**What**: once a day, asks for the builds of the configured projects and stores what is new or changed,
+**What**: once a day, requests the builds of the configured projects and stores what is new or changed,
 exactly as received.
 
 **Inputs**: `GET CILAKE_EXAMPLE_CI_URL/<project>/builds.json` for each of `CILAKE_EXAMPLE_CI_PROJECTS`.
@@ -9,7 +9,7 @@ exactly as received.
 `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could not be read in `ops.quarantine`.
 
 **Triage**: leave the DAG paused where there is no such service. The last line of the log says why it failed:
-*does not answer* means that the service is down, clear the task when it is back; settings are not tried
+*does not respond* means that the service is down, clear the task when it is back; settings are not tried
 again: correct them, then clear. `ops.receipts` says what is missing.
 """
 

@@ -1,6 +1,6 @@
 """Lands what TestGrid publishes.
 
-**What**: once a day, asks TestGrid for the summaries and tables of the configured dashboards and stores
+**What**: once a day, requests the summaries and tables of the configured dashboards and stores
 what is new or changed, exactly as received.
 
 **Inputs**: the TestGrid API (setting `CILAKE_TESTGRID_URL`, dashboards `CILAKE_TESTGRID_DASHBOARDS`).
@@ -9,9 +9,9 @@ what is new or changed, exactly as received.
 receipt per dashboard and day in `ops.receipts`, of which `ops.latest_receipts` keeps the newest; what could
 not be read in `ops.quarantine`.
 
-**Triage**: the last line of the log says why. *Does not answer* means that the source is down: clear the task
-when it is back, nothing is lost and nothing is stored twice. *Has not begun*, *no dashboard* and settings
-are not tried again: correct them, then clear. *Are rejected* means that the format changed: read
+**Triage**: the last line of the log says why. *Does not respond* means that the source is down: clear the
+task when it is back, nothing is lost and nothing is stored twice. *Has not begun*, *no dashboard* and
+settings are not tried again: correct them, then clear. *Are rejected* means that the format changed: read
 `ops.quarantine` of that day. `ops.receipts` says what is missing. To fetch past days again, start a
 backfill (it reprocesses what is derived, too).
 """

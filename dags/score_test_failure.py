@@ -1,7 +1,7 @@
 """Predicts which tests fail in the next run of their job.
 
 **What**: one prediction per test that was recently seen in a job, as of the end of the day, by the promoted
-model; while none is promoted the baseline answers.
+model; while none is promoted the baseline forecasts.
 
 **Inputs**: `core.test_results`, `core.ci_runs`, `core.ci_run_observations`, `core.tests`, `ops.fetches`,
 `ops.model_versions`.

@@ -7,7 +7,7 @@ trained on, and promotes the version only if it surely beats the baselines and t
 
 **Outputs**: one row in `ops.model_versions`, and the artifact it names.
 
-**Triage**: *not promoted* is an answer, not a failure: who served before goes on serving,
+**Triage**: *not promoted* is a result, not a failure: who served before goes on serving,
 `gate_reasons` says why. *not trained* in the log is one, too: there is too little history, which the task's
 return value names as `reason`, and nothing is registered. To train for another day, trigger with its
 partition key.

@@ -1,4 +1,4 @@
-"""The script that ``spark-submit`` and EMR Serverless start: the command line of the work, nothing else.
+"""The script that ``spark-submit`` and EMR Serverless start: the command line of the jobs, nothing else.
 
 The package travels with it as a zip (``--py-files``); the arguments are those of ``cilake``.
 """

@@ -20,7 +20,7 @@ class CilakePlugin(AirflowPlugin):
 
     name = "cilake"
     operator_extra_links = list(PLUGIN_LINKS)  # noqa: RUF012  (Airflow's interface)
-    # The paths are shown in a frame inside Airflow; without a category they get a button of their own.
+    # The paths are shown in a frame inside Airflow; without a category they get a separate button.
     external_views = [  # noqa: RUF012  (Airflow's interface)
         {
             "name": "Data docs",
@@ -45,7 +45,7 @@ class CilakePlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:
-        """The pages; made when asked for, because only the API server needs FastAPI and it loads slowly."""
+        """The pages; made when used, because only the API server needs FastAPI and it loads slowly."""
         from cilake_airflow.pages import make_pages
 
         return [{"app": make_pages(), "url_prefix": addresses.PREFIX, "name": "cilake pages"}]

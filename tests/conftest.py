@@ -39,7 +39,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     session = (
         builder.appName("cilake tests")
         # Thousands of small queries: to compile them takes longer than it saves (a fifth of the processor
-        # time), and so does to collect garbage beside them. The integration tests run the stack's own Spark.
+        # time), and so does to collect garbage meanwhile. The integration tests run the stack's own Spark.
         .config("spark.driver.extraJavaOptions", f"{FEW_COMPILED} -XX:+UseParallelGC")
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")

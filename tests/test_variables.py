@@ -6,7 +6,7 @@ from cilake.variables import VariablesError, read_variables
 
 
 def test_lines_as_shells_and_people_write_them():
-    text = "# told\n\nA=1\n export B = two words \nC='quoted'\nD=\"with = sign\"\nE=\nA=last\nF=it's\n"
+    text = "# heading\n\nA=1\n export B = two words \nC='quoted'\nD=\"with = sign\"\nE=\nA=last\nF=it's\n"
     assert read_variables(text) == {
         "A": "last",
         "B": "two words",

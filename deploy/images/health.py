@@ -14,23 +14,23 @@ TIMEOUT_SECONDS = 5
 
 def main() -> int:
     """Return the exit code: 0 when it works."""
-    kind, *words = sys.argv[1:]
+    kind, *args = sys.argv[1:]
     try:
         if kind == "port":
-            with socket.create_connection((words[0], int(words[1])), timeout=TIMEOUT_SECONDS):
+            with socket.create_connection((args[0], int(args[1])), timeout=TIMEOUT_SECONDS):
                 return 0
         if kind == "url":
-            body(words[0])
+            body(args[0])
             return 0
         address = os.environ["CILAKE_AIRFLOW_HEALTH_URL"]
-        return 0 if works(body(address), words[0]) else 1
+        return 0 if works(body(address), args[0]) else 1
     except (OSError, URLError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
 def body(address: str) -> bytes:
-    """Return the answer at an address of ours; raises when there is none or it is an error."""
+    """Return the body at one of our addresses; raises when there is no response or an error."""
     with urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the address is in the compose file
         return bytes(answer.read())
 

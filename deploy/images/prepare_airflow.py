@@ -18,7 +18,7 @@ USERS = {
 
 
 def main() -> None:
-    """Bring the schema up to date and make the pools and users that are missing; what is there stays."""
+    """Migrate the schema and create the missing pools and users; existing ones are kept."""
     subprocess.run(["airflow", "db", "migrate"], check=True)
     make_pools()
 
@@ -39,7 +39,7 @@ def make_pools() -> None:
 
 
 def ensure_user(security: Any, name: str, environment: Mapping[str, str]) -> bool:
-    """Make the user if it does not exist and return whether it was made; a changed password stays.
+    """Create the user if it does not exist, return whether it was created; a changed password is kept.
 
     Raises:
         SystemExit: when Airflow refuses the user.

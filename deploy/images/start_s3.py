@@ -1,7 +1,8 @@
 """SeaweedFS in a container, with one key that writes and one that only reads.
 
-The flags are those of the embedded stack. The filer and the volumes take only requests that one of its own
-parts has signed. The master's port asks for no key: only services that hold one share a network with it.
+The flags are those of the embedded stack. The filer and the volumes take only requests that one of the
+server's parts has signed. The master's port needs no key: only services that hold one share a network
+with it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ IDENTITIES = Path("/tmp/identities.json")  # noqa: S108 - the container's own, o
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     environment = dict(os.environ)
     bucket = environment["CILAKE_WAREHOUSE"].split("/")[2]
     descriptor = os.open(IDENTITIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -29,19 +30,19 @@ def main() -> None:
 
 def command() -> list[str]:
     """Return the server, for other containers too."""
-    words = [PROGRAM, "mini", f"-dir={DATA}", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
-    words += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.lance=0"]
-    return [*words, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]
+    args = [PROGRAM, "mini", f"-dir={DATA}", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
+    args += ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.lance=0"]
+    return [*args, "-s3.port.iceberg=0", "-s3.port=8333", f"-s3.config={IDENTITIES}"]
 
 
 def internal_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which the parts of the server sign what they ask each other over HTTP."""
+    """Return the variables by which the parts of the server sign their requests to each other."""
     names = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
     return {f"WEED_{name}_KEY": environment["CILAKE_S3_INTERNAL_SECRET"] for name in names}
 
 
 def identities(environment: Mapping[str, str], bucket: str) -> dict[str, object]:
-    """Who may do what: the jobs write the bucket, everybody else reads it."""
+    """Return who may do what: the jobs write the bucket, everybody else reads it."""
 
     def identity(name: str, prefix: str, *actions: str) -> dict[str, object]:
         keys = {

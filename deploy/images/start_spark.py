@@ -21,13 +21,13 @@ FILES = {
 
 
 def main() -> None:
-    """Become the Spark process that the command line names."""
+    """Replace this process by the Spark process that the command line names."""
     role, environment = sys.argv[1], dict(os.environ)
     descriptor = os.open(PROPERTIES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(templates.fill(environment, *FILES[role]))
-    words = command(role, environment)
-    os.execve(words[0], words, without_secrets(environment))  # noqa: S606 - no shell is wanted
+    args = command(role, environment)
+    os.execve(args[0], args, without_secrets(environment))  # noqa: S606 - no shell is wanted
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -43,14 +43,14 @@ def command(role: str, environment: Mapping[str, str], properties: Path = PROPER
         return [str(programs / "spark-submit"), "--properties-file", str(properties), str(server)]
     package = "org.apache.spark.deploy"
     if role == "master":
-        words = [f"{package}.master.Master", "--host", environment["CILAKE_SPARK_MASTER"]]
-        words += ["--port", str(MASTER_PORT), "--webui-port", "8080"]
+        args = [f"{package}.master.Master", "--host", environment["CILAKE_SPARK_MASTER"]]
+        args += ["--port", str(MASTER_PORT), "--webui-port", "8080"]
     else:
-        words = [f"{package}.worker.Worker", f"spark://{environment['CILAKE_SPARK_MASTER']}:{MASTER_PORT}"]
-        words += ["--cores", environment["CILAKE_SPARK_WORKER_CORES"]]
-        words += ["--memory", environment["CILAKE_SPARK_WORKER_MEMORY"]]
-        words += ["--webui-port", "8081", "--work-dir", f"{environment['CILAKE_SPARK_SCRATCH']}/work"]
-    return [str(programs / "spark-class"), *words, "--properties-file", str(properties)]
+        args = [f"{package}.worker.Worker", f"spark://{environment['CILAKE_SPARK_MASTER']}:{MASTER_PORT}"]
+        args += ["--cores", environment["CILAKE_SPARK_WORKER_CORES"]]
+        args += ["--memory", environment["CILAKE_SPARK_WORKER_MEMORY"]]
+        args += ["--webui-port", "8081", "--work-dir", f"{environment['CILAKE_SPARK_SCRATCH']}/work"]
+    return [str(programs / "spark-class"), *args, "--properties-file", str(properties)]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,6 @@ standard library is imported here.
 import sys
 from pathlib import Path
 
-# Contracts, and how settings are written, are told by the package; of it only modules are used that need the
+# Contracts, and how settings are written, come from the package; of it only modules are used that need the
 # standard library alone, as this one runs before anything is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "jobs"))

@@ -24,7 +24,7 @@ The stack
   make up [ONLY=postgres,s3,…]     start PostgreSQL, S3, Spark, Trino, Airflow, Superset; wait for them
   make status                      every service with its state, health and the memory of all
   make urls [JSON=1]               addresses, users and the files that hold the passwords
-  make sql Q="select …"            ask Trino; CSV with a header on stdout
+  make sql Q="select …"            query Trino; CSV with a header on stdout
   make airflow ARGS="backfill …"   a command of Airflow on this stack; ARGS="--help" lists them
   make logs S=trino [F=1]          the end of a service's log; F=1 follows it
   make down                        stop everything; no process is left
@@ -83,13 +83,13 @@ def main() -> int:
     logs.add_argument("--follow", action="store_true")
     for kind in scaffold.EXAMPLES:
         commands.add_parser(f"new-{kind}").add_argument("--name", required=True)
-    for name in _WITH_OWN_WORDS:
+    for name in _WITH_OWN_ARGS:
         commands.add_parser(name, add_help=False).add_argument("rest", nargs=argparse.REMAINDER)
-    words = sys.argv[1:]
-    passed_on = words[:1] and words[0] in _WITH_OWN_WORDS
-    arguments = parser.parse_args(words[:1] if passed_on else words)
+    args = sys.argv[1:]
+    passed_on = args[:1] and args[0] in _WITH_OWN_ARGS
+    arguments = parser.parse_args(args[:1] if passed_on else args)
     if passed_on:
-        arguments.rest = words[1:]
+        arguments.rest = args[1:]
     try:
         return _COMMANDS[arguments.command](arguments, layout.current())
     except StackError as error:
@@ -203,8 +203,8 @@ def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 def _nights(arguments: argparse.Namespace, here: layout.Layout) -> int:
     nights = importlib.import_module(".nights", __package__)  # only it needs the simulator and Airflow
-    words = ["--demo", *arguments.rest] if arguments.command == "demo" else arguments.rest
-    return int(nights.main(words) or 0)
+    args = ["--demo", *arguments.rest] if arguments.command == "demo" else arguments.rest
+    return int(nights.main(args) or 0)
 
 
 def _dashboards_bench(arguments: argparse.Namespace, here: layout.Layout) -> int:
@@ -223,7 +223,7 @@ def _benchmark(arguments: argparse.Namespace, here: layout.Layout) -> int:
     return subprocess.run(command, cwd=layout.REPO, env=checks.environment(here), check=False).returncode
 
 
-_WITH_OWN_WORDS = ("nights", "demo", "bench", "quality", "dashboards-bench")
+_WITH_OWN_ARGS = ("nights", "demo", "bench", "quality", "dashboards-bench")
 _COMMANDS: dict[str, Callable[[argparse.Namespace, layout.Layout], int]] = {
     "help": _help,
     "setup": _setup,

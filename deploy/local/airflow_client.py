@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 
 TIMEOUT_SECONDS = 120
-"""How long an API that does not answer is asked again: a restart of it takes about 15 s."""
+"""How long requests to an API that does not respond are repeated: a restart of it takes about 15 s."""
 
 ENDED = ("success", "failed")
 
@@ -29,7 +29,7 @@ class Airflow:
         self._token = ""
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the decoded answer, or None for 404 and for 409 (it exists already)."""
+        """Return the decoded response, or None for 404 and for 409 (it exists already)."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
@@ -44,10 +44,10 @@ class Airflow:
                     self._token = ""
                 elif error.code < 500:
                     raise StackError(f"Airflow refuses {method} {path}: {problem}") from None
-            except NO_ANSWER as error:
+            except CONNECTION_ERRORS as error:
                 problem = str(error).strip()
             if time.monotonic() > deadline:
-                raise StackError(f"Airflow does not answer {method} {path}: {problem}; see `make status`")
+                raise StackError(f"Airflow does not respond to {method} {path}: {problem}; see `make status`")
             time.sleep(1)
 
     def _log_in(self) -> str:
@@ -76,7 +76,7 @@ class Airflow:
         return [f"{each['filename']}: {each['stack_trace']}" for each in answer.get("import_errors", [])]
 
     def pause(self, dag_id: str, paused: bool) -> None:
-        """Leave the DAG paused or not."""
+        """Pause or unpause the DAG."""
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
 
     def trigger(self, dag_id: str, day: str) -> str:
@@ -124,11 +124,11 @@ class Airflow:
         answer = self.call("GET", f"{path}/logs/{max(1, task['try_number'])}?full_content=true") or {}
         content = answer.get("content", [])
         entries = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
-        said = [str(each.get("event", "")) for each in entries]
+        events = [str(each.get("event", "")) for each in entries]
         for each in entries:
-            said += [
+            events += [
                 f"{one.get('exc_type')}: {one.get('exc_value')}" for one in each.get("error_detail") or []
             ]
         # Folding marks of the log page and frames of Java say nothing here.
-        kept = [line for line in "\n".join(said).splitlines() if not line.startswith(("::", "\tat "))]
+        kept = [line for line in "\n".join(events).splitlines() if not line.startswith(("::", "\tat "))]
         return "\n".join(kept[-lines:])

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StackError
-from .layout import Layout, say
+from .layout import Layout
+from .log import logger
 
 _PINS = Path(__file__).with_name("artifacts.toml")
 
 
 def ensure(layout: Layout) -> None:
-    """Leave every pinned artifact in place; nothing is fetched or hashed when the pins did not change."""
+    """Download every pinned artifact; nothing is downloaded or hashed when the pins did not change."""
     stamp = layout.lib / ".artifacts.sha256"
     wanted = hashlib.sha256(_PINS.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
@@ -32,7 +33,7 @@ def ensure(layout: Layout) -> None:
 
 
 def ensure_jars(layout: Layout) -> None:
-    """Leave the jars that Spark needs in place, and no Trino: for the images, which bring their own."""
+    """Download the jars that Spark needs, without Trino: for the images, which bring their own."""
     pins = tomllib.loads(_PINS.read_text())["artifact"]
     _refresh_jars(layout, [pin for pin in pins if "unpack" not in pin and "folder" not in pin])
 
@@ -55,7 +56,7 @@ def _refresh_trino(layout: Layout, pins: list[dict[str, Any]]) -> None:
     shutil.rmtree(building, ignore_errors=True)
     for pin in pins:
         source = fetch(layout, pin)
-        say(f"unpacking {source.name}")
+        logger.info(f"{source.name}: unpacking")
         _unpack(source, building / pin["unpack"])
         for surplus in pin.get("without", []):
             shutil.rmtree(building / surplus)
@@ -67,7 +68,7 @@ def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
     """Return the verified file of one pin; fetch a damaged copy in the local Maven repository again."""
     title = f"{pin['group']}:{pin['name']}:{pin['version']}"
     for attempt in (1, 2):
-        say(f"fetching {title}")
+        logger.info(f"{title}: downloading")
         path = _resolve(layout, pin, title)
         found = _sha256(path)
         if found == pin["sha256"]:
@@ -78,15 +79,15 @@ def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
                 f"{title} has SHA-256 {found}, but deploy/local/artifacts.toml pins {pin['sha256']}: "
                 "do not use this file; check where it comes from"
             )
-        say(f"{title} does not match its SHA-256: fetching it again")
+        logger.info(f"{title}: SHA-256 differs, downloading again")
     raise AssertionError("unreachable")
 
 
 def _resolve(layout: Layout, pin: dict[str, Any], title: str) -> Path:
     script = Path(__file__).with_name("resolve_artifact.py")
-    words = [pin["group"], pin["name"], pin["version"], pin["packaging"]]
+    args = [pin["group"], pin["name"], pin["version"], pin["packaging"]]
     done = subprocess.run(
-        [layout.bin("jobs", "python"), script, *words], capture_output=True, text=True, check=False
+        [layout.bin("jobs", "python"), script, *args], capture_output=True, text=True, check=False
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines or not Path(lines[-1]).is_file():
@@ -109,7 +110,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _unpack(source: Path, target: Path) -> None:
-    """Unpack an archive with one root folder so that the folder's contents stand in `target`."""
+    """Unpack an archive with one root folder so that the folder's contents are in `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         if source.suffix == ".zip":

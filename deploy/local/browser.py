@@ -90,7 +90,7 @@ def _new_page(browser: Browser) -> Page:
 
 @dataclass
 class Answer:
-    """What Superset answered for one chart: the question as asked, and the result."""
+    """The response of Superset for one chart: the request, and the result."""
 
     question: str
     status: int
@@ -122,7 +122,7 @@ class Answer:
 
 @dataclass
 class Dashboard:
-    """A dashboard as a person sees it: its answers by the title of the chart."""
+    """A dashboard as a person sees it: its responses by the title of the chart."""
 
     page: Page
     titles: Mapping[int, str]
@@ -144,12 +144,12 @@ class Dashboard:
             self.answers[title] = Answer(response.request.post_data or "", response.status, body)
 
     def settle(self) -> None:
-        """Wait until every chart has been scrolled to, asked for and drawn, and every filter has values."""
+        """Wait until every chart has been scrolled to, requested and drawn, and every filter has values."""
         self.page.wait_for_selector(".grid-container")
         # Charts load when they come into view: make everything come into view.
         self.page.set_viewport_size({"width": WIDTH, "height": _TALLEST})
         self._until(lambda: self._unseen(_SHOWN), "not on the page")
-        self._until(lambda: sorted(set(self.titles.values()) - set(self.answers)), "not asked for their data")
+        self._until(lambda: sorted(set(self.titles.values()) - set(self.answers)), "data not requested")
         self._until(lambda: self.page.evaluate(_LOADING), "still loading")
 
     def _unseen(self, shown: str) -> list[str]:
@@ -278,7 +278,7 @@ class Superset:
         page.wait_for_url(re.compile(r"/superset/(dashboard|welcome)/"))
 
     def get(self, path: str) -> dict[str, Any]:
-        """Return the answer of Superset's own API."""
+        """Return the response of Superset's own API."""
         found: dict[str, Any] = self.page.request.get(f"{self.url}/api/v1/{path}").json()
         return found
 
@@ -313,8 +313,8 @@ class Superset:
         finally:
             self.page.remove_listener("response", dashboard.collect)
 
-    def ask_again(self, answer: Answer) -> tuple[float, int]:
-        """Milliseconds and status of the same question asked again, past Superset's cache."""
+    def measure_again(self, answer: Answer) -> tuple[float, int]:
+        """Return milliseconds and status of the same request repeated, past Superset's cache."""
         question = json.loads(answer.question) | {"force": True}
         timing = self.page.evaluate(
             """async ([url, body]) => {

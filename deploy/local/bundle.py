@@ -6,14 +6,15 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from .layout import REPO, say
+from .layout import REPO
+from .log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
-"""The same bytes for the same files: a zip would otherwise tell when it was made."""
+"""The same bytes for the same files: a zip would otherwise hold when it was made."""
 
 
 def write(folder: Path = REPO / "dist") -> list[Path]:
-    """Package, script and pinned requirements for clusters, and the ``plugins.zip`` of MWAA."""
+    """Write package, script and pinned requirements for clusters, and the ``plugins.zip`` of MWAA."""
     folder.mkdir(parents=True, exist_ok=True)
     package, script, requirements, plugins = (
         folder / name for name in ("cilake.zip", "cilake_job.py", "requirements.txt", "plugins.zip")
@@ -27,7 +28,7 @@ def write(folder: Path = REPO / "dist") -> list[Path]:
     shutil.copyfile(REPO / "jobs/cilake_job.py", script)
     shutil.copyfile(REPO / "requirements/jobs.txt", requirements)
     for path in (package, script, requirements, plugins):
-        say(f"wrote {path}")
+        logger.info(f"{path}: written")
     return [package, script, requirements, plugins]
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import java
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Step:
 
     name: str
     env: str
-    words: tuple[str, ...]
+    args: tuple[str, ...]
     variables: tuple[tuple[str, str], ...] = ()
 
 
@@ -49,10 +50,10 @@ TESTS = (
 INTEGRATION = Step("integration", "jobs", ("pytest", "-m", "integration", *_IN_ORDER, "--durations=12"))
 
 
-def chosen(words: str) -> tuple[Step, ...]:
+def chosen(args: str) -> tuple[Step, ...]:
     """Return the tests that these words of pytest choose, a path first: its folder is the environment."""
-    env = "airflow" if words.startswith(_OF_AIRFLOW) else "jobs"
-    return (Step("tests", env, ("pytest", *_IN_ORDER, *shlex.split(words))),)
+    env = "airflow" if args.startswith(_OF_AIRFLOW) else "jobs"
+    return (Step("tests", env, ("pytest", *_IN_ORDER, *shlex.split(args))),)
 
 
 def soak(stops: int) -> Step:
@@ -64,7 +65,7 @@ def soak(stops: int) -> Step:
 
 
 def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bool:
-    """Run every step, also after one failed, and print one line for each; true when all passed.
+    """Run every step, also after one failed; print one line for each, return whether all passed.
 
     ``slow`` runs in parallel with the others, as neither it nor they keep two processors busy; what it
     prints is held back until they have ended.
@@ -73,7 +74,7 @@ def run(layout: Layout, steps: tuple[Step, ...], slow: Step | None = None) -> bo
         parallel = pool.submit(_run, layout, slow, Path(held.name)) if slow else None
         outcomes = [_run(layout, step) for step in steps]
         if parallel:
-            say("what the step in parallel printed:")
+            logger.info("output of the step in parallel:")
             _follow(held, parallel)
             outcomes.append(parallel.result())
     failed = sum(code != 0 for _, code, _ in outcomes)
@@ -96,12 +97,12 @@ def environment(layout: Layout, env: str = "jobs") -> dict[str, str]:
 
 def _run(layout: Layout, step: Step, output: Path | None = None) -> tuple[Step, int, float]:
     """Run the step; return it with its exit code and seconds. It prints to a file where one is given."""
-    say(f"{step.name}: {' '.join(step.words)}")
-    words = [str(layout.bin(step.env, step.words[0])), *step.words[1:]]
+    logger.info(f"{step.name}: {' '.join(step.args)}")
+    args = [str(layout.bin(step.env, step.args[0])), *step.args[1:]]
     began = time.monotonic()
     with output.open("wb") if output else nullcontext() as out:
         done = subprocess.run(
-            words,
+            args,
             cwd=REPO,
             env=environment(layout, step.env) | dict(step.variables),
             stdin=subprocess.DEVNULL,

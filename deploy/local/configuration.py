@@ -1,4 +1,4 @@
-"""The stack's settings: ports, generated secrets and everything the work reads, in one file of mode 600."""
+"""The stack's settings: ports, generated secrets and everything the jobs read, in one file of mode 600."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ OF_THE_WORK = (
     "CILAKE_S3_SECRET_KEY",
     "SPARK_CONNECT_AUTHENTICATE_TOKEN",
 )
-"""The secrets with which the work reads and writes the lake."""
+"""The secrets with which the jobs read and write the lake."""
 
 _SECRET_ENDINGS = ("PASSWORD", "SECRET", "TOKEN", "_KEY")
 _OURS = ("CILAKE_", "SPARK_", "AIRFLOW")
@@ -104,11 +104,11 @@ _READING = {
     "CILAKE_SUPERSET_URL": "CILAKE_SUPERSET_URL",
     "CILAKE_AIRFLOW_URL": "CILAKE_AIRFLOW_URL",
 }
-"""What a reader is told, each with the setting of the stack that it comes from."""
+"""The settings of a reader, each with the setting of the stack that it comes from."""
 
 
 def write_private(path: Path, text: str) -> None:
-    """Leave a file of mode 600 with this text, never half-written and never readable by others in between."""
+    """Write the text to a file of mode 600, never half-written and never readable by others in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -172,10 +172,10 @@ def of_sources(given: Mapping[str, str]) -> dict[str, str]:
 
 def reader_text(settings: Mapping[str, str]) -> str:
     """Return the text of `reader.env`: where the lake is and logins that only read."""
-    told = {name: settings[source] for name, source in _READING.items()}
-    told["CILAKE_CATALOG_USER"] = CATALOG_READER
+    lines = {name: settings[source] for name, source in _READING.items()}
+    lines["CILAKE_CATALOG_USER"] = CATALOG_READER
     text = "# Written by `make up` to be handed out: these logins read the tables and write nothing.\n"
-    return text + "".join(f"{name}={value}\n" for name, value in told.items())
+    return text + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
 def _derived(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,8 @@ from cilake.variables import read_variables
 
 from .configuration import CATALOG_READER, of_sources, write_private
 from .errors import StackError
-from .layout import REPO, say
+from .layout import REPO
+from .log import logger
 
 _CONTAINER_USER = 1000
 _ITERATIONS = 200_000
@@ -73,7 +74,7 @@ def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> 
         for kept in (private, *private.iterdir()):
             os.chown(kept, int(settings["CILAKE_UID"]), int(settings["CILAKE_GID"]))
     for done in written:
-        say(f"wrote {done.relative_to(folder)}")
+        logger.info(f"{done.relative_to(folder)}: written")
     return written
 
 
@@ -94,7 +95,7 @@ def fill(text: str, given: Mapping[str, str], fixed: Mapping[str, str]) -> str:
     """Return the text of `.env`: a variable without a value gets what was given for it, or a new secret.
 
     Raises:
-        StackError: when a given value cannot stand in the file.
+        StackError: when a given value cannot be written to the file.
 
     """
     lines = ["# Written by `make env`; holds secrets. Explained in .env.example."]
@@ -114,14 +115,14 @@ def missing(text: str, given: Mapping[str, str]) -> str:
 
 
 def password_file(settings: Mapping[str, str]) -> str:
-    """Trino's password file: each user with the salted PBKDF2 hash of its password."""
+    """Return Trino's password file: each user with the salted PBKDF2 hash of its password."""
     return "".join(f"{user}:{hashed(settings[name])}\n" for user, (_, name) in LOGINS.items())
 
 
 def hashed(password: str, salt: bytes | None = None) -> str:
-    """Iterations, salt and hash of a password as Trino compares them."""
+    """Return iterations, salt and hash of a password as Trino compares them."""
     salt = salt or secrets.token_bytes(16)
-    # SHA-1 is what Trino asks for; in HMAC, with so many rounds, its collisions do not matter.
+    # SHA-1 is what Trino needs; in HMAC, with so many rounds, its collisions do not matter.
     digest = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, _ITERATIONS, 32)
     return f"{_ITERATIONS}:{salt.hex()}:{digest.hex()}"
 
@@ -140,7 +141,7 @@ def reader_text(settings: Mapping[str, str]) -> str:
     storage = settings["CILAKE_S3_ENDPOINT"]
     if urlsplit(storage).hostname == "s3":  # the service of docker-compose.yaml, a name for containers only
         storage = storage.replace("//s3", f"//{host}", 1)
-    told = {
+    values = {
         "CILAKE_CATALOG_URI": f"postgresql://{host}:5432/iceberg",
         "CILAKE_CATALOG_USER": CATALOG_READER,
         "CILAKE_CATALOG_PASSWORD": settings["CILAKE_CATALOG_READER_PASSWORD"],
@@ -157,7 +158,7 @@ def reader_text(settings: Mapping[str, str]) -> str:
         "CILAKE_AIRFLOW_URL": settings["CILAKE_AIRFLOW_URL"],
     }
     text = "# Written by `make env` to be handed out with trino.crt: these logins read and write nothing.\n"
-    return text + "".join(f"{name}={value}\n" for name, value in told.items())
+    return text + "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def sources_text(given: Mapping[str, str]) -> str:
@@ -183,12 +184,12 @@ def _make_certificate(private: Path, host: str) -> None:
         )
     key, certificate = private / "trino.key", private / "trino.crt"
     # The key is made inside a folder of mode 700 and stays there.
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-sha256", "-nodes"]
-    words += ["-days", _CERTIFICATE_DAYS, "-subj", f"/CN={host}"]
-    words += ["-keyout", str(key), "-out", str(certificate)]
+    args = ["openssl", "req", "-x509", "-newkey", "rsa:3072", "-sha256", "-nodes"]
+    args += ["-days", _CERTIFICATE_DAYS, "-subj", f"/CN={host}"]
+    args += ["-keyout", str(key), "-out", str(certificate)]
     names = ",".join(f"DNS:{name}" for name in dict.fromkeys([host, "trino", "localhost"]))
-    words += ["-addext", f"subjectAltName={names},IP:127.0.0.1"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    args += ["-addext", f"subjectAltName={names},IP:127.0.0.1"]
+    done = subprocess.run(args, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StackError(f"openssl could not make a certificate for CILAKE_HOST={host}: {reason}")

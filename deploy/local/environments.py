@@ -15,7 +15,8 @@ from pathlib import Path
 
 from . import artifacts, java
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 
 ENVIRONMENTS = ("jobs", "airflow", "trino", "superset")
 ONLY_TESTED = ("mwaa",)
@@ -24,7 +25,7 @@ _WITH_PROJECT = ("jobs", "airflow")
 
 
 def setup(layout: Layout, *more: str) -> None:
-    """Leave environments, jars, Trino and the choice of Java ready; quick when they already are."""
+    """Prepare environments, jars, Trino and the choice of Java; quick when they are already there."""
     uv = _uv(layout)
     first, *others = (*ENVIRONMENTS, *more)
     # The first environment takes longest, and one of its programs fetches the artifacts.
@@ -33,8 +34,8 @@ def setup(layout: Layout, *more: str) -> None:
         _environment(layout, uv, first)
         artifacts.ensure(layout)
         list(installed)  # raises what went wrong there
-    say(
-        f"Spark runs on Java {java.for_spark(layout).version}, Trino on Java {java.for_trino(layout).version}"
+    logger.info(
+        f"Java: {java.for_spark(layout).version} for Spark, {java.for_trino(layout).version} for Trino"
     )
 
 
@@ -58,7 +59,7 @@ def _uv(layout: Layout) -> Path:
     wanted = _stamp(_requirements("uv"))
     stamp = folder / ".cilake-stamp"
     if not _holds(stamp, wanted):
-        say("installing uv")
+        logger.info("uv: installing")
         try:
             venv.create(folder, with_pip=True, clear=True)
         except subprocess.CalledProcessError as error:
@@ -87,7 +88,7 @@ def _environment(layout: Layout, uv: Path, name: str) -> None:
     if current and (name not in _WITH_PROJECT or _holds(project_stamp, project_wanted)):
         return
     started = time.monotonic()
-    say(f"installing the {name} environment")
+    logger.info(f"environment {name}: installing")
     python = folder / "bin" / "python"
     if not python.exists():
         _run([uv, "venv", "--quiet", "--python", sys.executable, folder], f"cannot make {folder}")
@@ -105,7 +106,7 @@ def _environment(layout: Layout, uv: Path, name: str) -> None:
         _add_sources(python)
         project_stamp.write_text(project_wanted)
     stamp.write_text(wanted)
-    say(f"the {name} environment is ready after {time.monotonic() - started:.0f} s")
+    logger.info(f"environment {name}: ready after {time.monotonic() - started:.0f} s")
 
 
 def _add_sources(python: Path) -> None:
@@ -118,7 +119,7 @@ def _add_sources(python: Path) -> None:
     folders = "".join(f"{REPO / folder}\n" for folder in ("jobs", "simulator"))
     link = packages / "cilake_sources.pth"
     if link.exists() and link.read_text() != folders:
-        say(f"{python.parents[1]} runs the code of {REPO} from now on: it was that of another clone")
+        logger.info(f"{python.parents[1]}: now runs the code of {REPO}, before that of another clone")
     link.write_text(folders)
 
 
@@ -130,7 +131,7 @@ def compile_requirements(layout: Layout) -> None:
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11"]
         command += ["--custom-compile-command", "make requirements", "-o", source.with_suffix(".txt"), source]
         _run(command, f"{source.name} cannot be resolved")
-        say(f"compiled requirements/{source.stem}.txt")
+        logger.info(f"requirements/{source.stem}.txt: compiled")
 
 
 def _run(command: Sequence[str | Path], failure: str) -> None:

@@ -2,8 +2,8 @@
 
 import http.client
 
-NO_ANSWER = (OSError, http.client.HTTPException)
-"""What a question over HTTP raises when nobody answers, or somebody who ends half way or speaks otherwise."""
+CONNECTION_ERRORS = (OSError, http.client.HTTPException)
+"""What an HTTP request raises when nothing responds, or the response breaks off or is not HTTP."""
 
 
 class StackError(Exception):

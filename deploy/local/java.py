@@ -13,7 +13,7 @@ from .layout import Layout
 
 _FOR_SPARK = (17, 21)
 _WRAPPER = """#!/bin/sh
-# The Java of the wheel has no jdk.incubator.vector; Spark asks for it and can do without.
+# The Java of the wheel has no jdk.incubator.vector; Spark looks for it and can do without.
 for word do
   shift
   [ "$word" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$word"
@@ -76,7 +76,7 @@ def _require(binary: Path, accepted: tuple[int, ...], program: str) -> int:
 
 
 def _version(binary: Path) -> int:
-    """Return the major version a Java tells, or 0 when it does not run."""
+    """Return the major version a Java reports, or 0 when it does not run."""
     try:
         done = subprocess.run([binary, "-version"], capture_output=True, text=True, check=False, timeout=60)
     except OSError:

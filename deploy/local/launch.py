@@ -45,13 +45,13 @@ def main() -> None:
     environment = service.whole_environment(here, settings)
     command = service.command(here, settings)
     if name == "postgres":
-        _become(postgres.place(here))
+        _become(postgres.location(here))
     if service.reaped:
         sys.exit(keep(command, environment, timeout=5))
     os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
-def _become(where: postgres.Place) -> None:
+def _become(where: postgres.Location) -> None:
     os.chdir(where.data)
     if where.user is not None:
         os.setgroups([])
@@ -92,15 +92,15 @@ def keep(command: list[str], environment: Mapping[str, str], *, timeout: float) 
 def _end_orphans(timeout: float) -> None:
     """End every child, and the children that fall to us by that, until none is left."""
     deadline = time.monotonic() + timeout
-    told: set[int] = set()
+    logged: set[int] = set()
     while True:
         children = _children()
         for pid in children:
             if time.monotonic() >= deadline:
                 os.kill(pid, signal.SIGKILL)
-            elif pid not in told:
+            elif pid not in logged:
                 os.kill(pid, signal.SIGTERM)
-                told.add(pid)
+                logged.add(pid)
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

@@ -1,4 +1,4 @@
-"""Where everything of the embedded stack lives, and how its progress is told."""
+"""Where everything of the embedded stack is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +42,7 @@ class Layout:
 
     @property
     def log(self) -> Path:
-        """What the services say, rotated."""
+        """The logs of the services, rotated."""
         return self.home / "log"
 
     @property
@@ -53,7 +52,7 @@ class Layout:
 
     @property
     def cwd(self) -> Path:
-        """The parent of the services' working folders; a process that stands below it is one of ours."""
+        """The parent of the services' working folders; a process that runs below it is one of ours."""
         return self.run / "cwd"
 
     @property
@@ -105,7 +104,7 @@ class Layout:
         )
 
     def make(self) -> None:
-        """Leave every folder in place, closed to other users where it holds secrets."""
+        """Create every missing folder, closed to other users where it holds secrets."""
         for folder in (self.home, self.data, self.log, self.run, self.cwd, self.airflow_home, self.data_docs):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.run, self.airflow_home):
@@ -114,15 +113,7 @@ class Layout:
 
 
 def current() -> Layout:
-    """Return the layout that CILAKE_HOME and CILAKE_ENV_HOME ask for, by default all in `.local`."""
+    """Return the layout that CILAKE_HOME and CILAKE_ENV_HOME name, by default all in `.local`."""
     home = Path(os.environ.get("CILAKE_HOME") or REPO / ".local").absolute()
     shared = Path(os.environ.get("CILAKE_ENV_HOME") or REPO / ".local").absolute()
     return Layout(home=home, shared=shared)
-
-
-_STARTED = time.monotonic()
-
-
-def say(message: str) -> None:
-    """Print one progress line with the seconds since the command began, on stderr."""
-    print(f"[{time.monotonic() - _STARTED:6.1f} s] {message}", file=sys.stderr, flush=True)

@@ -20,14 +20,15 @@ from typing import Any
 
 from . import configuration, environments, layout, stack, superset
 from .airflow_client import Airflow
-from .errors import NO_ANSWER, StackError
-from .layout import Layout, say
+from .errors import CONNECTION_ERRORS, StackError
+from .layout import Layout
+from .log import logger
 from .night_steps import MAINTAIN, find_steps
 from .nights_report import Night, report
 from .trino_client import ask
 
 SIMULATED = "testgrid"
-"""The source that the simulator stands for, and whose service an address is."""
+"""The source that the simulator replaces, and whose service an address is."""
 STEPS = find_steps({SIMULATED})
 CHAIN = (*STEPS.landing, *STEPS.following)
 
@@ -35,14 +36,14 @@ DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
-UPKEEP_SECONDS = 1800
+MAINTENANCE_SECONDS = 1800
 NEWS_SECONDS = 20
 POLL_SECONDS = 1.0
-"""Between two looks at the runs: each look costs the API server time that the work then lacks."""
+"""Between two requests for the runs: each takes time of the API server that the jobs then lack."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play the nights the arguments ask for; the exit status."""
+    """Play the nights that the arguments name; return the exit status."""
     arguments = _parser().parse_args(argv)
     if arguments.demo:
         arguments.source, arguments.start = "synthetic", arguments.start or DEMO_START
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
             _maintain(airflow, played[-1].day)
         finally:
-            # What follows the clock of the machine must not ask the simulator for the real yesterday.
+            # What follows the clock of the machine must not request the real yesterday from the simulator.
             for dag_id in STEPS.by_clock:
                 airflow.pause(dag_id, True)
         imported.result()
@@ -109,9 +110,9 @@ def _positive(text: str) -> int:
 
 
 def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
-    """Bring the stack up with the wanted world behind the address of TestGrid; return the settings.
+    """Start the stack with the wanted world behind the address of TestGrid; return the settings.
 
-    The address of a service stands for itself.
+    The address of a service is used as it is.
     """
     if is_address(arguments.source):
         environments.setup(here)
@@ -129,7 +130,7 @@ def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
     here.make()
     address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
     settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address}, dashboards=False)
-    say(f"simulator: serves {' '.join(world)}")
+    logger.info(f"simulator: serving {' '.join(world)}")
     stack.start_ciworld(here, world)
     return settings
 
@@ -173,9 +174,9 @@ def _set_clock(settings: Mapping[str, str], day: date) -> None:
         raise StackError(
             f"the simulator refuses the clock: {error.read().decode(errors='replace')}"
         ) from None
-    except NO_ANSWER as error:
+    except CONNECTION_ERRORS as error:
         raise StackError(
-            f"the simulator does not answer: {str(error).strip()}; see `make logs S=ciworld`"
+            f"the simulator does not respond: {str(error).strip()}; see `make logs S=ciworld`"
         ) from None
 
 
@@ -215,7 +216,7 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     _settle(airflow, deadline)
     if not is_address(arguments.source):
         _set_clock(settings, day)
-        say(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
+        logger.info(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
     before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in STEPS.following}
     counts: dict[str, Mapping[str, Any]] = {}
     landings = {dag_id: airflow.trigger(dag_id, key).__eq__ for dag_id in STEPS.landing}
@@ -228,14 +229,14 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
             _follow(airflow, {dag_id: airflow.trigger(dag_id, key).__eq__}, key, deadline, counts)
     _settle(airflow, deadline)
     seconds = time.monotonic() - started
-    say(f"night {key}: done in {seconds:.0f} s")
+    logger.info(f"night {key}: done in {seconds:.0f} s")
     return Night(key, counts, seconds)
 
 
 def _maintain(airflow: Airflow, key: str) -> None:
-    """Leave the tables as a lake has them that is looked after: nights leave many small files."""
+    """Maintain the tables as in a lake in use: nights leave many small files."""
     run_id = airflow.trigger(MAINTAIN, key)
-    _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + UPKEEP_SECONDS, {})
+    _follow(airflow, {MAINTAIN: run_id.__eq__}, key, time.monotonic() + MAINTENANCE_SECONDS, {})
 
 
 def _not_in(known: set[str]) -> Callable[[str], bool]:
@@ -251,7 +252,7 @@ def _follow(
 ) -> None:
     """Wait until every DAG has a successful wanted run; a failed one ends the nights with its log."""
     started = {dag_id: time.monotonic() for dag_id in wanted}
-    told: dict[str, str] = {}
+    logged: dict[str, str] = {}
     waited_for: dict[str, Mapping[str, Any]] = {}
     open_dags = set(wanted)
     news = time.monotonic() + NEWS_SECONDS
@@ -266,7 +267,7 @@ def _follow(
                     raise StackError(_failure(airflow, dag_id, run_id))
             if runs and all(run["state"] == "success" for run in runs.values()):
                 counts[dag_id] = airflow.returned(dag_id, max(runs, key=lambda each: runs[each]["run_after"]))
-                say(f"  {dag_id}: success after {seconds:.0f} s {json.dumps(counts[dag_id])[:200]}")
+                logger.info(f"  {dag_id}: success after {seconds:.0f} s {json.dumps(counts[dag_id])[:200]}")
                 open_dags.remove(dag_id)
             elif not runs and seconds > START_SECONDS:
                 raise StackError(
@@ -283,21 +284,21 @@ def _follow(
             waited = [
                 f"{dag_id} ({time.monotonic() - started[dag_id]:.0f} s)" for dag_id in sorted(open_dags)
             ]
-            say(f"  waiting for {', '.join(waited)}")
+            logger.info(f"  waiting: {', '.join(waited)}")
             for dag_id in sorted(open_dags):
-                _tell_retries(airflow, dag_id, waited_for[dag_id], told)
+                _log_retries(airflow, dag_id, waited_for[dag_id], logged)
         if open_dags:
             time.sleep(POLL_SECONDS)
 
 
-def _tell_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], told: dict[str, str]) -> None:
+def _log_retries(airflow: Airflow, dag_id: str, runs: Mapping[str, Any], logged: dict[str, str]) -> None:
     for run_id in runs:
         for task in airflow.tasks(dag_id, run_id):
             state = f"{task['state']} {task['try_number']}"
-            if task["state"] == "up_for_retry" and told.get(dag_id) != state:
-                told[dag_id] = state
+            if task["state"] == "up_for_retry" and logged.get(dag_id) != state:
+                logged[dag_id] = state
                 tail = airflow.log_tail(dag_id, run_id, task, lines=4)
-                say(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
+                logger.info(f"  {dag_id}: try {task['try_number']} failed, Airflow tries again\n{tail}")
 
 
 def _failure(airflow: Airflow, dag_id: str, run_id: str) -> str:
@@ -322,7 +323,7 @@ def _settle(airflow: Airflow, deadline: float) -> None:
             raise StackError(f"runs of {names} do not end: see {airflow.url}/dags")
         if time.monotonic() > news:
             news += NEWS_SECONDS
-            say(f"  waiting for {len(active)} earlier runs to end")
+            logger.info(f"  waiting: {len(active)} earlier runs are active")
         time.sleep(POLL_SECONDS)
 
 

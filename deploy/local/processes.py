@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 def ours(layout: Layout) -> dict[int, str]:
     """Return the living processes of this stack with their command lines, wherever they are in the tree.
 
-    A process is ours when its environment carries the stack's marker, when it stands in one of the working
+    A process is ours when its environment carries the stack's marker, when it runs in one of the working
     folders of the services without a terminal (programs that rename themselves overwrite their environment),
     or when it descends from such a process. The caller and its ancestors are never ours.
     """
@@ -95,7 +95,7 @@ def start_time(pid: int) -> str:
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Return the memory of these processes; pages they share are counted once where the kernel tells."""
+    """Return the memory of these processes; shared pages count once where the kernel reports them."""
     total = 0
     for pid in pids:
         for line in _read(pid, "smaps_rollup").decode(errors="replace").splitlines():
@@ -140,7 +140,7 @@ def listening(port: int) -> bool:
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, or nothing where the machine does not tell."""
+    """Return the bytes of memory available without swapping, ``None`` where that is unknown."""
     try:
         lines = (_PROC / "meminfo").read_text().splitlines()
     except OSError:

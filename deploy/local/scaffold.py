@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MAX_NAME = 40
-_BESIDE = ("jobs/cilake/sources", "jobs/cilake/models")
+_EXISTING = ("jobs/cilake/sources", "jobs/cilake/models")
 """Where a folder of that name would hide a module."""
 _TEXTS = (".py", ".md", ".json")
 
@@ -44,7 +45,7 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
     prefix = f"CILAKE_{name.upper()}_"
     if kind == "source" and prefix in (root / ".env.example").read_text(encoding="utf-8"):
         raise StackError(f"NAME={name}: {prefix}… are settings of the stack: choose another NAME")
-    if taken := [folder for folder in _BESIDE if (root / folder / f"{name}.py").exists()]:
+    if taken := [folder for folder in _EXISTING if (root / folder / f"{name}.py").exists()]:
         raise StackError(f"{taken[0]}/{name}.py exists: choose another NAME")
     files = {root / _rename(str(path), example, name): text for path, text in _read(kind, root)}
     if existing := [path for path in files if path.exists()]:
@@ -60,8 +61,8 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
         _remove_empty({path.parent for path in files}, root)
         raise
     for path in files:
-        say(f"wrote {path.relative_to(root)}")
-    say(f"next: docs/howto/add-a-{kind}.md, then make test")
+        logger.info(f"{path.relative_to(root)}: written")
+    logger.info(f"next: docs/howto/add-a-{kind}.md, then make test")
     return list(files)
 
 
@@ -72,7 +73,7 @@ def _remove_empty(folders: set[Path], root: Path) -> None:
 
 
 def _read(kind: str, root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of the example, by their place in the tree."""
+    """Yield the files of the example, by their path in the tree."""
     if kind == "source":
         example = EXAMPLES[kind]
         folders = [root / "jobs/cilake/sources" / example, root / "tests/sources" / example]
@@ -105,17 +106,17 @@ def _camel(name: str) -> str:
 
 
 def _generate(here: Layout, root: Path, files: list[Path]) -> None:
-    """Let ruff order the imports, whose place depends on names, and `cilake docs` write suites and pages."""
+    """Sort the imports by ruff, as their order depends on names; write suites and pages by `cilake docs`."""
     modules = [str(path) for path in files if path.suffix == ".py"]
     python = str(here.bin("jobs", "python"))
     environment = {"PYTHONPATH": f"{root / 'jobs'}:{root}", "PATH": str(here.bin("jobs", "python").parent)}
-    for words in (
+    for args in (
         ["-m", "ruff", "check", "--quiet", "--select", "I", "--fix", *modules],
         ["-m", "ruff", "format", "--quiet", *modules],
         ["-m", "cilake.cli", "docs"],
     ):
         done = subprocess.run(
-            [python, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
+            [python, *args], cwd=root, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise StackError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+            raise StackError(f"{' '.join(args)} failed:\n{done.stdout}{done.stderr}")

@@ -67,10 +67,10 @@ def _own_port(setting: str) -> Callable[[Settings], dict[int, str]]:
 
 def _s3_command(layout: Layout, settings: Settings) -> list[str]:
     base = int(settings["CILAKE_PORT_S3"])
-    words = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
-    words += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
-    words += ["-s3.port.lance=0", f"-s3.config={_s3_identities(layout)}"]
-    return words + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
+    args = [str(layout.bin("jobs", "weed")), "mini", f"-dir={layout.data / 's3'}", "-ip=127.0.0.1"]
+    args += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false", "-admin.ui=false"]
+    args += ["-s3.port.lance=0", f"-s3.config={_s3_identities(layout)}"]
+    return args + [f"-{name}={base + offset}" for name, offset in S3_BLOCK.items()]
 
 
 def _s3_identities(layout: Layout) -> Path:
@@ -78,7 +78,7 @@ def _s3_identities(layout: Layout) -> Path:
 
 
 def _s3_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    """Who may do what, as in the containers: one key writes, the other only reads."""
+    """Return who may do what, as in the containers: one key writes, the other only reads."""
     return {_s3_identities(layout): json.dumps(start_s3.identities(settings, _bucket(settings)))}
 
 
@@ -105,8 +105,8 @@ def _s3_ports(settings: Settings) -> dict[int, str]:
 
 def _spark_command(layout: Layout, settings: Settings) -> list[str]:
     submit = layout.site_packages("jobs") / "pyspark" / "bin" / "spark-submit"
-    words = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
-    return [*words, str(REPO / "deploy" / "spark" / "connect_server.py")]
+    args = [str(submit), "--properties-file", str(layout.run / "spark" / "spark.properties")]
+    return [*args, str(REPO / "deploy" / "spark" / "connect_server.py")]
 
 
 def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
@@ -118,12 +118,12 @@ def _spark_environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def _spark_files(layout: Layout, settings: Settings) -> dict[Path, str]:
-    places = {
+    paths = {
         "CILAKE_SPARK_CLASSES": f"{layout.lib}/*",
         "CILAKE_SPARK_SCRATCH": str(layout.data / "spark"),
     }
     names = ("spark/embedded.properties", "spark/spark.properties")
-    return {layout.run / "spark" / "spark.properties": templates.fill({**settings, **places}, *names)}
+    return {layout.run / "spark" / "spark.properties": templates.fill({**settings, **paths}, *names)}
 
 
 def _spark_healthy(layout: Layout, settings: Settings) -> bool:
@@ -134,7 +134,7 @@ def _spark_healthy(layout: Layout, settings: Settings) -> bool:
 
 
 def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Return Airflow's whole configuration; its tasks read the settings of the work from the stack's file."""
+    """Return Airflow's whole configuration; its tasks read the settings of the jobs from the stack's file."""
     password, port = settings["CILAKE_AIRFLOW_DB_PASSWORD"], settings["CILAKE_PORT_POSTGRES"]
     database = f"airflow:{password}@127.0.0.1:{port}/airflow"
     options = {
@@ -162,8 +162,8 @@ def airflow_environment(layout: Layout, settings: Settings) -> dict[str, str]:
     return environment
 
 
-def _airflow(*words: str) -> Callable[[Layout, Settings], list[str]]:
-    return lambda layout, settings: [str(layout.bin("airflow", "airflow")), *words]
+def _airflow(*args: str) -> Callable[[Layout, Settings], list[str]]:
+    return lambda layout, settings: [str(layout.bin("airflow", "airflow")), *args]
 
 
 def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
@@ -180,7 +180,7 @@ def _airflow_healthy(component: str) -> Callable[[Layout, Settings], bool]:
 
 
 def job_socket(settings: Settings) -> Path:
-    """Return the socket at which tasks hand their work over."""
+    """Return the socket at which tasks hand their commands over."""
     return Path(settings["CILAKE_JOB_SERVER"])
 
 
@@ -219,9 +219,9 @@ def ciworld_state(layout: Layout) -> Path:
 
 def _ciworld_command(layout: Layout, settings: Settings) -> list[str]:
     path = ciworld_arguments(layout)
-    words = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
+    args = json.loads(path.read_text()) if path.exists() else ["--synthetic", "--seed", "7"]
     command = [str(layout.bin("jobs", "ciworld")), "serve", "--port", settings["CILAKE_PORT_CIWORLD"]]
-    return [*command, "--state", str(ciworld_state(layout)), *words]
+    return [*command, "--state", str(ciworld_state(layout)), *args]
 
 
 def _ciworld_healthy(layout: Layout, settings: Settings) -> bool:

@@ -1,4 +1,4 @@
-"""Bringing the stack up and down, and telling how it is."""
+"""The commands that start, stop and show the stack."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from pathlib import Path
 
 from . import configuration, environments, postgres, processes, superset, supervision
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
 
-_LEAST_MEMORY = 4 * 1024**3
+_MIN_MEMORY = 4 * 1024**3
 _TIMEOUT_SECONDS = 180
 _AIRFLOW_POOLS = REPO / "deploy" / "airflow" / "pools.json"
 _UP = ("RUNNING", "STARTING", "BACKOFF")
@@ -32,7 +33,7 @@ def up(
     *,
     dashboards: bool = True,
 ) -> dict[str, str]:
-    """Leave the wanted services (all by default, with what they need) running and healthy; the settings.
+    """Start the wanted services (all by default) and what they need; return the settings.
 
     `changes` replaces settings; services that depend on them are restarted. Without `dashboards` the caller
     imports those itself.
@@ -69,12 +70,12 @@ def up(
     _await(layout, settings, wanted)
     if "superset" in names and dashboards:
         superset.import_dashboards(layout, settings)
-    say("the stack is up" if not only else f"up: {', '.join(service.name for service in wanted)}")
+    logger.info(f"local stack: up{': ' + ', '.join(service.name for service in wanted) if only else ''}")
     return settings
 
 
 def start_ciworld(layout: Layout, arguments: list[str]) -> None:
-    """Leave the simulator running with these arguments of `ciworld serve`; port and state file are added."""
+    """Start the simulator with these arguments of `ciworld serve`; port and state file are added."""
     settings = configuration.require(layout)
     configuration.write_private(ciworld_arguments(layout), json.dumps(arguments))
     service = [BY_NAME["ciworld"]]
@@ -105,7 +106,7 @@ def _check_machine(settings: Mapping[str, str], missing: list[Service], partly_u
     _check_ports(settings, missing)
     available = processes.available_memory()
     heavy = {"spark", "trino"} & {service.name for service in missing}
-    if heavy and not partly_up and available is not None and available < _LEAST_MEMORY:
+    if heavy and not partly_up and available is not None and available < _MIN_MEMORY:
         raise StackError(
             f"only {available / 1024**3:.1f} GB of memory are available and the stack needs 4 GB at least: "
             "end other programs, or start less, for example `make up ONLY=postgres,s3,spark`"
@@ -136,7 +137,7 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
         if known[service.name]["statename"] in _UP:
             if record.exists() and record.read_text() == fingerprint:
                 continue
-            say(f"restarting {service.name}: its settings changed")
+            logger.info(f"{service.name}: restarting, its settings changed")
             supervision.stop_service(layout, service.name)
         for path, text in service.files(layout, settings).items():
             configuration.write_private(path, text)
@@ -145,10 +146,10 @@ def _begin(layout: Layout, settings: Mapping[str, str], services: list[Service])
 
 
 def _await(layout: Layout, settings: Mapping[str, str], services: list[Service]) -> None:
-    """Wait until each of these works, telling who is waited for; one clear line when one does not."""
+    """Wait until each of these works, and log which are awaited; raise one clear line when one does not."""
     waiting = list(services)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    told = time.monotonic()
+    last_log_at = time.monotonic()
     while waiting:
         known = supervision.states(layout)
         for service in list(waiting):
@@ -158,15 +159,15 @@ def _await(layout: Layout, settings: Mapping[str, str], services: list[Service])
             if info.get("statename") in _UP and service.healthy(layout, settings):
                 waiting.remove(service)
                 if info["now"] - info["start"] < _TIMEOUT_SECONDS:
-                    say(f"{service.name} works")
+                    logger.info(f"{service.name}: up")
         if waiting and time.monotonic() > deadline:
             names = ", ".join(service.name for service in waiting)
             raise StackError(
                 f"{names} not healthy after {_TIMEOUT_SECONDS} s: see `make logs S={waiting[0].name}`"
             )
-        if waiting and time.monotonic() - told > 10:
-            say(f"waiting for {', '.join(service.name for service in waiting)}")
-            told = time.monotonic()
+        if waiting and time.monotonic() - last_log_at > 10:
+            logger.info(f"waiting: {', '.join(service.name for service in waiting)}")
+            last_log_at = time.monotonic()
         if waiting:
             time.sleep(0.2)
 
@@ -180,15 +181,15 @@ def _migration_stamp(layout: Layout) -> str:
 
 
 def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
-    say("preparing Airflow's database")
+    logger.info("Airflow: preparing the database")
     airflow = layout.bin("airflow", "airflow")
     environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     log = layout.log / "airflow-migrate.log"
     # A task of a pool that is not there never runs: the pools belong to the database.
-    for words in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
+    for args in (["db", "migrate"], ["pools", "import", str(_AIRFLOW_POOLS)]):
         with log.open("ab") as output:
             done = subprocess.run(
-                [airflow, *words],
+                [airflow, *args],
                 env=environment,
                 stdout=output,
                 stderr=output,
@@ -202,15 +203,15 @@ def _migrate_airflow(layout: Layout, settings: Mapping[str, str]) -> None:
 
 def _bootstrap(layout: Layout, settings: Mapping[str, str]) -> None:
     """Create the tables that are missing: Trino, which comes next, does not make the catalog's own tables."""
-    say("creating the tables that are missing")
+    logger.info("lake: creating the missing tables")
     run_work(layout, settings, ["bootstrap"], log=layout.log / "bootstrap.log")
 
 
-def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log: Path | None = None) -> None:
+def run_work(layout: Layout, settings: Mapping[str, str], args: list[str], log: Path | None = None) -> None:
     """Run a verb of `cilake` with the stack's settings; its output goes to the log, else to this terminal."""
     environment = configuration.environment(layout, settings, *configuration.OF_THE_WORK)
     environment["JAVA_HOME"] = airflow_environment(layout, settings)["JAVA_HOME"]
-    command: list[str | Path] = [layout.bin("jobs", "cilake"), *words]
+    command: list[str | Path] = [layout.bin("jobs", "cilake"), *args]
     if log is None:
         done = subprocess.run(command, env=environment, check=False, cwd=REPO)
     else:
@@ -219,27 +220,27 @@ def run_work(layout: Layout, settings: Mapping[str, str], words: list[str], log:
                 command, env=environment, check=False, cwd=REPO, stdout=output, stderr=output
             )
     if done.returncode != 0:
-        raise StackError(f"`cilake {' '.join(words)}` failed" + (f": see {log}" if log else ""))
+        raise StackError(f"`cilake {' '.join(args)}` failed" + (f": see {log}" if log else ""))
 
 
 def work_settings(layout: Layout) -> dict[str, str]:
-    """Return the settings for work that may run before the first `up`."""
+    """Return the settings for commands that may run before the first `up`."""
     layout.make()
     return configuration.read(layout) or configuration.prepare(layout)
 
 
 def down(layout: Layout) -> None:
-    """Leave no process of the stack."""
+    """Stop every process of the stack."""
     if supervision.keeper(layout) is None and not processes.ours(layout):
-        say("the stack is not running")
+        logger.info("local stack: not running")
         return
-    say("stopping the stack")
+    logger.info("local stack: stopping")
     forced = supervision.stop(layout)
-    say("no process is left" + (f" ({forced} had to be ended one by one)" if forced else ""))
+    logger.info("local stack: stopped" + (f" ({forced} processes killed)" if forced else ""))
 
 
 def status(layout: Layout) -> bool:
-    """Print every service with its state; true when all that were started work."""
+    """Print every service with its state; return whether all that were started work."""
     settings = configuration.require(layout)
     known = supervision.states(layout)
     if not known:
@@ -333,12 +334,12 @@ def logs(layout: Layout, name: str, *, follow: bool) -> None:
 
 
 def sql(layout: Layout, statement: str) -> int:
-    """Answer one statement through Trino as CSV on stdout; the exit status."""
+    """Run one statement in Trino and print its rows as CSV; return the exit status."""
     if not statement.strip():
         raise StackError('no statement: make sql Q="select 1 as one"')
     settings = configuration.require(layout)
-    words: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
-    return subprocess.run(words, env=configuration.environment(layout, settings), check=False).returncode
+    args: list[str | Path] = [layout.bin("jobs", "cilake"), "sql", "--", statement]
+    return subprocess.run(args, env=configuration.environment(layout, settings), check=False).returncode
 
 
 def airflow(layout: Layout, arguments: str) -> int:
@@ -347,15 +348,15 @@ def airflow(layout: Layout, arguments: str) -> int:
     `arguments` are split as a shell does, and no shell sees them.
     """
     try:
-        words = shlex.split(arguments)
+        args = shlex.split(arguments)
     except ValueError as error:
         raise StackError(f"cannot read ARGS: {error}") from None
-    if not words:
+    if not args:
         raise StackError('no command of Airflow: make airflow ARGS="dags list", or ARGS="--help"')
     settings = configuration.require(layout)
     if supervision.states(layout).get("postgres", {}).get("statename") not in _UP:
         raise StackError("the stack is not running: `make up` starts it")
-    command: list[str | Path] = [layout.bin("airflow", "airflow"), *words]
+    command: list[str | Path] = [layout.bin("airflow", "airflow"), *args]
     environment = configuration.environment(layout, settings) | airflow_environment(layout, settings)
     return subprocess.run(command, env=environment, check=False, cwd=layout.airflow_home).returncode
 
@@ -372,4 +373,4 @@ def clean(layout: Layout, *, everything: bool) -> None:
     if everything:
         for folder in (layout.envs, layout.lib, layout.trino, layout.shared / "java-spark"):
             shutil.rmtree(folder, ignore_errors=True)
-    say(f"removed the state in {layout.home}" + (" and the environments" if everything else ""))
+    logger.info(f"{layout.home}: state removed" + (", environments removed" if everything else ""))

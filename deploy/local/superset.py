@@ -11,7 +11,8 @@ from deploy.superset.guide_queries import GUIDES
 
 from . import configuration
 from .errors import StackError
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 
 Settings = Mapping[str, str]
 
@@ -24,13 +25,13 @@ _ADDRESSES = ("CILAKE_PORT_TRINO", "CILAKE_AIRFLOW_URL")
 
 def command(layout: Layout, settings: Settings) -> list[str]:
     """Return the command line: one worker with a few threads, as a chart waits for Trino, not for Python."""
-    words = [str(layout.bin("superset", "gunicorn")), "--workers", "1", "--worker-class", "gthread"]
-    words += ["--threads", "6", "--timeout", "120", "--access-logfile", "/dev/null"]
-    return [*words, "--bind", f"127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}", "superset.app:create_app()"]
+    args = [str(layout.bin("superset", "gunicorn")), "--workers", "1", "--worker-class", "gthread"]
+    args += ["--threads", "6", "--timeout", "120", "--access-logfile", "/dev/null"]
+    return [*args, "--bind", f"127.0.0.1:{settings['CILAKE_PORT_SUPERSET']}", "superset.app:create_app()"]
 
 
 def environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Superset's configuration file and the places it reads from the environment."""
+    """Return Superset's configuration file and the paths it reads from the environment."""
     login = f"superset:{settings['CILAKE_SUPERSET_DB_PASSWORD']}@127.0.0.1:{settings['CILAKE_PORT_POSTGRES']}"
     return {
         "PYTHONPATH": str(SOURCES),
@@ -43,7 +44,7 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def prepare(layout: Layout, settings: Settings) -> None:
-    """Leave Superset's database, roles and users in place; quick when its requirements did not change."""
+    """Prepare Superset's database, roles and users; quick when its requirements did not change."""
     inputs = [REPO / "requirements" / "superset.txt", SOURCES / "assets.py", SOURCES / "viewer_role.py"]
     _once(layout, settings, "prepare", inputs)
 
@@ -51,7 +52,7 @@ def prepare(layout: Layout, settings: Settings) -> None:
 def import_dashboards(
     layout: Layout, settings: Settings, guides: Path = REPO, *, overwrite: bool = False
 ) -> None:
-    """Leave the dashboards as the files and the saved queries as the guides say. Trino must be up.
+    """Import the dashboards of the files and the saved queries of the guides. Trino must be up.
 
     `guides` is the folder with the guides. Nothing is done while files, guides and addresses do not
     change, so that what people changed in Superset stays; `overwrite` brings the files back.
@@ -61,18 +62,18 @@ def import_dashboards(
     files = sorted(DASHBOARDS.rglob("*.yaml"))
     if files:
         inputs = [*files, *(guides / name for name in GUIDES), *sorted(SOURCES.glob("*.py"))]
-        words = [str(DASHBOARDS), "--guides", str(guides), *(["--overwrite"] if overwrite else [])]
-        _once(layout, settings, "import", inputs, *words)
+        args = [str(DASHBOARDS), "--guides", str(guides), *(["--overwrite"] if overwrite else [])]
+        _once(layout, settings, "import", inputs, *args)
 
 
 def export_dashboards(layout: Layout, settings: Settings, folder: Path = DASHBOARDS) -> None:
     """Write what people changed in Superset back to the files."""
     _run(layout, settings, ["export", str(folder)])
-    say(f"wrote {folder}: look at `git diff` before you commit")
+    logger.info(f"{folder}: written; look at `git diff` before you commit")
 
 
 def forget(layout: Layout) -> None:
-    """Make the next start prepare and import again: the database is new."""
+    """Remove the stamps, so that the next start prepares and imports again: the database is new."""
     for verb in ("prepare", "import"):
         _stamp(layout, verb).unlink(missing_ok=True)
 
@@ -81,27 +82,29 @@ def _stamp(layout: Layout, verb: str) -> Path:
     return layout.data / f"superset-{verb}.stamp"
 
 
-def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *words: str) -> None:
+def _once(layout: Layout, settings: Settings, verb: str, inputs: list[Path], *args: str) -> None:
     digest = hashlib.sha256(" ".join(settings[name] for name in _ADDRESSES).encode())
     for path in inputs:
         digest.update(str(path).encode() + path.read_bytes())
     stamp = _stamp(layout, verb)
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
-    say({"prepare": "preparing Superset's database", "import": "importing the dashboards"}[verb])
-    _run(layout, settings, [verb, *words])
+    logger.info(
+        {"prepare": "Superset: preparing the database", "import": "Superset: importing the dashboards"}[verb]
+    )
+    _run(layout, settings, [verb, *args])
     stamp.write_text(digest.hexdigest())
 
 
-def _run(layout: Layout, settings: Settings, words: list[str]) -> None:
+def _run(layout: Layout, settings: Settings, args: list[str]) -> None:
     (layout.data / "superset").mkdir(parents=True, exist_ok=True)
-    secrets = (*SECRETS, *_OF_USERS) if words[0] == "prepare" else SECRETS
+    secrets = (*SECRETS, *_OF_USERS) if args[0] == "prepare" else SECRETS
     variables = configuration.environment(layout, settings, *secrets) | environment(layout, settings)
-    log = layout.log / f"superset-{words[0]}.log"
-    program: list[str | Path] = [layout.bin("superset", "python"), SOURCES / "assets.py", *words]
+    log = layout.log / f"superset-{args[0]}.log"
+    program: list[str | Path] = [layout.bin("superset", "python"), SOURCES / "assets.py", *args]
     with log.open("wb") as output:
         done = subprocess.run(
             program, env=variables, stdout=output, stderr=output, check=False, cwd=layout.data / "superset"
         )
     if done.returncode != 0:
-        raise StackError(f"Superset's {words[0]} failed: see {log}")
+        raise StackError(f"Superset's {args[0]} failed: see {log}")

@@ -15,9 +15,10 @@ from typing import Any
 
 from . import processes
 from .configuration import environment, write_private
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 from .launch import KEEPER
-from .layout import REPO, Layout, say
+from .layout import REPO, Layout
+from .log import logger
 from .services import SERVICES
 
 
@@ -51,7 +52,7 @@ def states(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return what supervisord knows of every service, by name; nothing when it does not run."""
     try:
         return {info["name"]: info for info in control(layout).getAllProcessInfo()}
-    except NO_ANSWER:
+    except CONNECTION_ERRORS:
         return {}
 
 
@@ -107,17 +108,17 @@ def render(layout: Layout) -> str:
 
 
 def start(layout: Layout, settings: Mapping[str, str]) -> None:
-    """Leave supervisord running with the present configuration; what an earlier stack left is ended first."""
+    """Start supervisord with the present configuration; processes of an earlier stack are ended first."""
     text = render(layout)
     path = layout.run / "supervisord.conf"
     if keeper(layout) is not None and states(layout):
         if path.exists() and path.read_text() == text:
             return
-        say("the list of services changed: starting again")
+        logger.info("local stack: restarting, the list of services changed")
         stop(layout)
     leftovers = processes.ours(layout)
     if leftovers:
-        say(f"ending {len(leftovers)} processes that an earlier stack left")
+        logger.info(f"local stack: ending {len(leftovers)} processes of an earlier stack")
         processes.end(leftovers, timeout=10)
     layout.socket.unlink(missing_ok=True)
     write_private(path, text)
@@ -160,7 +161,7 @@ def stop(layout: Layout) -> int:
 
 
 def start_service(layout: Layout, name: str) -> None:
-    """Ask supervisord to start one service; returns at once."""
+    """Start one service through supervisord, without waiting for it."""
     _request(layout, "startProcess", name, wait=False, settled="ALREADY_STARTED")
 
 
@@ -170,7 +171,7 @@ def stop_service(layout: Layout, name: str) -> None:
 
 
 def _request(layout: Layout, method: str, name: str, *, wait: bool, settled: str) -> None:
-    """Ask supervisord for a change of one service; the fault `settled` says that it is so already."""
+    """Request a change of one service from supervisord; the fault `settled` means that it is so already."""
     try:
         getattr(control(layout), method)(name, wait)
     except xmlrpc.client.Fault as fault:

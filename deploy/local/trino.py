@@ -50,7 +50,7 @@ def command(layout: Layout, settings: Settings) -> list[str]:
 
 
 def environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Return what the configuration files ask the environment for, the secrets among them."""
+    """Return what the configuration files read from the environment, the secrets among them."""
     own = {
         "CILAKE_TRINO_HTTP_PORT": settings["CILAKE_PORT_TRINO"],
         "CILAKE_TRINO_DISCOVERY": settings["CILAKE_TRINO_URL"],
@@ -72,7 +72,7 @@ def files(layout: Layout, settings: Settings) -> dict[Path, str]:
     Secrets stay in the environment. Trino looks for who may do what in the folder `etc` where it works.
     """
     etc, own = layout.run / "trino", layout.cwd / "trino" / "etc"
-    # The version of the containers has a shorter name for this switch than the one that stands here.
+    # The version of the containers has a shorter name for this switch than the one here.
     catalog = templates.read("trino/lake.properties")
     catalog = catalog.replace("fs.s3.enabled", "fs.native-s3.enabled")
     return {
@@ -102,6 +102,6 @@ def rules_without_login(rules: Mapping[str, list[dict[str, Any]]]) -> dict[str, 
 
 
 def healthy(layout: Layout, settings: Settings) -> bool:
-    """Return whether it has started and answers."""
+    """Return whether it has started and responds."""
     body = answers(f"{settings['CILAKE_TRINO_URL']}/v1/info")
     return bool(body) and json.loads(body or b"{}").get("starting") is False

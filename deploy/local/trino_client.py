@@ -1,4 +1,4 @@
-"""Asking Trino by its own protocol: its client is not in the Python that starts the stack."""
+"""Queries to Trino by its own protocol: its client is not in the Python that starts the stack."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 import urllib.request
 from typing import Any
 
-from .errors import NO_ANSWER, StackError
+from .errors import CONNECTION_ERRORS, StackError
 
 TRINO_TIMEOUT_SECONDS = 60
 
 
 def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list[list[Any]]]:
-    """Return the column names and rows of a query; ask a Trino again that lost its catalog's connections."""
+    """Return the column names and rows of a query; repeat it when Trino has lost connections."""
     deadline = time.monotonic() + TRINO_TIMEOUT_SECONDS
     while True:
         try:
@@ -25,7 +25,7 @@ def ask(url: str, query: str, *, user: str = "analyst") -> tuple[list[str], list
 
 
 class TrinoError(StackError):
-    """A query that failed for no fault of its own."""
+    """A query that failed because of the server or the network."""
 
 
 def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:
@@ -37,9 +37,9 @@ def _ask(url: str, query: str, user: str) -> tuple[list[str], list[list[Any]]]:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own loopback address
                 page = json.load(answer)
-        except NO_ANSWER as error:
+        except CONNECTION_ERRORS as error:
             raise TrinoError(
-                f"Trino does not answer: {str(error).strip()}; see `make logs S=trino`"
+                f"Trino does not respond: {str(error).strip()}; see `make logs S=trino`"
             ) from None
         if "error" in page:
             kind = StackError if page["error"].get("errorType") == "USER_ERROR" else TrinoError

@@ -28,7 +28,7 @@ PLACES = {
     TRINO_URI: "trino://superset@trino:8080/lake",
     "CILAKE_AIRFLOW_URL": "http://airflow:8080",
 }
-"""The addresses in the files, by the variable whose value stands for them in an installation."""
+"""The addresses in the files, by the variable whose value replaces them in an installation."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
 # What only says when and where something was exported, and what Superset notes when somebody looks at a
@@ -50,7 +50,7 @@ NUMBERED = {"chartsInScope": [], "tabsInScope": []}
 
 
 def main() -> int:
-    """Do what the command line asks for; return the exit code, 1 with one line when it cannot be done."""
+    """Run the command of the command line; return the exit code, 1 with one line when it fails."""
     parser = argparse.ArgumentParser(prog="assets.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("prepare", help="database, roles and users")
@@ -109,7 +109,7 @@ def _ensure_user(name: str, role: Any, variable: str) -> None:
 
 
 def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite: bool) -> None:
-    """Bring in files and queries that are others than at the last import, and say what was done."""
+    """Import the files and queries that changed since the last import, and print what was done."""
     from superset.extensions import db
 
     files = {
@@ -141,7 +141,7 @@ def _import(folder: Path, queries: list[guide_queries.GuideQuery], *, overwrite:
 
 
 def files_digest(files: Mapping[str, str], environment: Mapping[str, str]) -> str:
-    """Return what tells these files, with the addresses of this installation, from others.
+    """Return a digest of these files with the addresses of this installation.
 
     The address of Trino is no part of it: it holds a login, and is followed without an import.
     """
@@ -163,7 +163,7 @@ def _import_files(contents: Mapping[str, str]) -> set[str]:
 
 
 def _point_databases(databases: Mapping[str, Any]) -> None:
-    """Let the databases of the files have the addresses and logins of this installation."""
+    """Set the addresses and logins of this installation in the databases of the files."""
     from superset.extensions import db
     from superset.models.core import Database
 
@@ -179,11 +179,11 @@ def with_addresses(text: str, environment: Mapping[str, str]) -> str:
 
     A link to what it does not have becomes plain text; any other address stays as in the files.
     """
-    for variable, place in PLACES.items():
+    for variable, location in PLACES.items():
         address = environment.get(variable, "").rstrip("/")
         if not address:
-            text = re.sub(rf"\[([^\]]*)\]\({re.escape(place)}[^)]*\)", r"\1", text)
-        text = text.replace(place, address or place)
+            text = re.sub(rf"\[([^\]]*)\]\({re.escape(location)}[^)]*\)", r"\1", text)
+        text = text.replace(location, address or location)
     return text
 
 
@@ -194,9 +194,9 @@ def without_addresses(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [without_addresses(item, environment) for item in value]
     if isinstance(value, str):
-        for variable, place in PLACES.items():
+        for variable, location in PLACES.items():
             if address := environment.get(variable, "").rstrip("/"):
-                value = value.replace(address, place)
+                value = value.replace(address, location)
     return value
 
 
@@ -251,9 +251,9 @@ def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
 
 
 def number_charts(dashboard: dict[str, Any]) -> None:
-    """Number the charts of a dashboard from 1 by their UUIDs, where they stand and where filters name them.
+    """Replace the ids of the charts of a dashboard by numbers from 1, in the order of their UUIDs.
 
-    An installation has numbers of its own; an import translates those of the file by the UUIDs.
+    An installation has its own numbers; an import translates those of the file by the UUIDs.
     """
     charts = [item["meta"] for item in dashboard["position"].values() if _is_chart(item)]
     numbers = {chart["chartId"]: n for n, chart in enumerate(sorted(charts, key=itemgetter("uuid")), start=1)}

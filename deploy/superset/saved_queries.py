@@ -13,7 +13,7 @@ from guide_queries import GuideQuery
 
 NAMESPACE = uuid.UUID("6c1f2f0a-8c0e-5b60-9a55-2f6f0f6f6d3e")
 MARK = json.dumps({"cilake": "guide"})
-"""What tells our copies from what people saved themselves; Superset neither shows nor changes it."""
+"""The mark of our copies: saved queries of people have none. Superset neither shows nor changes it."""
 
 
 def replace_copies(queries: list[GuideQuery], database_uuid: str) -> int:
@@ -46,7 +46,7 @@ def replace_copies(queries: list[GuideQuery], database_uuid: str) -> int:
 
 
 def give_to_new_users() -> None:
-    """Let whoever is added to Superset from now on have the same copies as its first user."""
+    """Give users that are added to Superset from now on the same copies as its first user."""
     import sqlalchemy
     from superset.extensions import security_manager
     from superset.models.sql_lab import SavedQuery

@@ -1,4 +1,4 @@
-"""Superset's configuration, for the embedded stack and the containers; places come from the environment."""
+"""Superset's configuration, for the embedded stack and the containers; paths come from the environment."""
 
 import json
 import os
@@ -22,7 +22,7 @@ FILTER_STATE_CACHE_CONFIG = EXPLORE_FORM_DATA_CACHE_CONFIG = {
 }
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 100_000
-# Seconds: on two cores that everything shares, twenty charts that are asked at once may take their time.
+# Seconds: on two cores that everything shares, twenty charts that are requested at once may take their time.
 SQLLAB_TIMEOUT = SUPERSET_WEBSERVER_TIMEOUT = 300
 # Datasets of weeks widen a range of days to whole weeks, and links are plain addresses in downloads.
 FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": True, "ALERT_REPORTS": False}
@@ -45,7 +45,7 @@ def link(url, text, form):
 
     Both are SQL expressions. In a page the link is an anchor; anything but a plain address gives its text,
     and markup in the text is shown, not followed. In a file it is the address. Charts call it with
-    ``cache_key_wrapper(answer_format())``, so that Superset keeps the answers for pages and for files apart.
+    ``cache_key_wrapper(answer_format())``, so that Superset caches results for pages and files separately.
     """
     if form == "plain":
         return f"coalesce({url}, {text})"
@@ -56,7 +56,7 @@ def link(url, text, form):
 
 JINJA_CONTEXT_ADDONS = {"answer_format": answer_format, "link": link}
 
-# Nothing is fetched from or told to anybody else: no telemetry pixel, no map tiles, no fonts.
+# Nothing is fetched from or sent to anybody else: no telemetry pixel, no map tiles, no fonts.
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
     "content_security_policy": {
@@ -76,9 +76,9 @@ TALISMAN_CONFIG = {
 
 
 def keep_own_limits():
-    """Let a statement in SQL Lab keep its own limit where that is the smaller one.
+    """Keep the limit of a statement in SQL Lab where it is the smaller one.
 
-    Superset 6.1 forgets it between finding it and asking (apache/superset issue 40070).
+    Superset 6.1 forgets it between finding it and the query (apache/superset issue 40070).
     """
     from superset import sql_lab
 
@@ -93,7 +93,7 @@ def keep_own_limits():
 
 
 def FLASK_APP_MUTATOR(app):
-    """Give new users the saved queries, and let pass what the login page reports of its own opening.
+    """Give new users the saved queries, and allow what the login page reports when it opens.
 
     A refusal would set a visitor's cookie, and a login that is under way at that instant would be lost.
     """
@@ -107,7 +107,7 @@ def FLASK_APP_MUTATOR(app):
 
     @app.before_request
     def accept_events_of_visitors():
-        # Asking who the user is would set the cookie, too.
+        # Looking up the user would set the cookie, too.
         if request.path == "/superset/log/" and "_user_id" not in session:
             return "", 204
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """``cilake.connect``, loaded when it is first asked for: jobs and DAGs do without the client."""
+    """Return ``cilake.connect``, loaded when it is first used: jobs and DAGs do without the client."""
     if name in ("connect", "Lake", "LakeError"):
         from cilake.client import lake
 

@@ -42,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result = _run(command, arguments)
     except CilakeError as error:
-        return _say(error)
+        return _report(error)
     except Exception as error:
         if outage := _outage_of(command, arguments, error):
-            return _say(outage)
+            return _report(outage)
         raise
     if result is not None:
         print(json.dumps(result, default=str))
@@ -67,8 +67,8 @@ def _run(command: Command, arguments: argparse.Namespace) -> object:
     return work(**{parameter: given[parameter] for parameter in wanted})
 
 
-def _say(error: CilakeError) -> int:
-    """Write the error as one line, and return the exit code that it stands for."""
+def _report(error: CilakeError) -> int:
+    """Write the error as one line, and return its exit code."""
     sys.stderr.write(f"cilake: {'; '.join([str(error), *getattr(error, '__notes__', [])])}\n")
     return error.exit_code
 

@@ -11,7 +11,7 @@ class CilakeError(Exception):
 
 
 class PermanentError(CilakeError):
-    """An error that another try meets again, until somebody changes what was asked for, a setting or data."""
+    """An error that another try meets again, until somebody changes the request, a setting or data."""
 
     exit_code = 2
 
@@ -31,4 +31,4 @@ def require_reason(text: str) -> None:
 
 
 class SourceError(CilakeError):
-    """A source that does not answer, or not as such a source does."""
+    """A source that does not respond, or not as such a source does."""

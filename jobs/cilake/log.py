@@ -1,4 +1,4 @@
-"""Progress on standard error: seconds since the work began, the level from warnings on, the message."""
+"""Progress on standard error: seconds since the command began, the level from warnings on, the message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import TextIO
 
 logger = logging.getLogger("cilake")
-"""The logger of all our work."""
+"""The logger of the package."""
 
 
 class _ToStandardError(logging.StreamHandler[TextIO]):
@@ -20,7 +20,7 @@ class _ToStandardError(logging.StreamHandler[TextIO]):
 
 
 class _Elapsed(logging.Formatter):
-    """Seconds since the work began, and the level from warnings on."""
+    """Seconds since the command began, and the level from warnings on."""
 
     began = time.monotonic()
 
@@ -30,7 +30,7 @@ class _Elapsed(logging.Formatter):
 
 
 def restart_clock() -> None:
-    """Count the seconds from now on, in a process that was forked for its work."""
+    """Count the seconds from now on, in a process that was forked for a command."""
     _Elapsed.began = time.monotonic()
 
 

@@ -53,7 +53,7 @@ class Settings:
     artifacts: str = "s3://lake/models"
     landing_seconds: int = 1800
     landing_concurrency: int = 8
-    rejected_ratio: float = 0.1
+    max_lost_ratio: float = 0.1
     snapshot_days: int = 30
     run_url: str = ""
     log_level: str = "info"

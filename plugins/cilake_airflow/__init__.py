@@ -1,1 +1,1 @@
-"""How Airflow reaches the work: one operator, its back ends, and what all DAGs share."""
+"""How Airflow reaches the jobs: one operator, its back ends, and what all DAGs share."""

@@ -24,7 +24,7 @@ TIMEOUT = {1: timedelta(hours=2), 2: timedelta(hours=2), 3: timedelta(hours=4)}
 
 
 def asset_of(table: Table) -> Asset:
-    """Return the asset that stands for a table; its events say for which day the table is new."""
+    """Return the asset of a table; its events carry the updated day as partition key."""
     return Asset(name=table.address, uri=f"lake://{table.namespace}/{table.name}", group="lake")
 
 
@@ -69,7 +69,7 @@ def _name_tables(written: list[Table]) -> list[str]:
 
 
 def day_param() -> Param:
-    """Return the day a person asks for, as a field with a calendar in the form of *Trigger*."""
+    """Return the day a person chooses, as a field with a calendar in the form of *Trigger*."""
     return Param(
         None,
         type=["null", "string"],
@@ -97,15 +97,15 @@ def job_dag(
     """Return the DAG of one step: one task of the same name, ``cilake <verb> <object>`` for the run's day.
 
     Its id is ``<verb>_<object>``; the tables that it writes are those whose contracts name it. DAGs that
-    follow the clock start paused: whoever runs the lake decides when it begins to ask a source. All others
+    follow the clock start paused: whoever runs the lake decides when requests to a source begin. All others
     must never be paused, because an asset's event is not kept for a paused DAG.
 
     Args:
         dag_id: the step, as ``made_by`` in the contracts names it.
         doc: what it does, from what, and what to do when it fails.
         schedule: when it runs, and for which day.
-        tier: how urgent it is when the DAG is red: 1 feeds others, 2 answers people, 3 may be late.
-        pool: where its task waits for a slot; work without Spark needs none of Spark's.
+        tier: how urgent it is when the DAG is red: 1 feeds others, 2 is for people, 3 may be late.
+        pool: where its task waits for a slot; a job without Spark needs none of Spark's.
 
     """
     verb, _, of = dag_id.partition("_")

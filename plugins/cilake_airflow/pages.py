@@ -1,6 +1,6 @@
 """Our pages on Airflow's web server: the data docs of the validations and the pages of the tables.
 
-Airflow does not guard what a plugin mounts, so every route here asks for a user of this Airflow who may see
+Airflow does not guard what a plugin mounts, so every route here requires a user of this Airflow who may see
 its website. The pages are read-only files without secrets, but they show names and example rows of tests.
 """
 

@@ -1,4 +1,4 @@
-"""The link to what the work said, wherever it ran."""
+"""The link to the log of the job, wherever it ran."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RunLogLink(BaseOperatorLink):
     """The log of the try that ended last.
 
-    Only the task knows where its work ran, so this link belongs to the operator and not to the plugin: the
+    Only the task knows where its job ran, so this link belongs to the operator and not to the plugin: the
     task stores the address when a try ends.
     """
 

@@ -1,4 +1,4 @@
-"""The `ciworld` command: serve a world, tell about it, or record one that is served elsewhere."""
+"""The `ciworld` command: serve a world, describe it, or record one that is served elsewhere."""
 
 import argparse
 import signal

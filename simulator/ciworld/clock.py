@@ -36,7 +36,7 @@ class Span:
 
 
 class Clock:
-    """A clock that stands still until it is set; without a time the services answer as of now."""
+    """A clock that does not move until it is set; without a time the services reply as of now."""
 
     def __init__(self, as_of: datetime | None = None):
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Encoded answers: gzip ready to send, an ETag over what is stable, and a part that varies per answer."""
+"""Encoded responses: gzip ready to send, an ETag over what is stable, and a part that varies per response."""
 
 import hashlib
 import struct
@@ -17,7 +17,7 @@ _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 @dataclass(frozen=True)
 class Payload:
-    """One encoded answer: complete (`gz`), or raw deflate that is open at its end (`head`) and `vary`."""
+    """One encoded response: complete (`gz`), or raw deflate that is open at its end (`head`) and `vary`."""
 
     etag: str
     gz: bytes
@@ -28,15 +28,15 @@ class Payload:
 
     @classmethod
     def fixed(cls, doc: Json) -> "Payload":
-        """Return the payload of a document that is the same in every answer."""
+        """Return the payload of a document that is the same in every response."""
         raw = orjson.dumps(doc)
         return cls(content_etag(raw), _gzip(raw))
 
     @classmethod
     def varying(cls, doc: Json, vary: Callable[[int], Json]) -> "Payload":
-        """Return the payload of a document whose last keys are those that `vary` returns for each answer.
+        """Return the payload of a document whose last keys are those that `vary` returns for each response.
 
-        The document is compressed once and left open at a byte boundary; each answer appends its own last
+        The document is compressed once and left open at a byte boundary; each response appends its own last
         block. The ETag is that of the document alone.
         """
         raw = orjson.dumps(doc)
@@ -52,7 +52,7 @@ class Payload:
         return len(self.gz) + len(self.head)
 
     def gzipped(self, count: int) -> bytes:
-        """Return the gzip body of the count-th answer."""
+        """Return the gzip body of the count-th response."""
         if self.gz:
             return self.gz
         tail = orjson.dumps(self.vary(count))[1:]
@@ -62,12 +62,12 @@ class Payload:
         return b"".join((_GZIP_HEAD, self.head, end, struct.pack("<II", crc, length)))
 
     def plain(self, count: int) -> bytes:
-        """Return the body of the count-th answer without compression."""
+        """Return the body of the count-th response without compression."""
         return zlib.decompress(self.gzipped(count), 31)
 
 
 def content_etag(raw: bytes) -> str:
-    """Return a strong ETag over the bytes that are the same in every answer."""
+    """Return a strong ETag over the bytes that are the same in every response."""
     return f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
 
 

@@ -63,13 +63,13 @@ class WorldServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one connection."""
+    """The handler of one connection."""
 
     protocol_version = "HTTP/1.1"
     server_version = "ciworld"
     sys_version = ""
     timeout = 120
-    # Without this the small last packet of an answer waits for the client's delayed acknowledgement.
+    # Without this the small last packet of a response waits for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
     wbufsize = 64 * 1024
     server: WorldServer
@@ -79,31 +79,31 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.clock.http_date()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing per request: a collector asks thousands of times."""
+        """Log nothing per request: a collector sends thousands of requests."""
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """Serve a GET."""
         self._answer("GET")
 
     def do_HEAD(self) -> None:
-        """Answer a HEAD."""
+        """Serve a HEAD."""
         self._answer("HEAD")
 
     def do_POST(self) -> None:
-        """Answer a POST."""
+        """Serve a POST."""
         self._answer("POST")
 
     def do_DELETE(self) -> None:
-        """Answer a DELETE."""
+        """Serve a DELETE."""
         self._answer("DELETE")
 
     def do_PUT(self) -> None:
-        """Answer a PUT, which nothing allows."""
+        """Serve a PUT, which nothing allows."""
         self._answer("PUT")
 
     def _answer(self, method: str) -> None:
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-            # Most answers do not read the request's body, so the connection cannot be used again.
+            # Most responses do not read the request's body, so the connection cannot be used again.
             self.close_connection = True
         try:
             parts = urlsplit(self.path)
@@ -159,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, body, headers, truncate=bool(fault and fault.kind == "truncate"))
 
     def _misbehave(self, fault: Fault) -> bool:
-        """Return True when the fault has answered the request."""
+        """Return whether the fault has handled the request."""
         if fault.kind == "slow":
             time.sleep(fault.seconds)
             return False

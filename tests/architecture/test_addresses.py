@@ -16,7 +16,7 @@ TRANSFORMED = [address for address in TABLES if address.partition(".")[0] in ("c
 
 
 def _addresses(folder: str, suffix: str, prefix: str = "") -> list[str]:
-    """The addresses that the files ``<namespace>/<prefix><table><suffix>`` of a folder stand for."""
+    """The addresses that the files ``<namespace>/<prefix><table><suffix>`` of a folder mean."""
     return sorted(
         f"{path.parent.name}.{path.name.removeprefix(prefix).removesuffix(suffix)}"
         for path in (ROOT / folder).glob(f"*/{prefix}*{suffix}")

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,8 @@ def test_modules_stay_readable() -> None:
 
 
 def test_no_file_names_the_machine_it_was_written_on() -> None:
-    # The first letter stands apart so that this file does not find itself.
-    places = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", "/" + "Users/"]))
+    # The first letter is apart so that this file does not find itself.
+    machines = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "home/", "/" + "Users/"]))
     texts = [
         path
         for suffix in ("py", "md", "json", "toml", "in", "txt", "sh", "yaml", "yml", "ini", "cfg")
@@ -94,58 +95,46 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
         for path in (ROOT / folder).rglob(f"*.{suffix}")
     ]
     found = [
-        _name(path) for path in texts if places.search(path.read_text(encoding="utf-8", errors="replace"))
+        _name(path) for path in texts if machines.search(path.read_text(encoding="utf-8", errors="replace"))
     ]
     assert found == []
 
 
-def test_no_shared_file_names_a_source() -> None:
-    """A source is added by its own folder, its contracts and its DAG."""
-    package = ROOT / "jobs" / "cilake"
-    sources = [path.parent.name for path in (package / "sources").glob("*/source.py")]
-    assert sources
-    named = re.compile(rf"\b({'|'.join(sources)})\b")
-    own = [package / "contracts", *(package / "sources" / source for source in sources)]
-    shared = [path for path in JOBS if not any(path.is_relative_to(folder) for folder in own)]
-    assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []
-
-
-def test_no_shared_file_names_a_model() -> None:
-    """A model is added by its own folder, its tables with their transforms, and its DAGs."""
-    package = ROOT / "jobs" / "cilake"
-    models = [path.parent.name for path in (package / "models").glob("*/spec.py")]
-    assert models
-    named = re.compile(rf"\b({'|'.join(models)})\b")
-    tables = [*(package / "contracts").glob("*/*.py"), *(package / "transforms").glob("*/*.py")]
-    own = [package / "models" / model for model in models]
-    shared = [path for path in JOBS if path not in tables and not any(map(path.is_relative_to, own))]
-    assert [_name(path) for path in shared if named.search(path.read_text(encoding="utf-8"))] == []
-
-
-NO_VERBS = {
-    "Nothing",
-    "How",
-    "The",
-    "A",
-    "An",
-    "Whether",
-    "What",
-    "Everything",
-    "Each",
-    "Every",
-    "One",
-    "All",
+# fmt: off
+VERBS = {
+    "Add", "Allow", "Append", "Build", "Call", "Cancel", "Change", "Check", "Close", "Complete", "Count",
+    "Cover", "Create", "Decode", "Demote", "Download", "Drop", "End", "Exclude", "Fetch", "Fill", "Finish",
+    "Fit", "Forget", "Give", "Import", "Keep", "Land", "Let", "Log", "Look", "Maintain", "Make", "Measure",
+    "Merge", "Migrate", "Move", "Note", "Open", "Pass", "Pause", "Plan", "Play", "Prepare", "Print", "Put",
+    "Quarantine", "Raise", "Read", "Record", "Redirect", "Release", "Remove", "Replace", "Report",
+    "Request", "Reserve", "Return", "Rewrite", "Run", "See", "Send", "Serve", "Set", "Sort", "Split",
+    "Start", "Stop", "Store", "Submit", "Switch", "Take", "Terminate", "Train", "Unpack", "Update", "Wait",
+    "Write", "Yield",
 }
+# fmt: on
+"""The verbs with which docstrings of functions begin: a new one is added here when no other fits."""
+
+
+def _functions(path: Path) -> Iterator[tuple[str, str, bool]]:
+    """Name, first line of the docstring and whether a truth value is returned, of documented functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+        if (text := ast.get_docstring(node)) and not is_property:
+            returns = ast.unparse(node.returns) if node.returns else ""
+            yield f"{_name(path)}: {node.name}", text.splitlines()[0], returns == "bool"
+
+
+FUNCTIONS = [one for path in PYTHON for one in _functions(path)]
 
 
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
     """Properties, values and classes are noun phrases."""
-    nouns = []
-    for path in PYTHON:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not ast.get_docstring(node):
-                continue
-            is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
-            if not is_property and re.split(r"\W", ast.get_docstring(node) or "")[0] in NO_VERBS:
-                nouns.append(f"{_name(path)}: {node.name}")
-    assert nouns == []
+    first = [(name, re.split(r"\W", line)[0]) for name, line, _ in FUNCTIONS]
+    assert [(name, word) for name, word in first if word not in VERBS] == []
+
+
+def test_predicates_return_whether_something_is_so() -> None:
+    odd = [name for name, line, is_predicate in FUNCTIONS if is_predicate and "eturn whether " not in line]
+    assert odd == []

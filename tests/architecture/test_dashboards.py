@@ -1,4 +1,4 @@
-"""The dashboards as files: what a person is told on them is there and true of the charts beside it."""
+"""The dashboards as files: what their texts say is there and true of the charts next to it."""
 
 import re
 
@@ -9,7 +9,7 @@ from deploy.local.superset import DASHBOARDS
 from cilake.contracts.registry import tables
 
 CARDS = {"big_number", "big_number_total"}
-MOST_COLOURS = 8
+MAX_COLOURS = 8
 
 
 def load(folder):
@@ -57,7 +57,7 @@ def test_a_chart_says_what_it_counts_where_people_look(slug, item):
 
 @pytest.mark.parametrize(("slug", "item"), SHOWN)
 def test_a_chart_obeys_every_filter_of_its_dashboard_or_says_that_it_does_not(slug, item):
-    chart, told = chart_at(slug, item), caption(slug, item)
+    chart, words = chart_at(slug, item), caption(slug, item)
     number = BOARDS[slug]["position"][item]["meta"]["chartId"]
     not_obeyed = []
     for chosen in filters_of(slug):
@@ -68,8 +68,8 @@ def test_a_chart_obeys_every_filter_of_its_dashboard_or_says_that_it_does_not(sl
             assert len(ranges) == 1 and ranges[0]["subject"] in columns_of(chart), "no range of days"
         else:
             assert chosen["targets"][0]["column"]["name"] in columns_of(chart), chosen["name"]
-    assert all(name in told.partition("Not filtered by")[2] for name in not_obeyed) or (
-        "whatever the filters choose" in told
+    assert all(name in words.partition("Not filtered by")[2] for name in not_obeyed) or (
+        "whatever the filters choose" in words
     ), not_obeyed
 
 
@@ -96,8 +96,8 @@ def test_every_chart_is_on_a_dashboard_and_charts_are_numbered_from_one():
 def test_a_legend_has_at_most_eight_entries(chart):
     params = chart["params"]
     if params.get("show_legend") and chart["viz_type"].startswith("echarts_timeseries"):
-        assert not params.get("groupby") or params["series_limit"] <= MOST_COLOURS
-        assert len(params["metrics"]) <= MOST_COLOURS
+        assert not params.get("groupby") or params["series_limit"] <= MAX_COLOURS
+        assert len(params["metrics"]) <= MAX_COLOURS
 
 
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=lambda chart: chart["slice_name"])

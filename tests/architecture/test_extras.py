@@ -28,6 +28,6 @@ def test_the_pinned_version_is_within_the_bounds_of_the_extra(extra) -> None:
 
 
 def test_every_extra_is_named_where_analysts_read() -> None:
-    pages = [(ROOT / "docs" / page).read_text() for page in ("analyst.md", "pulls.md")]
+    pages = [(ROOT / "docs" / page).read_text() for page in ("analyst.md", "exports.md")]
     for extra in EXTRAS:
         assert any(extra in named for page in pages for named in re.findall(r"\.\[([\w,]+)\]", page)), extra

@@ -134,10 +134,10 @@ def test_of_two_builds_at_once_one_says_to_run_again_and_nothing_is_doubled(lake
     build_by(monkeypatch, way)
     published = core.publish
 
-    def publish(changes, **told):
+    def publish(changes, **options):
         monkeypatch.setattr(core, "publish", published)
         build(lake)
-        return published(changes, **told)
+        return published(changes, **options)
 
     monkeypatch.setattr(core, "publish", publish)
     with pytest.raises(PublishError, match="was changed by another run meanwhile"):
@@ -157,7 +157,7 @@ def test_a_worker_that_lacks_memory_leaves_the_payloads_to_spark(lake, monkeypat
 
     monkeypatch.setattr(slices, step, fail)
     build(lake)
-    assert "too many rows; the payloads are built in another way" in caplog.text
+    assert "too many rows; the payloads are built another way" in caplog.text
     assert len(statuses(lake)) == 4
 
 
@@ -360,10 +360,10 @@ def test_builds_that_are_killed_at_any_step_and_repeated_give_equal_tables(new_l
     stops = stop_points(monkeypatch)
     build_by(monkeypatch, way)
     land(lake, RUNNING)
-    for place, stops[:] in enumerate([one] for one in STOPS):
-        if place == 1:
+    for index, stops[:] in enumerate([one] for one in STOPS):
+        if index == 1:
             land(lake, FINAL | {"query": "bucket/logs/other"}, tab="board/other")
-        if place == 2:
+        if index == 2:
             land(lake, FINAL, hour=5)
         with pytest.raises(KilledError):
             build(lake)

@@ -1,4 +1,4 @@
-"""Inputs are the rows of the days asked for, as they are pinned, wherever they are read."""
+"""Inputs are the rows of the requested days, as they are pinned, wherever they are read."""
 
 from datetime import date, timedelta
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.spark
 
 DAY = date(2021, 6, 21)
 LIMITS = {DuckEngine: 5, SparkEngine: 4}
-"""How many rows are few where five lie in the files that are asked for."""
+"""How many rows are few where five lie in the files that are read."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_all_inputs_together_are_few_or_none_is_read_here(lake, monkeypatch):
 
 
 def test_rows_that_other_files_delete_are_not_read(lake, monkeypatch):
-    """Files of deleted rows come from other writers: Spark knows how to read what lies beside them."""
+    """Files of deleted rows come from other writers: Spark knows how to read the files next to them."""
     monkeypatch.setattr(inputs, "QUERIED_ROWS", 100)
     spark, name = lake.spark, CI_RUNS.identifier
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")

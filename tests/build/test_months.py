@@ -32,7 +32,7 @@ def shown(codes=BROKEN):
     """Runs of 64 days, of which two tests fail together."""
     table = make_table({"Overall": codes, "one": codes, "two": codes, "steady": [1] * len(codes)})
     first = max(table["timestamps"]) - len(codes) * DAY_MS
-    table["timestamps"] = [first - 2 * place * DAY_MS for place in range(len(codes))]
+    table["timestamps"] = [first - 2 * index * DAY_MS for index in range(len(codes))]
     return table
 
 
@@ -43,7 +43,7 @@ def build_answers(lake, monkeypatch, way="months"):
 
 
 def forget(lake):
-    """Have all periods of the answers made again."""
+    """Have all periods of the KPI tables made again."""
     for table in KPI:
         present = lake.catalog.load_table(table.address)
         marks = [name for name in present.properties if name.startswith("cilake.built")]
@@ -53,7 +53,7 @@ def forget(lake):
 
 
 def paths(lake):
-    """The files of the weekly answers by month."""
+    """The files of the weekly KPI tables by month."""
     found = published_months(lake.catalog.load_table(WEEKLY.address))
     return {month: [one.file.file_path for one in files] for month, files in found.items()}
 
@@ -76,7 +76,7 @@ def test_all_ways_to_make_months_say_the_same_and_again_they_change_nothing(new_
 
 
 def test_a_correction_replaces_the_file_of_its_month_also_after_another_way_and_a_kill(new_lake, monkeypatch):
-    """The first answers are made in this process, with files of any name."""
+    """The first tables are made in this process, with files of any name."""
     lake = new_lake()
     stops = stop_points(monkeypatch)
     land(lake, shown())
@@ -103,7 +103,7 @@ def test_a_correction_replaces_the_file_of_its_month_also_after_another_way_and_
 
 
 def test_a_month_that_comes_out_as_it_once_was_is_one_file_again(lake, monkeypatch):
-    """Between, a small build put a second file beside it, and a foreign writer deleted some of its rows."""
+    """Between, a small build put a second file next to it, and a foreign writer deleted some of its rows."""
     land(lake, shown())
     build(lake)
     build_answers(lake, monkeypatch)
@@ -150,5 +150,5 @@ def test_a_month_that_exceeds_the_memory_of_a_worker_is_made_in_spark(lake, monk
     with monkeypatch.context() as short:
         short.setattr(tables, "make_months", exceed_memory)
         build_answers(lake, monkeypatch)
-    assert f"{WEEKLY.address}: too many rows; it is made in Spark" in caplog.text
+    assert f"{WEEKLY.address}: too many rows; making it in Spark" in caplog.text
     assert all(kpi_tables(lake).values())

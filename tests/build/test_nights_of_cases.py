@@ -27,7 +27,7 @@ ONCE = ("raw.testgrid__tables", "raw.testgrid__summaries", "ops.quarantine", "co
 
 
 def replies_by_day():
-    """The replies of all cases for each day, every case with a board and jobs of its own."""
+    """The replies of all cases for each day, every case with its own board and jobs."""
     days = {}
     for number in PLAYED:
         for night in load(number)["nights"]:

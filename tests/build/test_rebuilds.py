@@ -1,4 +1,4 @@
-"""Rebuilds on a lake in a folder: what a mended decoder or transform says reaches what is published."""
+"""Rebuilds on a lake in a folder: what a fixed decoder or transform says reaches what is published."""
 
 from datetime import date, timedelta
 
@@ -54,13 +54,13 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     old = {"restatement_id": "old", "table_address": CI_RUNS.address}
     old |= {"from_snapshot_id": 1, "to_snapshot_id": now}
     lake.insert("ops.restatements", [make_row("ops.restatements", **old)])
-    for gone, words in (
+    for gone, message in (
         (done["restatement_id"], "taken back already"),
         ("nosuch", "no restatement"),
         (f"rollback_{done['restatement_id']}", "is a rollback"),
         ("old", "before old is no longer kept"),
     ):
-        with pytest.raises(rebuild.RollbackError, match=words):
+        with pytest.raises(rebuild.RollbackError, match=message):
             rebuild.rollback(lake.settings, gone)
     lake.insert("ops.receipts", [make_row("ops.receipts", partition_date=DAY.isoformat())])
     later = Window(window.end, window.end + timedelta(days=1))
@@ -93,7 +93,9 @@ def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_re
     again = rebuild.rebuild(lake.settings, window, names=["core"], reason="once more")
     assert again == {"restatement_id": None}, "nothing is left to fix"
     build_tables(lake.settings, window, step="build_kpi_ci_health")
-    assert kpi_tables(lake) == answers, "a build of the answers follows, though its runs are of one version"
+    assert kpi_tables(lake) == answers, (
+        "a build of the KPI tables follows, though its runs are of one version"
+    )
     lake.catalog.drop_table("raw.example_ci__builds")  # of a source that was added, and has not landed yet
     day = FIRST_RUN_DAY
     overwrite(lake, "kpi.daily_job_health", passed_count=7, of=("run_date", day))
@@ -120,7 +122,7 @@ def test_the_answers_follow_a_rebuild_of_results_alone_and_its_way_back(lake, mo
         short_of_memory.setattr(DuckEngine, "sql", exceed_memory)
         build_tables(lake.settings, window, step="build_kpi_ci_health")
     assert kpi_tables(lake) != answers
-    assert "kpi.failing_pairs: too many rows; it is made in Spark" in caplog.text
+    assert "kpi.failing_pairs: too many rows; making it in Spark" in caplog.text
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
     build_tables(lake.settings, window, step="build_kpi_ci_health")

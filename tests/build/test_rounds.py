@@ -68,8 +68,8 @@ def test_the_share_of_refused_payloads_is_that_of_all_rounds(lake, monkeypatch):
     for number in range(9):
         land(lake, {} if number < 3 else FINAL, tab=f"board/{number}")
     with pytest.raises(set_aside.FormatError, match="3 of 9 payloads cannot be read"):
-        build(lake, rejected_ratio=0.3)
-    build(lake, rejected_ratio=0.34)
+        build(lake, max_lost_ratio=0.3)
+    build(lake, max_lost_ratio=0.34)
     assert len(lake.rows("core.ci_runs", "run_key")) == 2
 
 

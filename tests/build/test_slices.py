@@ -13,14 +13,14 @@ from tests.support.lake_session import make_catalog
 
 from cilake.build import slice_work, slices
 from cilake.build.decoding import PAYLOAD_COLUMNS, decode_few, raw_tables
-from cilake.build.slice_work import TOLD, Wanted, decode_slice, forget_slice, kept_folder, write_slice
+from cilake.build.slice_work import DECODED, Wanted, decode_slice, forget_slice, kept_folder, write_slice
 from cilake.build.unbuilt import find_unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.lake import data_files
-from cilake.lake.data_files import place_of
+from cilake.lake.data_files import location_of
 from cilake.publish.branch import open_branch
 from cilake.settings import Settings
 from cilake.transforms.core import ci_run_observations, test_results
@@ -45,7 +45,7 @@ def catalog(tmp_path, monkeypatch):
 def payload(name):
     tests = {"Overall": [1, 12, 1, 12], name: [13, 12, 0, 1]}
     table = make_table(tests, job=f"job-{name}", first_build=ord(name[0]))
-    table["timestamps"] = [at - 10 * DAY_MS * place for place, at in enumerate(table["timestamps"])]
+    table["timestamps"] = [at - 10 * DAY_MS * location for location, at in enumerate(table["timestamps"])]
     body = b"{" if name == "odd" else dump(table)
     served = datetime(2021, 6, 25, tzinfo=UTC) + timedelta(hours=len(name))
     row = make_row(PAYLOADS, natural_id=f"board/{name}", payload=body, partition_date=DAY.isoformat())
@@ -69,16 +69,16 @@ def decode(one):
     return pa.concat_tables(decode_slice(one))
 
 
-def places_of(catalog):
-    return {table.address: place_of(catalog.load_table(table.address), table) for table in WRITTEN}
+def locations_of(catalog):
+    return {table.address: location_of(catalog.load_table(table.address), table) for table in WRITTEN}
 
 
-def want(told, *, every=1):
+def want(reported, *, every=1):
     """All runs as observations, and some of them with their results."""
-    observed = np.flatnonzero(told["run_key"].is_valid().to_numpy())
+    observed = np.flatnonzero(reported["run_key"].is_valid().to_numpy())
     standing = observed[::every]
-    keys = told["run_key"].take(standing).to_numpy()
-    known = told["known_at"].take(standing).cast(pa.int64()).to_numpy()
+    keys = reported["run_key"].take(standing).to_numpy()
+    known = reported["known_at"].take(standing).cast(pa.int64()).to_numpy()
     return Wanted(observed, standing, keys, known)
 
 
@@ -112,10 +112,10 @@ def right(catalog, *, every=1):
 
 def test_a_slice_gives_back_runs_and_rejects_without_results(catalog):
     (one,) = cut(catalog)
-    told, here = decode(one), decode_here(catalog)
+    reported, here = decode(one), decode_here(catalog)
     order = [("natural_id", "ascending"), ("run_key", "ascending")]
-    assert told.sort_by(order).to_pylist() == here.select(TOLD).sort_by(order).to_pylist()
-    assert [reason for reason in told["reject_reason"].to_pylist() if reason] and len(told) == 9
+    assert reported.sort_by(order).to_pylist() == here.select(DECODED).sort_by(order).to_pylist()
+    assert [reason for reason in reported["reject_reason"].to_pylist() if reason] and len(reported) == 9
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -126,9 +126,9 @@ def test_wanted_rows_are_written_sorted_by_months_as_the_transforms_make_them(
     monkeypatch.setattr(data_files, "ROWS_PER_GROUP", row_count)
     monkeypatch.setattr(slice_work, "PART_RESULTS", 1 if part_count > 1 else 1000)
     (one,) = cut(catalog)
-    told = list(decode_slice(one))
-    assert len(told) == part_count, "one for each payload that shows runs, and one for the rest"
-    written = write_slice(one, want(pa.concat_tables(told), every=every), places_of(catalog))
+    reported = list(decode_slice(one))
+    assert len(reported) == part_count, "one for each payload that shows runs, and one for the rest"
+    written = write_slice(one, want(pa.concat_tables(reported), every=every), locations_of(catalog))
     for table in WRITTEN:
         months = [path.rpartition("/")[2][:7] for path in written[table.address]]
         assert set(months) == {"2021-05", "2021-06"}
@@ -144,7 +144,7 @@ def test_what_is_written_twice_or_by_a_worker_that_did_not_decode_it_is_the_same
     wanted = want(decode(one))
     contents = []
     for _ in range(2):
-        written = write_slice(one, wanted, places_of(catalog))
+        written = write_slice(one, wanted, locations_of(catalog))
         contents.append({path: read_bytes(catalog, path) for paths in written.values() for path in paths})
         forget_slice(one)
     assert contents[0] == contents[1]
@@ -161,11 +161,11 @@ def test_rows_that_are_not_those_that_were_decoded_are_not_written(catalog):
     wanted = want(decode(one))
     other = Wanted(wanted.observed, wanted.standing, wanted.run_keys + 1, wanted.known_at)
     with pytest.raises(RuntimeError, match="was decoded otherwise before"):
-        write_slice(one, other, places_of(catalog))
+        write_slice(one, other, locations_of(catalog))
 
 
 def test_more_runs_than_can_be_held_are_for_spark(catalog, monkeypatch):
-    monkeypatch.setattr(slice_work, "MOST_RUNS", 5)
+    monkeypatch.setattr(slice_work, "MAX_RUNS", 5)
     (one,) = cut(catalog)
     with pytest.raises(MemoryError, match="more than 5 runs"):
         decode(one)
@@ -178,7 +178,7 @@ def test_payloads_are_cut_between_row_groups_and_each_is_in_one_slice(catalog, m
     assert [one.number for one in many] == [0, 1], "files of one row group"
     shown = pa.concat_tables([decode(one) for one in many])
     assert sorted(set(shown["natural_id"].to_pylist())) == ["board/a", "board/b", "board/odd"]
-    assert len({one.attempt for one in [*many, *cut(catalog)]}) == 2, "each try has names of its own"
+    assert len({one.attempt for one in [*many, *cut(catalog)]}) == 2, "each try has its own names"
 
 
 def test_what_killed_work_kept_hours_ago_is_removed_where_spark_has_its_disk(catalog, tmp_path, monkeypatch):
@@ -196,4 +196,4 @@ def test_what_killed_work_kept_hours_ago_is_removed_where_spark_has_its_disk(cat
 
 def test_only_tables_that_are_kept_by_months_have_a_place(catalog):
     with pytest.raises(ValueError, match=r"raw\.testgrid__tables is not kept by months"):
-        place_of(catalog.load_table(PAYLOADS.address), PAYLOADS)
+        location_of(catalog.load_table(PAYLOADS.address), PAYLOADS)

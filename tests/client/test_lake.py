@@ -167,14 +167,14 @@ def test_without_a_lake_the_error_says_what_to_do(tmp_path, monkeypatch):
         cilake.connect(tmp_path / "none.env")
 
 
-@pytest.mark.parametrize("words", [["tables"], ["describe", HEALTH.address], ["read", HEALTH.address]])
-def test_a_reader_that_has_seen_enough_is_no_error(catalog, monkeypatch, words):
+@pytest.mark.parametrize("args", [["tables"], ["describe", HEALTH.address], ["read", HEALTH.address]])
+def test_a_reader_that_has_seen_enough_is_no_error(catalog, monkeypatch, args):
     monkeypatch.setenv("CILAKE_CATALOG_URI", "postgresql://unused")
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
-        assert cli.main(words) == 0
+        assert cli.main(args) == 0
 
 
 def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
@@ -188,7 +188,7 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "hint"),
+    ("args", "hint"),
     [
         (["describe", "zzz"], "no table 'zzz': `cilake tables` lists them all"),
         (["read", HEALTH.address, "--columns", "x"], f"`cilake describe {HEALTH.address}` lists them"),
@@ -207,9 +207,9 @@ def test_the_command_line_reads_too(catalog, tmp_path, monkeypatch, capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_errors_of_the_command_line_name_its_own_options(catalog, monkeypatch, capsys, words, hint):
+def test_errors_of_the_command_line_name_its_own_options(catalog, monkeypatch, capsys, args, hint):
     monkeypatch.setenv("CILAKE_CATALOG_URI", "postgresql://unused")
-    assert cli.main(words) == 2
+    assert cli.main(args) == 2
     out, err = capsys.readouterr()
     assert hint in err and out == ""
     assert len(err.splitlines()) == 1

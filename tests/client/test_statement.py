@@ -27,7 +27,7 @@ ANSWER = {
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers one statement to whoever has the right login."""
+    """A server of one statement to whoever has the right login."""
 
     def do_POST(self):
         given = self.headers.get("Authorization", "")
@@ -48,7 +48,7 @@ class Server(BaseHTTPRequestHandler):
 def trino_url(tmp_path, monkeypatch):
     env_file._make_certificate(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "trino.pem")
+    context.load_cert_chain(tmp_path / "trino" / "server.pem")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:

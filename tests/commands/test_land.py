@@ -1,4 +1,4 @@
-"""A landing that fails is one line with place, setting and way out; its exit code says whether to retry."""
+"""A landing that fails is one line with address, setting and way out; its exit code says whether to retry."""
 
 import random
 from email.utils import parsedate_to_datetime
@@ -20,7 +20,7 @@ LISTING = "/api/v1/dashboards"
 def test_a_source_that_is_down(run_landing, closed, dashboards):
     assert run_landing(closed, dashboards) == (
         1,
-        f"cilake: TestGrid at {closed} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        f"cilake: TestGrid at {closed} (CILAKE_TESTGRID_URL) does not respond: connection refused; "
         "check the address, or run again when it is back",
     )
 
@@ -30,13 +30,13 @@ def test_a_source_that_is_down_is_said_to_be_also_after_better_days(run_landing,
     serve(replies, "later-down", ["a", "b", "c"])
     assert run_landing(url, "later-down")[0] == 0
     code, line = run_landing(closed, "later-down", start="2021-06-22")
-    assert (code, "does not answer: connection refused; check the address" in line) == (1, True), line
+    assert (code, "does not respond: connection refused; check the address" in line) == (1, True), line
     receipt = receipt_of(catalog, "later-down", "2021-06-22")
     assert (receipt["expected"], receipt["missing"], receipt["unlisted"]) == (4, 4, 0)
 
 
 def test_a_source_that_is_down_is_no_matter_of_the_day(run_landing, closed):
-    """Without an answer there is no clock of the source to compare a later day with."""
+    """Without a reply there is no clock of the source to compare a later day with."""
     assert run_landing(closed, "a", start="2199-01-01")[0] == 1
 
 
@@ -101,7 +101,7 @@ def test_what_was_not_obtained_keeps_the_status_and_the_time_of_the_source(run_l
 def test_a_landing_that_fails_ends_although_replies_wait_for_room(run_landing, service, monkeypatch):
     url, replies = service
     serve(replies, "full", [f"tab{number}" for number in range(20)])
-    monkeypatch.setattr(land, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(land, "PREFETCH_BYTES", 1)
     monkeypatch.setattr(land, "BATCH_BYTES", 1)
 
     def fail(batch):

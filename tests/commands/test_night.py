@@ -70,22 +70,22 @@ def test_steps_are_left_out_by_name_or_verb(done):
 
 
 def test_only_sources_that_are_configured_or_named_are_landed(done, monkeypatch, capsys):
-    words = ["night", "--start", SUNDAY, "--skip", "build,score,measure"]
-    assert cli.main([*words, "--sources", "example_ci"]) == 0
+    args = ["night", "--start", SUNDAY, "--skip", "build,score,measure"]
+    assert cli.main([*args, "--sources", "example_ci"]) == 0
     assert [step for step, _ in done] == ["land_example_ci"]
     monkeypatch.delenv("CILAKE_TESTGRID_DASHBOARDS")
-    assert cli.main(words) == 2
+    assert cli.main(args) == 2
     assert "no source is configured: set one of CILAKE_EXAMPLE_CI_PROJECTS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "message"),
     [
         (["--sources", "nosuch"], "no source nosuch: there are example_ci, testgrid"),
         (["--skip", "scor"], "no step scor: there are build, build_core_ci, "),
     ],
 )
-def test_what_there_is_not_is_refused_before_anything_is_done(done, capsys, words, message):
-    assert cli.main(["night", "--start", SUNDAY, *words]) == 2
+def test_what_there_is_not_is_refused_before_anything_is_done(done, capsys, args, message):
+    assert cli.main(["night", "--start", SUNDAY, *args]) == 2
     assert message in capsys.readouterr().err
     assert done == []

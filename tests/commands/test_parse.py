@@ -11,8 +11,8 @@ from cilake import cli
 
 def parse(capsys, *paths):
     code = cli.main(["parse", "testgrid", *map(str, paths)])
-    said = capsys.readouterr()
-    return code, [json.loads(line) for line in said.out.splitlines()], said.err
+    output = capsys.readouterr()
+    return code, [json.loads(line) for line in output.out.splitlines()], output.err
 
 
 def test_a_table_and_a_summary_say_what_they_hold(tmp_path, capsys):

@@ -43,23 +43,25 @@ def played(spark, tmp_path_factory):
         WORLD.land(lake, range(HISTORY - 9))
         for number in range(HISTORY - 9, HISTORY):  # many small files, as nights leave them
             WORLD.land(lake, range(number, number + 1))
-        said = {"train": train.train(lake.settings, WORLD.night(HISTORY - 1), model=MODEL)}
+        returned = {"train": train.train(lake.settings, WORLD.night(HISTORY - 1), model=MODEL)}
         for number in range(HISTORY - 1, HISTORY + 2):
             if number >= HISTORY:
                 WORLD.land(lake, range(number, number + 1))
-            said["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
-            said["measure", number] = follow(lake, number)
-        yield lake, said
+            returned["score", number] = score.score(lake.settings, WORLD.night(number), model=MODEL)
+            returned["measure", number] = follow(lake, number)
+        yield lake, returned
 
 
 def test_the_model_that_passed_its_gate_makes_the_predictions(played):
-    lake, said = played
-    assert said["train"]["is_promoted"], select(lake, "ops.model_versions", "gate_reasons")
+    lake, returned = played
+    assert returned["train"]["is_promoted"], select(lake, "ops.model_versions", "gate_reasons")
     versions = {row[0] for row in select(lake, PREDICTIONS.address, "model_version")}
-    assert versions == {said["train"]["model_version"]}
+    assert versions == {returned["train"]["model_version"]}
     entities = WORLD.jobs * WORLD.tests
-    assert said["score", HISTORY]["predictions.test_failure"] == entities
-    assert said["measure", HISTORY]["predictions.test_failure_outcomes"] == entities, "of the night before"
+    assert returned["score", HISTORY]["predictions.test_failure"] == entities
+    assert returned["measure", HISTORY]["predictions.test_failure_outcomes"] == entities, (
+        "of the night before"
+    )
     measured = dict(
         select(
             lake,
@@ -118,10 +120,10 @@ def test_what_was_read_is_pinned_recorded_and_kept(played):
         "runs_snapshot_id",
         where=f"prediction_date = date '{day}'",
     )
-    for place, table in enumerate((TEST_RESULTS, CI_RUNS)):
+    for index, table in enumerate((TEST_RESULTS, CI_RUNS)):
         refs = lake.catalog.load_table(table.address).refs()
         of_night = refs[f"score_test_failure_{day}"]
-        assert [row[place] for row in ledger] == [of_night.snapshot_id]
+        assert [row[index] for row in ledger] == [of_night.snapshot_id]
         assert of_night.max_ref_age_ms == 90 * 86_400_000
         of_training = refs[f"train_test_failure_{WORLD.day(HISTORY - 1)}"]
         assert str(of_training.snapshot_id) in manifest
@@ -308,7 +310,7 @@ def test_outcomes_that_are_gone_go_also_where_nothing_tells_any_more_what_was(la
 
 
 def test_a_rebuild_of_what_models_share_is_one_restatement_and_taken_back_whole(lake, monkeypatch):
-    """Two steps publish their rows of the table; the second stands for another model."""
+    """Two steps publish their rows of the table; the second represents another model."""
     foretell(lake, 0)
     put(lake, 1, {3})
     measure.measure(lake.settings, WORLD.night(1), model=MODEL)

@@ -5,7 +5,7 @@ from tests.support.grids import DAY_MS, FIRST_MS, dump, make_table
 from tests.support.landing_service import NEXT_DATE, receipt_of, rows, serve
 
 from cilake import cli
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.windows import parse_window
 
 LISTING = "/api/v1/dashboards"
@@ -41,15 +41,15 @@ def test_what_follows_an_incomplete_landing_says_so_until_it_is_whole(run_landin
     url, replies = service
     serve(replies, "patchy", ["a", "b", "c"], PATCHY_DATE)
     whole = replies["/patchy/table#b"]
-    said = []
+    output = []
     for reply in ((500, b""), (200, b"["), whole):
         replies["/patchy/table#b"] = reply
         run_landing(url, "patchy", start="2021-07-05")
         capsys.readouterr()
-        say_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
-        said.append(capsys.readouterr().err.partition("] ")[2])
+        log_if_incomplete(catalog, parse_window("2021-07-04", "2021-07-07"))
+        output.append(capsys.readouterr().err.partition("] ")[2])
     day = "warning: 2021-07-05 is incomplete: of 4 payloads"
-    assert said == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
+    assert output == [f"{day} 1 missing; see ops.fetches\n", f"{day} 1 rejected; see ops.fetches\n", ""]
 
 
 def test_tabs_that_left_the_listing_are_expected_for_a_week(run_landing, service, catalog):
@@ -161,25 +161,25 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
         receipt = receipt_of(catalog, "cut", day)
         return receipt["expected"], receipt["missing"]
 
-    def leave_out(*words):
-        return cli.main(["leave-out", "testgrid", *words])
+    def leave_out(*args):
+        return cli.main(["leave-out", "testgrid", *args])
 
     assert counts("2021-06-21") == (3, 1)
-    words = ["cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
-    assert leave_out(*words, "--end", "2021-06-22") == 0
+    args = ["cut/broken", "--reason", "always 500", "--start", "2021-06-21"]
+    assert leave_out(*args, "--end", "2021-06-22") == 0
     assert counts("2021-06-21") == (2, 0)
     replies["Date"] = NEXT_DATE
     assert counts("2021-06-22") == (3, 1), "the days are over"
-    assert leave_out(*words) == 0
+    assert leave_out(*args) == 0
     assert counts("2021-06-22") == (2, 0), "the newest decision holds"
     assert leave_out("cut/broken", "--reason", "it is back", "--end", "2021-06-21") == 0
-    assert counts("2021-06-22") == (3, 1), "it is asked for again"
-    assert "no landing has asked for" not in capsys.readouterr().err
+    assert counts("2021-06-22") == (3, 1), "it is requested again"
+    assert "no landing has requested" not in capsys.readouterr().err
     assert leave_out("cut/brokn", "--reason", "a typing error") == 0
-    said = capsys.readouterr()
-    assert "no landing has asked for cut/brokn so far" in said.err
+    output = capsys.readouterr()
+    assert "no landing has requested cut/brokn so far" in output.err
     landed = max(row["partition_date"] for row in rows(catalog, "ops.receipts", "source == 'testgrid'"))
-    assert f'"from": "{landed}"' in said.out, "the newest landed day"
+    assert f'"from": "{landed}"' in output.out, "the newest landed day"
     assert leave_out("cut", "--reason", "x") == leave_out("cut/a", "--reason", " ") == 2
 
 

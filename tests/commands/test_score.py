@@ -45,8 +45,8 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
         "seen_at": f"{WORLD.day(23)}T00:10:00Z",
     }
     shown = [
-        make_row(OBSERVATIONS, run_key=place, job_key=job, natural_id=tab, **common)
-        for place, (job, tab) in enumerate(tabs)
+        make_row(OBSERVATIONS, run_key=index, job_key=job, natural_id=tab, **common)
+        for index, (job, tab) in enumerate(tabs)
     ]
     asked = [
         ("d/0", "missing", {}),
@@ -81,9 +81,9 @@ def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
 def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
     assert set(score.score(lake.settings, WORLD.night(2), model=MODEL).values()) == {0}, "nothing has run yet"
     WORLD.land(lake, range(2))
-    said = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
+    message = f"{WORLD.day(2)} has not been landed: the newest landed day is {WORLD.day(1)}; run `cilake land"
     for window in (WORLD.night(2), Window(WORLD.day(1), WORLD.day(3))):
-        with pytest.raises(DayError, match=said):
+        with pytest.raises(DayError, match=message):
             score.score(lake.settings, window, model=MODEL)
     assert select(lake, PREDICTIONS.address, "count(*)") == [(0,)]
     WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
@@ -141,5 +141,5 @@ def test_what_follows_an_incomplete_landing_says_so(lake, capsys):
     ):
         capsys.readouterr()
         work()
-        said = f"warning: {WORLD.day(1)} is incomplete: of 9 payloads 2 missing; see ops.fetches"
-        assert said in capsys.readouterr().err
+        expected = f"warning: {WORLD.day(1)} is incomplete: of 9 payloads 2 missing; see ops.fetches"
+        assert expected in capsys.readouterr().err

@@ -88,9 +88,9 @@ class ModelConformance:
         data, digest = work.to_bytes(fitted)
         assert work.to_bytes(work.fit(split)) == (data, digest)
         loaded = work.from_bytes(data, digest)
-        said, again = work.forecast(fitted, split.later), work.forecast(loaded, split.later)
-        assert said.keys() == spec.scorers.keys()
-        for scorer, probability in said.items():
+        forecasts, again = work.forecast(fitted, split.later), work.forecast(loaded, split.later)
+        assert forecasts.keys() == spec.scorers.keys()
+        for scorer, probability in forecasts.items():
             assert np.array_equal(probability, again[scorer])
             assert len(probability) == split.later.num_rows
             assert ((probability >= 0) & (probability <= 1)).all(), scorer
@@ -107,8 +107,8 @@ class ModelConformance:
         with pytest.MonkeyPatch.context() as patch, lake_of(spark, tmp_path / "lake", patch) as lake:
             world.name(lake)
             assert set(score.score(lake.settings, night, model=spec).values()) == {0}, "nothing has run"
-            said = train.train(lake.settings, night, model=spec)
-            assert said["model_version"] is None and said["reason"]
+            forecasts = train.train(lake.settings, night, model=spec)
+            assert forecasts["model_version"] is None and forecasts["reason"]
             world.land(lake, range(HISTORY))
             counts = score.score(lake.settings, night, model=spec)
             before = lake.rows(spec.ledger, *own)

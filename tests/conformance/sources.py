@@ -57,7 +57,7 @@ class SourceConformance:
         catalog = make_catalog(tmp_path)
         monkeypatch.setattr(land, "open_catalog", lambda settings: catalog)
         own = source(self.name)
-        settings = Settings(rejected_ratio=1.0, landing_seconds=60)
+        settings = Settings(max_lost_ratio=1.0, landing_seconds=60)
         window = Window(DAY, DAY + timedelta(days=1))
         with reply_service() as (url, replies):
             self.serve(replies)
@@ -132,7 +132,7 @@ class SourceConformance:
 
     def test_a_service_that_is_down_is_an_error_that_another_try_may_mend(self, landing):
         run, catalog, _ = landing
-        with closed_port() as address, pytest.raises(SourceError, match="does not answer") as raised:
+        with closed_port() as address, pytest.raises(SourceError, match="does not respond") as raised:
             run(address)
         assert raised.value.exit_code == 1
         assert not self.payloads(catalog)
@@ -142,10 +142,10 @@ class SourceConformance:
         run()
         (row, *_) = self.payloads(catalog)
         for broken in (b"", b"<html>", b"[]", b"null", b"{}", row["payload"][:-1], b"\xff" * 9):
-            told = own.describe(broken)
+            description = own.describe(broken)
             rows = decode(own, row | {"payload": broken})
             assert rows and all(one["reject_reason"] for one in rows), broken
-            assert told["reason"] if told["status"] == "rejected" else broken == b"{}"
+            assert description["reason"] if description["status"] == "rejected" else broken == b"{}"
 
     def test_no_odd_payload_raises(self, own, landing):
         run, catalog, _ = landing
@@ -198,8 +198,8 @@ def mutate(document: Any, rng: random.Random) -> Any:
     """Return a copy of a JSON document in which one to three places hold something else, or nothing."""
     changed = copy.deepcopy(document)
     for _ in range(rng.randint(1, 3)):
-        places = list(_places(changed))
-        container, key = rng.choice(places)
+        locations = list(_locations(changed))
+        container, key = rng.choice(locations)
         action = rng.random()
         if action < 0.7:
             container[key] = rng.choice(ODD)
@@ -212,9 +212,9 @@ def mutate(document: Any, rng: random.Random) -> Any:
     return changed
 
 
-def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+def _locations(document: Any) -> Iterator[tuple[Any, Any]]:
     keys = list(document) if isinstance(document, dict) else range(len(document))
     for key in keys:
         yield document, key
         if isinstance(document[key], dict | list):
-            yield from _places(document[key])
+            yield from _locations(document[key])

@@ -15,14 +15,14 @@ from cilake.contracts.registry import inputs_of, made_by, tables
 
 pytestmark = pytest.mark.airflow
 
-UPKEEP = {"maintain_lake"}
+MAINTENANCE = {"maintain_lake"}
 """Makes no table: it keeps all of them."""
 BY_HAND_OR_ALL = {"every landing", "every build", "every job", "every rebuild", "every decision"}
 MAKERS = {table.made_by for table in tables().values()} - BY_HAND_OR_ALL
 MODELS = {maker.removeprefix("score_") for maker in MAKERS if maker.startswith("score_")}
 SHARED = {maker for maker in MAKERS if "_" not in maker}
 """Verbs of which each step makes the rows of its model."""
-STEPS = sorted(MAKERS - SHARED | {f"{verb}_{model}" for verb in SHARED for model in MODELS} | UPKEEP)
+STEPS = sorted(MAKERS - SHARED | {f"{verb}_{model}" for verb in SHARED for model in MODELS} | MAINTENANCE)
 VERBS = {"land", "build", "train", "score", "measure", "maintain"}
 FILES = sorted(DAGS.glob("*.py"))
 
@@ -82,7 +82,7 @@ def test_policy(bag, dag_id):
         assert task.retries >= 2
         assert task.retry_exponential_backoff
         assert task.execution_timeout <= timedelta(hours=4)
-        assert task.max_active_tis_per_dag == 1, "one writer per table, also beside a backfill"
+        assert task.max_active_tis_per_dag == 1, "one writer per table, also during a backfill"
         assert task.pool in {"default_pool", *json.loads(POOLS.read_text())}, "it would never run"
         assert (task.pool == "spark") is (task.verb[0] != "land")
 

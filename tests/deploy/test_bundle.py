@@ -1,4 +1,4 @@
-"""The zip for clusters: the work starts from it alone, with every suite, and it is the same every time."""
+"""The zip for clusters: the jobs start from it alone, with every suite, and it is the same every time."""
 
 import os
 import subprocess

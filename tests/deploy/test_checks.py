@@ -2,10 +2,10 @@
 
 from deploy.local import checks, layout
 
-_FIRST = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); print('said by the first')"
+_FIRST = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); print('output of the first')"
 _SLOW = """
 import pathlib, sys, time
-print('said by the slow one', flush=True)
+print('output of the slow one', flush=True)
 deadline = time.monotonic() + 60
 while not pathlib.Path(sys.argv[1]).exists():
     assert time.monotonic() < deadline, 'the first never ran'
@@ -21,8 +21,8 @@ def test_the_slow_step_runs_beside_the_others_and_is_shown_after_them(tmp_path, 
     assert not checks.run(layout.current(), (step("first", _FIRST),), step("slow", _SLOW))
     lines = [line.partition(" (")[0] for line in capfd.readouterr().out.splitlines()]
     assert lines == [
-        "said by the first",
-        "said by the slow one",
+        "output of the first",
+        "output of the slow one",
         "ok   first",
         "FAIL slow",
         "checks: 1 passed, 1 failed",

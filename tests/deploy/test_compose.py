@@ -36,12 +36,12 @@ SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|_KEY)")
 
 def client():
     """The command of a compose client: the plugin or the program, whichever is there."""
-    for words in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(words[0]):
-            done = subprocess.run([*words, "version"], capture_output=True, text=True, check=False)
+    for args in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(args[0]):
+            done = subprocess.run([*args, "version"], capture_output=True, text=True, check=False)
             # Version 1 does not know `required` of a dependency.
             if done.returncode == 0 and "version 1." not in done.stdout:
-                return words
+                return args
     return None
 
 
@@ -60,7 +60,7 @@ def test_secrets_have_no_default_and_stand_in_no_file():
     for name, value in read_variables(EXAMPLE).items():
         if SECRET.search(name):
             assert value == "", f"{name} must be generated"
-            assert f"${{{name}}}" not in TEXT, f"{name} must be asked for with :?"
+            assert f"${{{name}}}" not in TEXT, f"{name} must be required with :?"
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
             if SECRET.search(variable):
@@ -148,8 +148,8 @@ def test_everything_mounted_built_and_run_exists():
         if "build" in service:
             assert (REPO / service["build"]["dockerfile"]).is_file()
             assert re.search(rf"^FROM \S+ AS {service['build']['target']}$", DOCKERFILE, re.M)
-        words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
-        for first, second in pairwise(words):
+        args = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
+        for first, second in pairwise(args):
             if first == "-m":
                 assert (REPO / f"{second.replace('.', '/')}.py").is_file(), second
     assert named == set(COMPOSE["volumes"])
@@ -185,7 +185,7 @@ def test_storage_is_reached_only_by_who_holds_its_key():
     for name, service in SERVICES.items():
         on_storage = "storage" in service.get("networks", [])
         holds = "CILAKE_S3_SECRET_KEY" in service.get("environment", {})
-        nothing_to_do = name in ("driver-network", "spark-worker")  # the worker is told by the driver
+        nothing_to_do = name in ("driver-network", "spark-worker")  # the worker gets it from the driver
         assert not on_storage or holds or nothing_to_do, name
 
 
@@ -206,10 +206,10 @@ def test_spark_is_given_what_its_files_ask_for_and_no_secret_is_on_its_command_l
     text = templates.fill(environment, *start_spark.FILES[role])
     assert "${" not in text
     assert f"spark.authenticate.secret {environment['CILAKE_SPARK_SECRET']}\n" in text
-    words = start_spark.command(role, environment)
-    assert not [word for word in words if "secret-" in word]
+    args = start_spark.command(role, environment)
+    assert not [word for word in args if "secret-" in word]
     assert ("spark.sql.catalog.lake.type jdbc\n" in text) is (role == "connect")
-    assert Path(words[-1]).is_file() is (role == "connect")
+    assert Path(args[-1]).is_file() is (role == "connect")
     keys = [line.split(" ", 1)[0] for line in text.splitlines()]
     assert len(keys) == len(set(keys)), "a property is given twice"
 
@@ -246,12 +246,12 @@ def test_the_work_is_given_every_setting_that_a_person_may_want_to_change():
             setting = name.removeprefix("CILAKE_").lower()
             of_work = setting in Settings.__slots__ and not setting.startswith(("trino", "s3", "catalog"))
             assert not of_work or name in given or name == "CILAKE_SPARK_JARS", f"{page.name}: {name}"
-    assert {"CILAKE_REJECTED_RATIO", "CILAKE_SNAPSHOT_DAYS"} <= set(given)
+    assert {"CILAKE_MAX_LOST_RATIO", "CILAKE_SNAPSHOT_DAYS"} <= set(given)
 
 
 def test_settings_that_compose_repeats_have_the_defaults_of_the_work():
     example = read_variables(EXAMPLE)
-    for name in ("landing_seconds", "landing_concurrency", "rejected_ratio", "snapshot_days"):
+    for name in ("landing_seconds", "landing_concurrency", "max_lost_ratio", "snapshot_days"):
         assert example[f"CILAKE_{name.upper()}"] == str(Settings.__dataclass_fields__[name].default)
 
 
@@ -307,14 +307,14 @@ def test_scripts_compile():
 
 
 def test_a_compose_client_accepts_the_file(tmp_path):
-    words = client()
-    if words is None:
+    args = client()
+    if args is None:
         pytest.skip("no compose client (version 2.20 or newer) on PATH")
     env = tmp_path / ".env"
     env.write_text(env_file.fill(EXAMPLE, {}, {}))
     profiles = [word for name in ("s3", "lineage", "trino-worker") for word in ("--profile", name)]
     command = [
-        *words,
+        *args,
         "--project-directory",
         str(REPO),
         "--env-file",

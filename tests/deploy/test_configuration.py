@@ -45,7 +45,7 @@ def test_it_follows_the_settings_and_is_left_alone_otherwise(layout, monkeypatch
 
 
 def test_what_the_shell_sets_for_another_airflow_does_not_reach_ours(layout, monkeypatch):
-    """With another level of logging the log of a task lacked what the work had said."""
+    """With another level of logging the log of a task lacked the output of the job."""
     monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")

@@ -17,7 +17,7 @@ DAGS = sorted((REPO / "dags").glob("*.py"))
 PLUGIN = sorted((REPO / "plugins").rglob("*.py"))
 PYTHON = current().bin("mwaa", "python")
 # Imported inside functions: by the back end for a cluster of one's own, as MWAA's is another, and by the
-# retry policy, which an older Airflow never asks.
+# retry policy, which an older Airflow never calls.
 NOT_ON_MWAA = ("airflow.providers.apache.spark.hooks.spark_submit", "airflow.sdk.definitions.retry_policy")
 
 PARSE = """
@@ -51,8 +51,8 @@ def mwaa(tmp_path_factory):
         "PYTHONPATH": str(plugins),
     }
 
-    def run(*words):
-        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    def run(*args):
+        done = subprocess.run(args, env=environment, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,4 +1,4 @@
-"""Nights against a pretended Airflow, simulator and Trino that speak over loopback."""
+"""Nights against a fake Airflow, simulator and Trino that speak over loopback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOLLOWS = {
 DAY = "2026-03-01"
 
 
-class Pretended:
+class FakeAirflow:
     """Runs end when they are looked at for the second time, and then start those that follow."""
 
     def __init__(self):
@@ -73,54 +73,54 @@ class Pretended:
             return 401, {}
         return self.api(method, path.removeprefix("/api/v2").partition("?")[0].split("/")[1:], body)
 
-    def api(self, method, words, body):
-        if words == ["importErrors"]:
+    def api(self, method, path, body):
+        if path == ["importErrors"]:
             return 200, {"import_errors": []}
-        dag_id = words[1]
-        if words[2:] == [] and method == "PATCH":
+        dag_id = path[1]
+        if path[2:] == [] and method == "PATCH":
             self.paused[dag_id] = body["is_paused"]
-        if words[2:] == []:
+        if path[2:] == []:
             return 200, {"dag_id": dag_id, "is_paused": self.paused[dag_id]}
-        if words[2:] == ["dagRuns"] and method == "POST":
+        if path[2:] == ["dagRuns"] and method == "POST":
             if body["dag_run_id"] in self.looked:
                 return 409, {}
             self.start(dag_id, body["partition_key"], body["dag_run_id"])
             return 200, {}
-        if words[2:] == ["dagRuns"]:
+        if path[2:] == ["dagRuns"]:
             self.advance(dag_id)
             return 200, {"dag_runs": list(self.runs.get(dag_id, {}).values())}
-        if words[-1] == "taskInstances":
-            state = self.runs[dag_id][words[3]]["state"]
+        if path[-1] == "taskInstances":
+            state = self.runs[dag_id][path[3]]["state"]
             return 200, {"task_instances": [{"task_id": "work", "state": state, "try_number": 3}]}
-        if "logs" in words:
-            assert words[-1] == "3"
+        if "logs" in path:
+            assert path[-1] == "3"
             return 200, {"content": [{"event": "reading"}, {"event": "the table is gone"}]}
         return 200, {"value": {"landed": 4} if dag_id == "land_testgrid" else {"core.ci_runs": 9}}
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    pretended = Pretended()
+    fake = FakeAirflow()
 
     class Handler(BaseHTTPRequestHandler):
         def handle_one(self):
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             json_body = raw and self.path != "/v1/statement"
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            status, answer = pretended.answer(
+            status, answer = fake.answer(
                 self.command, self.path, json.loads(raw) if json_body else None, token
             )
             text = json.dumps(answer).encode()
             self.send_response(status)
-            missing = 1 if pretended.cut_short else 0
-            pretended.cut_short -= missing
+            missing = 1 if fake.cut_short else 0
+            fake.cut_short -= missing
             self.send_header("Content-Length", str(len(text) + missing))
             self.end_headers()
             self.wfile.write(text)
 
         do_GET = do_POST = do_PATCH = handle_one
 
-        def log_message(self, *words):
+        def log_message(self, *args):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -128,9 +128,9 @@ def world(tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{server.server_port}"
     (tmp_path / "passwords.json").write_text('{"admin": "secret"}')
     monkeypatch.setattr(nights.time, "sleep", lambda seconds: None)
-    pretended.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
-    pretended.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
-    yield pretended
+    fake.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
+    fake.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
+    yield fake
     server.shutdown()
 
 
@@ -179,10 +179,10 @@ def test_the_closing_report(world, monkeypatch, capsys):
     night = play(world)
     night.counts["land_testgrid"] = {"landed": 26, "missing": 2, "rejected": 0}
     nights_report.report(None, world.settings, [night])
-    said = capsys.readouterr().out
-    assert "is incomplete: 2 missing; see ops.fetches" in said
-    assert "predictions.test_failure_outcomes" in said
-    assert said.rstrip().endswith("the urls")
+    output = capsys.readouterr().out
+    assert "is incomplete: 2 missing; see ops.fetches" in output
+    assert "predictions.test_failure_outcomes" in output
+    assert output.rstrip().endswith("the urls")
 
 
 def test_a_repeat_makes_new_runs(world):
@@ -222,7 +222,7 @@ def test_a_restart_and_an_expired_token_are_outlasted(world):
 
 
 def test_an_answer_that_ends_half_way_is_asked_for_again(world):
-    """What a service that is killed while it answers leaves."""
+    """What a service that is killed while it responds leaves."""
     world.cut_short = 2
     assert world.airflow.dag("build_core_ci")["is_paused"]
     world.cut_short = 2
@@ -247,11 +247,11 @@ def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
     assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.STEPS.by_clock)
 
 
-@pytest.mark.parametrize("words", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
-def test_wrong_arguments(words, capsys):
+@pytest.mark.parametrize("args", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
+def test_wrong_arguments(args, capsys):
     with pytest.raises(SystemExit):
-        nights.main(words)
-    assert "2026-3-1" in capsys.readouterr().err or words[-1] == "0"
+        nights.main(args)
+    assert "2026-3-1" in capsys.readouterr().err or args[-1] == "0"
 
 
 def test_no_first_night():
@@ -273,15 +273,15 @@ WORLD = {"kind": "synthetic", "seed": 7, "first_day": "2026-01-15", "last_day": 
 
 
 @pytest.mark.parametrize(
-    ("start", "nights_", "said"),
+    ("start", "nights_", "message"),
     [
         ("2026-01-14", 1, "START=2026-01-14 is too early"),
         ("2027-04-05", 1, "the last night, 2027-04-05, is too late"),
         ("2027-04-03", 3, "the last night, 2027-04-05, is too late"),
     ],
 )
-def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, said):
-    with pytest.raises(StackError, match=f"{said}.*: the simulated world has 2026-01-15 to 2027-04-04"):
+def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, message):
+    with pytest.raises(StackError, match=f"{message}.*: the simulated world has 2026-01-15 to 2027-04-04"):
         nights._check_days(WORLD, date.fromisoformat(start), nights_)
 
 
@@ -301,9 +301,9 @@ def command(tmp_path):
     """A function: what a command of the embedded stack leaves in a fresh home, with its status and output."""
     home = tmp_path / "home"
 
-    def command(*words):
+    def command(*args):
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.local", *words],
+            [sys.executable, "-m", "deploy.local", *args],
             cwd=layout.REPO,
             env={**os.environ, "CILAKE_HOME": str(home)},
             capture_output=True,
@@ -319,8 +319,10 @@ def command(tmp_path):
 def test_a_start_outside_the_synthetic_world_ends_before_anything_is_started(command):
     done, home = command("nights", "--start", "2025-01-01")
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if line.startswith("cilake: ")]
-    assert said == ["cilake: START=2025-01-01 is too early: the simulated world has 2026-01-15 to 2027-04-04"]
+    output = [line for line in done.stderr.splitlines() if line.startswith("cilake: ")]
+    assert output == [
+        "cilake: START=2025-01-01 is too early: the simulated world has 2026-01-15 to 2027-04-04"
+    ]
     assert "Traceback" not in done.stderr
     assert not home.exists()
 
@@ -344,5 +346,5 @@ def test_a_folder_without_recordings_is_named(command, tmp_path):
 
 def test_the_stack_starts_the_simulator_with_a_state_file(tmp_path):
     here = layout.Layout(tmp_path / "home", tmp_path / "shared")
-    words = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
-    assert words[words.index("--state") + 1] == str(here.data / "ciworld-state.json")
+    args = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
+    assert args[args.index("--state") + 1] == str(here.data / "ciworld-state.json")

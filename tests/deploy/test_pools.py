@@ -12,10 +12,10 @@ from deploy.local.layout import REPO, current
 from tests.deploy.compose_file import DOCKERFILE, SERVICES
 
 from cilake.render import aws, mwaa
-from cilake.render.aws_place import AwsPlace
+from cilake.render.aws_deployment import AwsDeployment
 
 POOLS = json.loads((REPO / "deploy/airflow/pools.json").read_text())
-PLACE = AwsPlace("123456789012", "eu-central-1", "team-lake")
+DEPLOYMENT = AwsDeployment("123456789012", "eu-central-1", "team-lake")
 AIRFLOW = current().bin("airflow", "python")
 
 
@@ -46,12 +46,12 @@ def test_the_embedded_stack_imports_the_file():
 
 
 def test_aws_renders_the_request_that_makes_each():
-    rendered = aws.files(PLACE)
+    rendered = aws.files(DEPLOYMENT)
     made = {name: json.loads(text) for name, text in rendered.items() if name.startswith("mwaa/pool-")}
     assert {request["Body"]["name"] for request in made.values()} == set(POOLS)
     for name, request in made.items():
         body = request["Body"]
-        assert (request["Name"], request["Method"], request["Path"]) == (PLACE.name, "POST", "/pools")
+        assert (request["Name"], request["Method"], request["Path"]) == (DEPLOYMENT.name, "POST", "/pools")
         assert POOLS[body.pop("name")] == body, f"{name} differs from deploy/airflow/pools.json"
         assert name in (REPO / "docs/deploy-aws.md").read_text()
     assert set(mwaa.POOLS) == set(POOLS)

@@ -1,4 +1,4 @@
-"""The ports of the embedded stack, and the question whether somebody answers at one."""
+"""The ports of the embedded stack, and the check whether something responds at one."""
 
 import socket
 from contextlib import closing
@@ -16,7 +16,7 @@ FIRST_OF_OUTGOING = 32768
 
 
 def test_no_default_port_can_be_taken_by_an_outgoing_connection_or_is_given_twice():
-    of_s3 = [PORTS["CILAKE_PORT_S3"] + place for place in S3_BLOCK.values() if place]
+    of_s3 = [PORTS["CILAKE_PORT_S3"] + offset for offset in S3_BLOCK.values() if offset]
     ports = sorted([*PORTS.values(), *of_s3])
     assert all(first < second for first, second in pairwise(ports))
     assert 1024 <= ports[0] <= ports[-1] < FIRST_OF_OUTGOING
@@ -43,5 +43,5 @@ def test_an_echo_of_the_question_is_no_answer(echo):
 
 
 def test_a_simulator_that_does_not_speak_http_is_named_in_one_line(echo):
-    with pytest.raises(StackError, match="the simulator does not answer: .*make logs S=ciworld"):
+    with pytest.raises(StackError, match="the simulator does not respond: .*make logs S=ciworld"):
         nights._set_clock({"CILAKE_CIWORLD_URL": echo}, date(2026, 3, 1))

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from deploy.local import configuration, layout, scratch, services
+from deploy.local import configuration, layout, services, temporary_stack
 from pyarrow.fs import FileType, S3FileSystem
 
 S3 = services.BY_NAME["s3"]
@@ -25,7 +25,7 @@ def storage(tmp_path_factory):
     here = layout.Layout(tmp_path_factory.mktemp("home"), layout.current().shared)
     here.make()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CILAKE_PORT_S3", str(scratch._free_block(20)))
+        patched.setenv("CILAKE_PORT_S3", str(temporary_stack._free_block(20)))
         settings = configuration.prepare(here)
     for path, text in S3.files(here, settings).items():
         configuration.write_private(path, text)
@@ -36,7 +36,7 @@ def storage(tmp_path_factory):
         )
     try:
         pause = threading.Event()
-        # The server makes the bucket a moment after it answers.
+        # The server makes the bucket a moment after it responds.
         while not (S3.healthy(here, settings) and is_there(settings)):
             assert process.poll() is None, (here.log / "s3.log").read_text()[-2000:]
             pause.wait(0.2)
@@ -65,7 +65,7 @@ def is_there(settings):
 
 
 def answer(settings, part, method, path):
-    """The status with which a part of the server answers somebody without a key."""
+    """The status with which a part of the server refuses somebody without a key."""
     port = int(settings["CILAKE_PORT_S3"]) + configuration.S3_BLOCK[f"{part}.port"]
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhostile\r\n--x--\r\n'
     body = form if method == "POST" else None

@@ -15,8 +15,8 @@ GENERATED = "<!-- Generated from "
 ADDED = {"source": "tidy_ci", "table": "kpi.tidy_counts", "model": "tidy_model"}
 
 
-def git(*words, cwd):
-    done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, check=True)
+def git(*args, cwd):
+    done = subprocess.run(["git", *args], cwd=cwd, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -35,11 +35,11 @@ def tree(tmp_path_factory):
     return root
 
 
-def run(tree, *words):
+def run(tree, *args):
     paths = os.pathsep.join([str(tree / "jobs"), str(tree / "simulator"), str(tree)])
     environment = os.environ | {"PYTHONPATH": paths, "MYPYPATH": "jobs:simulator"}
     done = subprocess.run(
-        [sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *args], cwd=tree, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
@@ -70,8 +70,8 @@ def test_an_addition_passes_its_tests_and_those_of_the_architecture(tree):
     tests = ["architecture", "sources/tidy_ci", "models/tidy_model", "transforms/kpi/test_tidy_counts.py"]
     tests += ["transforms/predictions/test_tidy_model_outcomes.py", "commands/test_night.py"]
     tests += ["deploy/test_nights.py::test_a_night", "build/test_targets.py"]
-    words = [f"tests/{one}" for one in tests]
-    run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *words)
+    args = [f"tests/{one}" for one in tests]
+    run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *args)
 
 
 @pytest.mark.parametrize(

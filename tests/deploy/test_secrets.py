@@ -1,4 +1,4 @@
-"""Who is given which secret: each service and each kind of job what its files ask for, in both stacks."""
+"""Who is given which secret: each service and each kind of job what its files read, in both stacks."""
 
 from __future__ import annotations
 

@@ -139,13 +139,13 @@ def test_the_files_of_the_containers_name_one_another():
     login = dict(line.split("=", 1) for line in templates.read("trino/login.properties").splitlines())
     assert login["http-server.authentication.type"] == "PASSWORD"
     assert login["http-server.https.enabled"] == "true"
-    for name, key, place in (
+    for name, key, expected in (
         ("access-control", "security.config-file", "/etc/trino/rules.json"),
         ("resource-groups", "resource-groups.config-file", "/etc/trino/resource-groups.json"),
         ("password-authenticator", "file.password-file", "/run/cilake/passwords"),
         ("group-provider", "file.group-file", "/run/cilake/groups"),
     ):
-        assert templates.variables(f"trino/{name}.properties")[key] == place
+        assert templates.variables(f"trino/{name}.properties")[key] == expected
 
 
 def test_the_embedded_stack_uses_the_same_files(tmp_path):

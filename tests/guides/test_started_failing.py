@@ -43,7 +43,7 @@ def active(world):
 
 
 def started_failing(world, chosen_jobs, chosen_tests, engine=DUCK):
-    """What the guide's question answers about these jobs and tests of the world, by names."""
+    """What the guide's query returns about these jobs and tests of the world, by names."""
     universe = world.universe
     runs, jobs, columns = (
         [],

@@ -1,4 +1,4 @@
-"""A person at Airflow: what the tests do and ask through its REST API."""
+"""A person at Airflow: what the tests do and read through its REST API."""
 
 import http.client
 import time
@@ -39,8 +39,8 @@ class Operator(Airflow):
     def situation(self, dag_id, run_id):
         """What a person would look up about a run that does not end."""
         active = [(dag, run["dag_run_id"], run["state"]) for dag, run in self.active((*CHAIN, *BY_CLOCK))]
-        said = self.scheduler_log.read_text(errors="replace").splitlines()[-60:]
-        return "\n".join([f"tasks: {self.tasks(dag_id, run_id)}", f"active: {active}", *said])
+        last_lines = self.scheduler_log.read_text(errors="replace").splitlines()[-60:]
+        return "\n".join([f"tasks: {self.tasks(dag_id, run_id)}", f"active: {active}", *last_lines])
 
     def log(self, dag_id, run_id, task):
         """What is logged of the task's last try, without the marks for folding."""

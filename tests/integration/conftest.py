@@ -2,7 +2,7 @@
 
 import pytest
 from deploy.local.browser import chromium
-from deploy.local.scratch import scratch_stack
+from deploy.local.temporary_stack import temporary_stack
 from tests.integration.recorded_nights import NIGHTS, Lake, LateDashboards, end_of
 from tests.simulator.conftest import serving
 
@@ -14,7 +14,7 @@ from ciworld.services.testgrid.service import TestGrid
 def stack(tmp_path_factory):
     """A stack with Spark and Trino, and with Superset where a browser can look at it."""
     services = ["spark", "trino", *(["superset"] if chromium() else [])]
-    with scratch_stack(tmp_path_factory.mktemp("stack") / "home", *services) as stack:
+    with temporary_stack(tmp_path_factory.mktemp("stack") / "home", *services) as stack:
         yield stack
 
 

@@ -1,4 +1,4 @@
-"""A small recorded world, and the work on a stack against it, a night at a time."""
+"""A small recorded world, and the jobs on a stack against it, a night at a time."""
 
 import gzip
 import json
@@ -39,12 +39,12 @@ LATE = datetime(2021, 6, 6, 21, tzinfo=UTC)
 
 def job_table(job, seed, hidden=None):
     """A table of six runs a day but a hidden one: every third test flakes, one breaks, two fail together."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     started = [FIRST + timedelta(hours=4 * i) for i in reversed(range(COLUMNS))]
     rows = {"Overall": [1] * COLUMNS}
     for number in range(TESTS):
         chance = 0.15 if number % 3 == 0 else 0.02
-        codes = [12 if dice.random() < chance else 1 for _ in started]
+        codes = [12 if rng.random() < chance else 1 for _ in started]
         if number == 1:
             codes = [12 if at > FIRST + timedelta(days=4) else 1 for at in started]
         if number == 2:
@@ -91,7 +91,7 @@ def end_of(day):
 
 
 FORKS = get_context("forkserver")
-"""Processes of the work that have imported what it needs: that takes 8 s each otherwise."""
+"""Processes of the commands that have imported what it needs: that takes 8 s each otherwise."""
 FORKS.set_forkserver_preload(
     ["cilake.cli", "cilake.commands", "great_expectations", "sklearn.ensemble", "skops.io"]
 )
@@ -126,8 +126,8 @@ class Lake:
 
     def work(self, verb, address, day, end=None):
         """What the command counted, for a day or for all days before ``end``."""
-        words = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
-        return self.run(cli.main, words)
+        args = [verb, address, "--start", day.isoformat(), *(["--end", end.isoformat()] if end else [])]
+        return self.run(cli.main, args)
 
     def run(self, function, *arguments):
         """What the function prints, as JSON, in a process with the settings of the stack."""

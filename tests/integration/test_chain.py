@@ -74,8 +74,8 @@ def test_training_without_history_ends_well_and_says_what_is_missing(played):
         "is_promoted": False,
         "reason": reason,
     }
-    said = lake.sql("select count(*) as n from ops.model_versions")
-    assert said == [{"n": 0}]
+    versions = lake.sql("select count(*) as n from ops.model_versions")
+    assert versions == [{"n": 0}]
     assert f"not trained: {reason}; the baseline serves" in (lake.folder / "err").read_text()
 
 
@@ -84,8 +84,8 @@ def test_spark_reads_as_the_command_and_its_sessions_share_one_daemon_of_python_
     lake, _ = played
     home, before = lake.stack.home, lake.contents()
     for day in NIGHTS[:2]:
-        words = ["rebuild", "core", "--start", day.isoformat(), "--reason", "both engines agree"]
-        assert lake.run(cli.main, words) == {"restatement_id": None}
+        args = ["rebuild", "core", "--start", day.isoformat(), "--reason", "both engines agree"]
+        assert lake.run(cli.main, args) == {"restatement_id": None}
     assert lake.contents() == before
     of_stack = processes.ours(Layout(home, home))
     daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "worker_daemon" in line}
@@ -111,9 +111,9 @@ def test_a_day_that_has_not_begun_at_the_source_is_refused(played):
     lake, _ = played
     before = lake.contents()
     landing = lake.start("land", "testgrid", NIGHTS[-1] + timedelta(days=2))
-    _, said = landing.communicate(timeout=300)
+    _, errors = landing.communicate(timeout=300)
     assert landing.returncode == 2, "a retry cannot fix that"
-    assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in said
+    assert "2021-06-09 has not begun: the source's clock says 2021-06-07 00:00 UTC" in errors
     assert lake.contents() == before
 
 

@@ -49,7 +49,7 @@ def test_every_dashboard_of_the_files_is_there(superset):
 
 
 def test_the_report_of_the_login_page_cannot_undo_a_login(superset):
-    """It may be answered after the login: a cookie with it would replace the one of the login."""
+    """Its response may come after the login: a cookie with it would replace the one of the login."""
     with httpx.Client(base_url=superset.url) as visitor:
         assert visitor.get("/login/").status_code == 200
         answer = visitor.post("/superset/log/", params={"explode": "events"}, data={"events": "[]"})
@@ -60,7 +60,9 @@ def test_the_report_of_the_login_page_cannot_undo_a_login(superset):
 def test_every_chart_shows_data_without_an_error(superset, slug):
     with superset.dashboard(slug) as dashboard:
         dashboard.photograph(PICTURES / f"{slug}.png")
-        assert set(dashboard.answers) == set(dashboard.titles.values()), "a chart was not asked for its data"
+        assert set(dashboard.answers) == set(dashboard.titles.values()), (
+            "the data of a chart was not requested"
+        )
         assert {title: a.errors for title, a in dashboard.answers.items() if a.errors} == {}
         assert {answer.status for answer in dashboard.answers.values()} == {200}
         empty = {title for title, answer in dashboard.answers.items() if answer.row_count == 0}

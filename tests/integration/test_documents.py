@@ -28,7 +28,7 @@ def pages_with(language):
 
 
 # These say what a reader can do, with the file that the stack writes for readers.
-FOR_READERS = {"docs/analyst.md", "docs/pulls.md"}
+FOR_READERS = {"docs/analyst.md", "docs/exports.md"}
 OF_SPARK = ("CILAKE_SPARK_REMOTE", "SPARK_CONNECT_AUTHENTICATE_TOKEN")
 
 

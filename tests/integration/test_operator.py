@@ -50,7 +50,7 @@ BROKEN = Failure(
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """The folder with one file per day for which the work fails; the file is what it says.
+    """The folder with one file per day for which the job fails; the file is what it says.
 
     What it says no other try fixes. An address in it is that of TestGrid, and the real work is done.
     """
@@ -66,7 +66,7 @@ def operator(stack, broken, tmp_path_factory):
     work.chmod(0o755)
     settings = stack.home / "settings.env"
     before = settings.read_text()
-    settings.write_text(f"{before}CILAKE_JOBS_BIN={work}\n")  # read anew for every task
+    settings.write_text(f"{before}CILAKE_JOBS_BIN={work}\n")  # read again for every task
     client = Operator(
         stack.settings["CILAKE_AIRFLOW_URL"],
         stack.settings["CILAKE_AIRFLOW_USER"],
@@ -236,7 +236,7 @@ def test_a_source_that_is_down_ends_the_log_with_one_line(operator, broken):
         task = operator.task("land_testgrid", run_id, "up_for_retry")
         log = operator.log("land_testgrid", run_id, task)
     message = (
-        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not answer: connection refused; "
+        f"cilake: TestGrid at {url} (CILAKE_TESTGRID_URL) does not respond: connection refused; "
         "check the address, or run again when it is back"
     )
     assert [(e["level"], e["event"]) for e in log[-2:]] == [("error", message), ("error", "Task exited")]
@@ -270,15 +270,15 @@ def test_a_missing_command_fails_at_once(operator, stack):
     finally:
         settings.write_text(before)
     assert (task["state"], task["try_number"]) == ("failed", 1)
-    *_, said, _ = operator.log("build_kpi_ci_health", run_id, task)
-    assert said["event"] == "no command '/nowhere/cilake': set CILAKE_JOBS_BIN to cilake of the jobs env"
+    *_, logged, _ = operator.log("build_kpi_ci_health", run_id, task)
+    assert logged["event"] == "no command '/nowhere/cilake': set CILAKE_JOBS_BIN to cilake of the jobs env"
 
 
 def test_a_backfill_from_the_command_line_works_as_it_is_printed(operator, stack):
-    printed = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
-    done = stack("airflow", ARGS=printed[1])
+    command = re.search(r'^ *make airflow ARGS="(backfill create .+)"$', DAGS_PAGE.read_text(), re.MULTILINE)
+    done = stack("airflow", ARGS=command[1])
     assert done.returncode == 0, done.stdout + done.stderr
-    first, last = re.findall(r"\d{4}-\d{2}-\d{2}", printed[1])
+    first, last = re.findall(r"\d{4}-\d{2}-\d{2}", command[1])
     days = [*map(str, parse_window(first, last).days), last]
     for day in days:
         found = wait_until(

@@ -78,13 +78,13 @@ def test_every_verb_of_the_library_reads(reader, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [["tables"], ["describe", "core.tests"], ["read", "core.tests"], ["sql", "select * from core.tests"]],
-    ids=lambda words: words[0],
+    ids=lambda args: args[0],
 )
-def test_every_verb_of_the_command_line_reads(played, reader_file, tmp_path, words):
+def test_every_verb_of_the_command_line_reads(played, reader_file, tmp_path, args):
     done = subprocess.run(
-        [sys.executable, "-m", "cilake.cli", words[0], "--settings", str(reader_file), *words[1:]],
+        [sys.executable, "-m", "cilake.cli", args[0], "--settings", str(reader_file), *args[1:]],
         env={name: value for name, value in os.environ.items() if not name.startswith("CILAKE_")},
         cwd=tmp_path,
         capture_output=True,

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from deploy.local.probe import answers
-from deploy.local.scratch import scratch_stack
+from deploy.local.temporary_stack import temporary_stack
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +21,7 @@ def pid_of(stack):
 
 
 def test_a_killed_simulator_goes_on_at_its_clock(tmp_path):
-    with scratch_stack(tmp_path / "home", "ciworld") as stack:
+    with temporary_stack(tmp_path / "home", "ciworld") as stack:
         clock = f"{stack.settings['CILAKE_CIWORLD_URL']}/_ciworld/clock"
         assert json.loads(answers(clock)) == {"as_of": "2026-03-01T00:00:00Z"}
         urllib.request.urlopen(clock, data=json.dumps(NIGHT).encode()).close()

@@ -1,4 +1,4 @@
-"""The embedded stack on free ports: it comes up, answers, heals, refuses clearly and leaves nothing."""
+"""The embedded stack on free ports: it comes up, responds, heals, refuses clearly and leaves nothing."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from deploy.local.scratch import Scratch
+from deploy.local.temporary_stack import TemporaryStack
 from pyarrow.fs import S3FileSystem
 
 pytestmark = pytest.mark.integration
@@ -104,7 +104,7 @@ def test_a_killed_service_comes_back(stack):
 
 
 def test_a_taken_port_is_named_with_its_setting(tmp_path):
-    other = Scratch(tmp_path / "home")
+    other = TemporaryStack(tmp_path / "home")
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", other.ports["POSTGRES"]))
         squatter.listen()
@@ -117,7 +117,7 @@ def test_a_taken_port_is_named_with_its_setting(tmp_path):
 
 
 def test_after_a_kill_of_the_supervisors_up_works_and_down_leaves_nothing(tmp_path):
-    stack = Scratch(tmp_path / "home")
+    stack = TemporaryStack(tmp_path / "home")
     try:
         for attempt in ("first", "after the kill"):
             done = stack("up", "--only", "s3,postgres")

@@ -1,4 +1,4 @@
-"""Commands that are done by a job server print, end and are killed as if they did the work themselves."""
+"""Commands that are done by a job server print, end and are killed as if they ran by themselves."""
 
 import json
 import os
@@ -71,9 +71,9 @@ def server(tmp_path):
     process.communicate(timeout=30)
 
 
-def client(socket, *words, **options):
+def client(socket, *args, **options):
     return subprocess.Popen(
-        [sys.executable, "-c", CLIENT, *words],
+        [sys.executable, "-c", CLIENT, *args],
         env=environment(CILAKE_JOB_SERVER=str(socket), MINE="own"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,25 +88,25 @@ def status(made):
     return made.returncode
 
 
-def started(place):
-    wait_until(lambda: place.exists() and place.read_text())
-    return int(place.read_text())
+def started(file):
+    wait_until(lambda: file.exists() and file.read_text())
+    return int(file.read_text())
 
 
 def test_the_work_has_the_arguments_environment_folder_and_output_of_its_command(server, tmp_path):
     socket, _ = server
     out, err = client(socket, "print", "--start", "2026-03-01", cwd=tmp_path).communicate(timeout=60)
-    said = json.loads(out)
-    assert said == {"cwd": str(tmp_path), "home": "own", "argv": ["print", "--start", "2026-03-01"]}
+    output = json.loads(out)
+    assert output == {"cwd": str(tmp_path), "home": "own", "argv": ["print", "--start", "2026-03-01"]}
     assert err == "progress\n"
 
 
-@pytest.mark.parametrize(("words", "code"), [(("exit", "0"), 0), (("exit", "2"), 2), (("raise",), 1)])
-def test_it_ends_with_the_code_of_the_work_and_its_traceback(server, words, code):
-    made = client(server[0], *words)
+@pytest.mark.parametrize(("args", "code"), [(("exit", "0"), 0), (("exit", "2"), 2), (("raise",), 1)])
+def test_it_ends_with_the_code_of_the_work_and_its_traceback(server, args, code):
+    made = client(server[0], *args)
     _, err = made.communicate(timeout=60)
     assert made.returncode == code
-    assert ("RuntimeError: a fault of the program" in err) is (words[0] == "raise")
+    assert ("RuntimeError: a fault of the program" in err) is (args[0] == "raise")
 
 
 def test_a_signal_reaches_the_work(server, tmp_path):
@@ -135,8 +135,8 @@ def test_work_that_is_killed_is_told_as_the_shell_tells_it(server, tmp_path):
 
 def test_many_commands_at_once_have_their_own_output(server):
     made = [client(server[0], "print", str(number)) for number in range(8)]
-    said = [json.loads(one.communicate(timeout=60)[0])["argv"][1] for one in made]
-    assert said == [str(number) for number in range(8)]
+    output = [json.loads(one.communicate(timeout=60)[0])["argv"][1] for one in made]
+    assert output == [str(number) for number in range(8)]
 
 
 def test_work_ends_with_the_server(server, tmp_path):
@@ -145,7 +145,7 @@ def test_work_ends_with_the_server(server, tmp_path):
     pid = started(tmp_path / "pid")
     process.kill()
     _, err = made.communicate(timeout=60)
-    assert made.returncode == 1 and "cilake: the job server ended during the work: run it again\n" in err
+    assert made.returncode == 1 and "cilake: the job server ended during the command: run it again\n" in err
     wait_until(lambda: not is_alive(pid), seconds=30)
 
 
@@ -210,8 +210,10 @@ def test_a_real_server_does_a_command_and_begins_anew_when_the_code_changes(tmp_
         assert alone[0] == 2 and "missing settings" in alone[1]
         assert land() == alone
         (package / "cilake" / "log.py").touch()
-        code, said = land()
-        assert code == 2 and said.startswith("job server: it restarts, as the code has changed: this command")
+        code, output = land()
+        assert code == 2 and output.startswith(
+            "job server: it restarts, as the code has changed: this command"
+        )
         wait_until(lambda: log.read_text().count("waits at") == 2)
         assert land() == alone
     finally:

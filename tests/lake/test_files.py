@@ -11,7 +11,7 @@ from cilake.lake.files import narrow, open_days
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Three files of runs, read as they are asked for."""
+    """Three files of runs, read as they are consumed."""
     present = make_catalog(tmp_path_factory.mktemp("lake")).load_table(CI_RUNS.address)
     for first in (0, 10, 20):
         rows = [make_row(CI_RUNS, run_key=key) for key in range(first, first + 3)]

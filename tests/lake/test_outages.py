@@ -1,4 +1,4 @@
-"""A service of the lake that is down is one line with its place, its setting and the way out."""
+"""A service of the lake that is down is one line with its address, its setting and the way out."""
 
 import socket
 
@@ -45,8 +45,8 @@ def test_the_service_that_is_down_is_named(closed, listening, name, form, shown)
     assert find_outage(Settings(**up), ERROR) is None
     outage = find_outage(Settings(**up | {name: form.format(closed)}), ERROR)
     assert str(outage) == (
-        f"{shown}://127.0.0.1:{closed} (CILAKE_{name.upper()}) does not answer: connection refused; start it "
-        "(`make up` on the embedded stack) and run again (OSError: When reading)"
+        f"{shown}://127.0.0.1:{closed} (CILAKE_{name.upper()}) does not respond: connection refused; "
+        "start it (`make up` on the embedded stack) and run again (OSError: When reading)"
     )
     assert outage.exit_code == 1
 
@@ -59,7 +59,7 @@ def raised(error, cause=None):
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "args"),
     [
         (
             sqlalchemy.exc.OperationalError("select 1", None, Exception("starting up")),
@@ -74,9 +74,9 @@ def raised(error, cause=None):
         (Exception("(…IllegalArgumentException) Cannot use branch (does not exist): audit_x"), "another run"),
     ],
 )
-def test_a_service_that_is_back_and_another_run_are_told_by_the_error(error, words):
+def test_a_service_that_is_back_and_another_run_are_told_by_the_error(error, args):
     outage = find_outage(Settings(), error)
-    assert str(outage).startswith(words) and "run again" in str(outage)
+    assert str(outage).startswith(args) and "run again" in str(outage)
     assert "\n" not in str(outage)
 
 
@@ -89,12 +89,12 @@ def test_what_is_no_address_of_a_service_explains_nothing(address):
     assert find_outage(Settings(s3_endpoint=address), ERROR) is None
 
 
-@pytest.mark.parametrize("words", [["build", "core_ci", "--start", "2021-06-21"], ["bootstrap"], ["tables"]])
-def test_the_command_line_says_it_in_one_line(closed, monkeypatch, capsys, words):
+@pytest.mark.parametrize("args", [["build", "core_ci", "--start", "2021-06-21"], ["bootstrap"], ["tables"]])
+def test_the_command_line_says_it_in_one_line(closed, monkeypatch, capsys, args):
     monkeypatch.setenv("CILAKE_CATALOG_URI", f"postgresql://127.0.0.1:{closed}/iceberg")
     monkeypatch.setenv("CILAKE_CATALOG_USER", "iceberg")
     monkeypatch.setenv("CILAKE_CATALOG_PASSWORD", "secret")
-    assert cli.main(words) == 1
+    assert cli.main(args) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
         f"cilake: the catalog's database at postgresql://127.0.0.1:{closed} (CILAKE_CATALOG_URI)"

@@ -103,6 +103,6 @@ def test_pyiceberg_opens_the_glue_catalog_without_asking_anybody(monkeypatch):
     ],
 )
 def test_what_is_wrong_is_named(settings, complaint):
-    for told in (spark_catalog, pyiceberg_catalog):
+    for profile in (spark_catalog, pyiceberg_catalog):
         with pytest.raises(SettingsError, match=complaint):
-            told(settings)
+            profile(settings)

@@ -30,8 +30,8 @@ def serves(lake, number):
     return found and found["model_version"]
 
 
-def nights_of(lake, said, nights):
-    """Nights of a champion that gave ``said`` to six tests which fail every night; its baseline gave 0.3."""
+def nights_of(lake, probability, nights):
+    """Nights of a champion that gave this probability to six tests failing every night; its baseline 0.3."""
     version = registered(lake, 0)
     predictions, runs, results = [], [], []
     for number in range(nights):
@@ -42,7 +42,7 @@ def nights_of(lake, said, nights):
                 job_key=0,
                 test_key=test,
                 model_version=version,
-                failure_probability=said if test < 6 else 0.2,
+                failure_probability=probability if test < 6 else 0.2,
                 shrunken_probability=0.3 if test < 6 else 0.2,
                 scored_at=f"{WORLD.day(number + 1)}T00:30:00Z",
             )
@@ -95,9 +95,9 @@ def test_the_version_before_a_demoted_one_does_not_come_back(lake):
 
 
 def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
-    said = train.train(lake.settings, WORLD.night(5), model=MODEL)
+    returned = train.train(lake.settings, WORLD.night(5), model=MODEL)
     reason = f"no test has two results by the end of {WORLD.day(5)}"
-    assert said == {"model_version": None, "is_promoted": False, "reason": reason}
+    assert returned == {"model_version": None, "is_promoted": False, "reason": reason}
     assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
     version = registered(lake, 0)
 

@@ -32,11 +32,11 @@ def world(*, noise=1.0, seed=0, **forecasts):
     """Decisions whose chances the model knows, and the baseline knows with noise in the log-odds."""
     rng = np.random.default_rng(seed)
     truth = rng.beta(0.3, 12.0, SIZE).clip(1e-4, 0.99)
-    said = {"model": truth, "shrunken_history": chance(odds(truth) + rng.normal(0, noise, SIZE))}
+    usual = {"model": truth, "shrunken_history": chance(odds(truth) + rng.normal(0, noise, SIZE))}
     base = {"base_rate": np.full(SIZE, truth.mean()), "last_value": np.where(truth > 0.5, 0.999, 0.001)}
     given = {name: value(truth, rng) if callable(value) else value for name, value in forecasts.items()}
     failed = rng.random(SIZE) < truth
-    return Evidence(said | base | given, failed, np.arange(SIZE) % BLOCKS, np.ones(SIZE))
+    return Evidence(usual | base | given, failed, np.arange(SIZE) % BLOCKS, np.ones(SIZE))
 
 
 def reasons(evidence, rule=RULE):
@@ -60,14 +60,14 @@ def test_the_baseline_itself_does_not_pass():
 
 
 def test_forecasting_nothing_for_everybody_does_not_pass_and_is_not_calibrated():
-    said = reasons(world(model=np.zeros(SIZE)))
-    assert "calibration: 0.1 failures forecast where" in said
+    text = reasons(world(model=np.zeros(SIZE)))
+    assert "calibration: 0.1 failures forecast where" in text
 
 
 @pytest.mark.parametrize("factor", [0.3, 3.0])
 def test_forecasts_that_are_off_by_a_factor_are_not_calibrated(factor):
-    said = reasons(world(model=lambda truth, rng: np.minimum(truth * factor, 0.99)))
-    assert "(probabilities all)" in said
+    text = reasons(world(model=lambda truth, rng: np.minimum(truth * factor, 0.99)))
+    assert "(probabilities all)" in text
 
 
 def test_what_the_baseline_forecasts_even_worse_is_not_held_against_the_model():
@@ -85,8 +85,8 @@ def test_one_outage_is_not_held_against_the_calibration():
     evidence = world()
     failed = evidence.has_failed.copy()
     failed[evidence.block == 7] = True
-    said = reasons(replace(evidence, has_failed=failed))
-    assert "calibration" not in said
+    text = reasons(replace(evidence, has_failed=failed))
+    assert "calibration" not in text
 
 
 def test_a_gain_that_one_lucky_block_brought_does_not_pass():
@@ -111,9 +111,9 @@ def test_the_champion_is_to_be_beaten_too():
 
 @pytest.mark.parametrize("scorer", ["base_rate", "last_value"])
 def test_no_baseline_may_be_better(scorer):
-    said = world(model=lambda truth, rng: chance(odds(truth) + rng.normal(0, 0.2, SIZE)))
-    rival = {**said.forecasts, scorer: said.has_failed * 0.998 + 0.001}
-    assert reasons(replace(said, forecasts=rival)) == f"log_loss is not below that of {scorer}"
+    evidence = world(model=lambda truth, rng: chance(odds(truth) + rng.normal(0, 0.2, SIZE)))
+    rival = {**evidence.forecasts, scorer: evidence.has_failed * 0.998 + 0.001}
+    assert reasons(replace(evidence, forecasts=rival)) == f"log_loss is not below that of {scorer}"
 
 
 def test_forecasts_that_are_missing_are_named():
@@ -122,7 +122,7 @@ def test_forecasts_that_are_missing_are_named():
     assert reasons(replace(evidence, forecasts=alone)) == "no forecasts of shrunken_history"
 
 
-#: For every threshold of the gate a value under which good evidence fails, and what is said then.
+#: For every threshold of the gate a value under which good evidence fails, and the reason given then.
 STRICT = {
     "metric": ("brier", "brier is"),
     "baseline": ("base_rate", None),
@@ -142,9 +142,9 @@ def test_every_threshold_is_tried():
     assert set(STRICT) | ELSEWHERE == {field.name for field in fields(Gate)}
 
 
-@pytest.mark.parametrize("name", [name for name, (_, said) in STRICT.items() if said])
+@pytest.mark.parametrize("name", [name for name, (_, reason) in STRICT.items() if reason])
 def test_every_threshold_of_the_declaration_decides(name):
-    value, said = STRICT[name]
+    value, reason = STRICT[name]
     evidence = world()
     rule = replace(RULE, **{name: value})
     if name == "metric":
@@ -157,7 +157,7 @@ def test_every_threshold_of_the_declaration_decides(name):
             model=lambda truth, rng: np.minimum(truth * 1.2, 0.99),
             shrunken_history=lambda truth, rng: np.full(SIZE, truth.mean()),
         )
-    assert said in reasons(evidence, rule)
+    assert reason in reasons(evidence, rule)
 
 
 def test_the_thresholds_of_chance_decide():

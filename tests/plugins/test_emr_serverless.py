@@ -54,7 +54,7 @@ def job(attempt=1):
 
 
 def will_start(aws, attempt, job_run_id):
-    """The service answers a token it knows with the run that the token started."""
+    """For a known token the service returns the run that it started."""
     answer = {
         "applicationId": "00abc",
         "jobRunId": job_run_id,
@@ -77,7 +77,7 @@ def will_start(aws, attempt, job_run_id):
     aws.add_response("start_job_run", answer, wanted)
 
 
-def will_say(aws, job_run_id, state):
+def will_return(aws, job_run_id, state):
     now = datetime(2026, 3, 2, tzinfo=UTC)
     described = {
         "applicationId": "00abc",
@@ -98,7 +98,7 @@ def will_say(aws, job_run_id, state):
 def test_success(aws):
     will_start(aws, 1, "run-1")
     for state in ("PENDING", "RUNNING", "SUCCESS"):
-        will_say(aws, "run-1", state)
+        will_return(aws, "run-1", state)
     answer = backend().run(job())
     assert answer == {"backend": "emr_serverless", "application_id": "00abc", "job_run_id": "run-1"}
 
@@ -107,7 +107,7 @@ def test_failure_is_named(aws):
     from airflow.sdk.exceptions import AirflowException
 
     will_start(aws, 1, "run-1")
-    will_say(aws, "run-1", "FAILED")
+    will_return(aws, "run-1", "FAILED")
     with pytest.raises(AirflowException, match="run-1 failed"):
         backend().run(job())
 
@@ -117,7 +117,7 @@ def test_the_wait_is_bounded(aws):
 
     will_start(aws, 1, "run-1")
     for _ in range(3):
-        will_say(aws, "run-1", "RUNNING")
+        will_return(aws, "run-1", "RUNNING")
     with pytest.raises(AirflowException):
         backend().run(job())
 
@@ -125,29 +125,29 @@ def test_the_wait_is_bounded(aws):
 def test_a_retry_joins_the_run_its_dead_predecessor_left(aws):
     will_start(aws, 1, "run-1")
     for state in ("RUNNING", "RUNNING", "SUCCESS"):
-        will_say(aws, "run-1", state)
+        will_return(aws, "run-1", state)
     assert backend().run(job(attempt=2))["job_run_id"] == "run-1"
 
 
 def test_a_retry_takes_the_success_its_dead_predecessor_did_not_see(aws):
     will_start(aws, 1, "run-1")
     for state in ("SUCCESS", "SUCCESS"):
-        will_say(aws, "run-1", state)
+        will_return(aws, "run-1", state)
     assert backend().run(job(attempt=2))["job_run_id"] == "run-1"
 
 
 def test_a_retry_after_a_failure_submits_once_more(aws):
     will_start(aws, 1, "run-1")
-    will_say(aws, "run-1", "FAILED")
+    will_return(aws, "run-1", "FAILED")
     will_start(aws, 2, "run-2")
-    will_say(aws, "run-2", "SUCCESS")
+    will_return(aws, "run-2", "SUCCESS")
     assert backend().run(job(attempt=2))["job_run_id"] == "run-2"
 
 
 def test_kill_cancels(aws):
     run = backend()
     will_start(aws, 1, "run-1")
-    will_say(aws, "run-1", "SUCCESS")
+    will_return(aws, "run-1", "SUCCESS")
     run.run(job())
     aws.add_response(
         "cancel_job_run",
@@ -179,5 +179,5 @@ def test_the_log_is_where_the_overrides_send_it():
         run.overrides, run.job_run_id = overrides, job_run_id
         assert run.log_address == "", "Airflow's own page is the log then"
     run.overrides, run.job_run_id = {"monitoringConfiguration": logs}, "j1"
-    place = "s3/buckets/logs?region=eu-west-1&prefix=spark/applications/00abc/jobs/j1/"
-    assert run.log_address == f"https://console.aws.amazon.com/{place}"
+    path = "s3/buckets/logs?region=eu-west-1&prefix=spark/applications/00abc/jobs/j1/"
+    assert run.log_address == f"https://console.aws.amazon.com/{path}"

@@ -33,7 +33,7 @@ def test_a_run_without_a_day_fails_at_once(dags, work):
     from airflow.dag_processing.dagbag import DagBag
     from tests.support.airflow_session import DAGS
 
-    # Read anew: a run in this process leaves its parameters in the DAG object.
+    # Read again: a run in this process leaves its parameters in the DAG object.
     run = DagBag(str(DAGS)).dags["build_core_ci"].test(logical_date=None, run_conf={})
     assert run.state == "failed"
     assert not work.record.exists()
@@ -85,9 +85,9 @@ def test_tokens_name_attempts():
     ],
 )
 def test_bad_days(text, message):
-    from cilake_airflow.backends.job import BadDay, parse_day
+    from cilake_airflow.backends.job import DayError, parse_day
 
-    with pytest.raises(BadDay, match=message):
+    with pytest.raises(DayError, match=message):
         parse_day(text)
 
 

@@ -33,15 +33,15 @@ def test_each_has_its_own_password_and_role(settings):
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
     from fastapi import HTTPException
 
-    words = {user: settings[f"CILAKE_AIRFLOW{name}_PASSWORD"] for user, name in USERS.items()}
-    assert len(set(words.values())) == 2
+    passwords = {user: settings[f"CILAKE_AIRFLOW{name}_PASSWORD"] for user, name in USERS.items()}
+    assert len(set(passwords.values())) == 2
     roles = {user.username: user.role for user in SimpleAuthManager.get_users()}
     assert roles == {"admin": "admin", "viewer": "viewer"}
     create_auth_manager()
-    for user, word in words.items():
+    for user, word in passwords.items():
         assert SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=word))
         with pytest.raises(HTTPException):
-            SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=words["admin"][::-1]))
+            SimpleAuthManagerLogin.create_token(LoginBody(username=user, password=passwords["admin"][::-1]))
 
 
 def test_the_viewer_sees_pages_and_logs_and_runs_nothing(settings):
@@ -50,7 +50,7 @@ def test_the_viewer_sees_pages_and_logs_and_runs_nothing(settings):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     manager, viewer = SimpleAuthManager(), SimpleAuthManagerUser(username="viewer", role="viewer")
-    assert manager.is_authorized_view(access_view=AccessView.WEBSITE, user=viewer), "our pages ask for this"
+    assert manager.is_authorized_view(access_view=AccessView.WEBSITE, user=viewer), "our pages require this"
     logs, runs = DagAccessEntity.TASK_LOGS, DagAccessEntity.RUN
     assert manager.is_authorized_dag(method="GET", access_entity=logs, user=viewer)
     assert not manager.is_authorized_dag(method="POST", access_entity=runs, user=viewer)

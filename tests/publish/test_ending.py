@@ -27,8 +27,8 @@ from cilake.lake import session
 faulthandler.dump_traceback_later(100)  # so that a test that takes too long shows where
 
 
-def say(text):
-    os.write(1, (text + chr(10)).encode())  # whole, whichever thread says it
+def report(text):
+    os.write(1, (text + chr(10)).encode())  # whole, whichever thread calls it
 
 
 class Spark:
@@ -38,14 +38,14 @@ class Spark:
     interrupted = Event()
 
     def interruptAll(self):
-        say("interrupted")
+        report("interrupted")
         self.interrupted.set()
 
     def stop(self):
-        say("stopped")
+        report("stopped")
 
     def run(self, address):
-        say(f"running {address}")
+        report(f"running {address}")
         self.interrupted.wait()
         if address == FIRST.address:
             raise RuntimeError("the operation was cancelled")
@@ -72,10 +72,10 @@ class Branch:
         return self
 
     def publish(self, properties):
-        say(f"published {self.table.address}")
+        report(f"published {self.table.address}")
 
     def drop(self):
-        say(f"dropped {self.table.address}")
+        report(f"dropped {self.table.address}")
 
 
 def make(spark, settings, catalog, pins, target, *_):
@@ -87,7 +87,7 @@ def affected(catalog, pins, targets):
 
 
 def record(spark, catalog):
-    say("recorded")
+    report("recorded")
     return {}
 
 
@@ -103,14 +103,14 @@ replace.in_spark = lambda spark, rows, table: rows
 replace._find_change_here = lambda *_: None  # these are many
 replace._fingerprints = lambda *_: {1: (next(numbers), 0)}
 replace._scope = lambda *_: "true"
-replace.prepare_audit = lambda: None
+replace.preload_great_expectations = lambda: None
 replace.open_branch = Branch
 tables.auditor = lambda *_, **__: lambda branch: None
 tables._make = make
 tables._find_affected = affected
 tables.set_properties = tables.create_missing = lambda *_: None
 tables._marks = lambda *_: {}
-tables.say_if_incomplete = lambda *_: None
+tables.log_if_incomplete = lambda *_: None
 tables.pin = lambda *_: None
 tables.open_catalog = rebuild.open_catalog = recorded.open_catalog = lambda settings: None
 rebuild.record_restatements = record

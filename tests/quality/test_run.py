@@ -55,7 +55,7 @@ def test_broken_contract_blocks_and_shows_the_key(make_batch, overrides, rule) -
 
 
 def test_examples_are_the_values_themselves(make_batch) -> None:
-    """Also beside nulls, which would make large keys inexact, of many bad rows, and of what is no number."""
+    """Also next to nulls, which would make large keys inexact, of many bad rows, and of what is no number."""
     address = "kpi.daily_job_health"
     odd = [None, 1234567890123456789, *range(20_000)]
     rows = [make_row(address, job_key=key, run_count=-1, pass_ratio=float("nan")) for key in odd]

@@ -8,9 +8,9 @@ COMMAND = [sys.executable, "-m", "ciworld.cli"]
 
 
 @contextmanager
-def serving_process(*words):
+def serving_process(*args):
     """A running `ciworld serve` with its `url`; killed at the end."""
-    command = [*COMMAND, "serve", *map(str, words)]
+    command = [*COMMAND, "serve", *map(str, args)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             process.url = process.stdout.readline().strip()
@@ -20,8 +20,8 @@ def serving_process(*words):
             process.kill()
 
 
-def run(*words):
+def run(*args):
     """What a command of the simulator printed and its status."""
     return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, *map(str, args)], capture_output=True, text=True, timeout=60, check=False
     )

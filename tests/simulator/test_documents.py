@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from deploy.local import nights
 from deploy.local.layout import REPO
-from deploy.local.scratch import _free_block
+from deploy.local.temporary_stack import _free_block
 
 from ciworld.faults import KINDS
 
@@ -18,7 +18,7 @@ MARK = "end of block"
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory):
+def outputs(tmp_path_factory):
     """What each block of the page prints, all of them run by one shell in an empty folder."""
     first = _free_block(2)
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
@@ -32,15 +32,15 @@ def printed(tmp_path_factory):
     return done.stdout.split(f"{MARK}\n")[:-1]
 
 
-def test_every_block_prints_what_the_page_says(printed):
-    said = [(said, text) for (_, text), said in zip(BLOCKS, printed, strict=True) if text]
-    assert len(said) >= 5
-    for printed_text, text in said:
+def test_every_block_prints_what_the_page_says(outputs):
+    texts = [(output, text) for (_, text), output in zip(BLOCKS, outputs, strict=True) if text]
+    assert len(texts) >= 5
+    for printed_text, text in texts:
         assert printed_text == text
 
 
-def test_the_recording_has_the_dashboards_of_the_pattern_and_the_nights_of_the_page(printed):
-    text, found = printed[-1].strip(), []
+def test_the_recording_has_the_dashboards_of_the_pattern_and_the_nights_of_the_page(outputs):
+    text, found = outputs[-1].strip(), []
     while text:
         document, end = json.JSONDecoder().raw_decode(text)
         found.append(document)

@@ -31,7 +31,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.facts, self.tables, self.links, self.words, self.tiles = {}, [], [], [], []
+        self.facts, self.tables, self.links, self.texts, self.tiles = {}, [], [], [], []
         self.title, self.tags, self.path = [], Counter(), []
         self.feed(text)
 
@@ -57,7 +57,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" in self.path:
             return
-        self.words.append(data)
+        self.texts.append(data)
         if "td" in self.path:
             self.tables[-1][-1][-1] += data
         if "h1" in self.path:
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
     @property
     def text(self):
-        return " ".join(self.words)
+        return " ".join(self.texts)
 
     @property
     def counts(self):
@@ -81,8 +81,8 @@ class Page(HTMLParser):
         return {word: int(number.replace(",", "")) for number, word in batched(self.tiles)}
 
 
-def batched(words):
-    return zip(words[::2], words[1::2], strict=True)
+def batched(texts):
+    return zip(texts[::2], texts[1::2], strict=True)
 
 
 def run_url(job, run):
@@ -158,7 +158,9 @@ def test_every_result_of_a_run_is_on_its_page(world, dashboards, truth):
         expected = Counter(STATUSES[code] for code, _, _ in tests.values() if code)
         assert {w: n for w, n in page.counts.items() if n and w != "without result"} == dict(expected)
         assert sum(page.counts.values()) == len(job.tests)
-        bad = {(STATUSES[code], name, said) for name, (code, said, _) in tests.items() if code in (12, 13)}
+        bad = {
+            (STATUSES[code], name, output) for name, (code, output, _) in tests.items() if code in (12, 13)
+        }
         rows = page.tables[0] if bad else []
         assert {tuple(row) for row in rows if row} == bad
         assert page.title[0] == STATUSES[cells[build, "Overall"][0]]
@@ -306,12 +308,12 @@ def test_no_fault_strikes_a_page(client, job, run):
 
 @pytest.mark.skipif(not chromium(), reason="no Chromium on this machine")
 def test_a_browser_shows_a_page_with_its_style_and_without_complaints(client, job, run):
-    said = []
+    output = []
     with open_page() as page:
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: output.append(message.text))
+        page.on("pageerror", lambda error: output.append(str(error)))
         page.on(
-            "request", lambda request: said.append(request.url) if run.build_id not in request.url else None
+            "request", lambda request: output.append(request.url) if run.build_id not in request.url else None
         )
         page.goto(f"{client.base_url}{run_url(job, run)}")
         assert page.locator("h1").inner_text().endswith(f"Run {run.build_id}")
@@ -319,7 +321,7 @@ def test_a_browser_shows_a_page_with_its_style_and_without_complaints(client, jo
         assert badge.evaluate("badge => getComputedStyle(badge).display") == "inline-block"
         page.set_viewport_size({"width": 400, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert said == []
+        assert output == []
         page.get_by_text("All runs of this job").click()
         page.wait_for_url("**/job-history/**")
         assert page.locator("tbody tr").count() == 100

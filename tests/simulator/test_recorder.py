@@ -125,25 +125,25 @@ def test_names_that_cannot_be_files_are_left_out_with_a_word(tmp_path, naps, cap
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "message"),
     [
         (("--from", "file:///etc", "--dashboards", "*"), "is no http address"),
         (("--from", "URL", "--dashboards", "nothing-*"), "no dashboard matches 'nothing-*'"),
         (("--from", "URL", "--dashboards", "*", "--pause", "-1"), "must not be negative"),
     ],
 )
-def test_the_command_refuses_in_one_line(tmp_path, words, said):
+def test_the_command_refuses_in_one_line(tmp_path, args, message):
     with serving_process("--synthetic") as process:
-        words = [process.url if word == "URL" else word for word in words]
-        done = run("record", *words, "--out", tmp_path)
+        args = [process.url if word == "URL" else word for word in args]
+        done = run("record", *args, "--out", tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_the_command_records_a_running_simulator(tmp_path):
     with serving_process("--synthetic", "--seed", 3) as process:
-        words = ("--from", process.url, "--dashboards", BOARD, "--out", tmp_path / "out", "--pause", 0)
-        done = run("record", *words)
+        args = ("--from", process.url, "--dashboards", BOARD, "--out", tmp_path / "out", "--pause", 0)
+        done = run("record", *args)
         assert done.returncode == 0, done.stderr
         assert orjson.loads(done.stdout) == {"dashboards": 1, "tables": 6, "missing": 0}
     described = orjson.loads(run("world", "--recorded", tmp_path / "out").stdout)

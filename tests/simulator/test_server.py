@@ -186,8 +186,8 @@ def test_the_command_refuses_what_it_cannot_serve(tmp_path):
 def test_a_clock_before_the_first_day_is_said():
     with serving_process("--synthetic", "--as-of", "2020-01-01") as process:
         process.terminate()
-        _, said = process.communicate(timeout=30)
-    assert said == (
+        _, output = process.communicate(timeout=30)
+    assert output == (
         "ciworld: simulator clock: 2020-01-01T00:00:00Z is before the first day of the world, 2026-01-15:"
         " nothing shows yet\n"
     )

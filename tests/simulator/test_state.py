@@ -32,8 +32,8 @@ def kill(process):
 
 
 def test_clock_and_faults_survive_a_kill(tmp_path):
-    words = (*SEVEN, "--state", tmp_path / "state.json", "--as-of", "2026-03-02")
-    with serving_process(*words) as process:
+    args = (*SEVEN, "--state", tmp_path / "state.json", "--as-of", "2026-03-02")
+    with serving_process(*args) as process:
         assert clock_of(process) == {"as_of": "2026-03-02T00:00:00Z"}
         httpx.post(f"{process.url}/_ciworld/clock", json=NIGHT).raise_for_status()
         plan = [{"match": "summary", "kind": "429", "times": 3}, {"match": "table", "kind": "500"}]
@@ -42,14 +42,14 @@ def test_clock_and_faults_survive_a_kill(tmp_path):
         assert httpx.get(f"{process.url}/{board}/summary").status_code == 429
         faults = httpx.get(f"{process.url}/_ciworld/faults").json()
         kill(process)
-    with serving_process(*words) as process:
+    with serving_process(*args) as process:
         assert clock_of(process) == NIGHT
         assert httpx.get(f"{process.url}/_ciworld/faults").json() == faults
         statuses = [httpx.get(f"{process.url}/{board}/summary").status_code for _ in range(3)]
         assert statuses == [429, 429, 200]
         httpx.delete(f"{process.url}/_ciworld/faults").raise_for_status()
         assert "simulator clock: 2026-03-09T00:00:00Z, from" in kill(process)
-    with serving_process(*words) as process:
+    with serving_process(*args) as process:
         assert httpx.get(f"{process.url}/_ciworld/faults").json() == {"faults": []}
 
 
@@ -62,11 +62,11 @@ def test_without_a_state_file_a_kill_loses_the_clock():
 
 
 def test_a_clock_that_is_off_stays_off(tmp_path, small):  # noqa: F811
-    words = ("--recorded", small, "--as-of", "2021-07-02", "--state", tmp_path / "state.json")
-    with serving_process(*words) as process:
+    args = ("--recorded", small, "--as-of", "2021-07-02", "--state", tmp_path / "state.json")
+    with serving_process(*args) as process:
         httpx.post(f"{process.url}/_ciworld/clock", json={"as_of": None}).raise_for_status()
         kill(process)
-    with serving_process(*words) as process:
+    with serving_process(*args) as process:
         assert clock_of(process) == {"as_of": None}
 
 
@@ -158,8 +158,8 @@ def test_changes_at_once_leave_a_whole_file_with_the_last_of_them(tmp_path):
 
 
 def test_help_says_who_wins():
-    said = " ".join(run("serve", "--help").stdout.split())
-    assert "a state of the same world wins over them" in said
+    output = " ".join(run("serve", "--help").stdout.split())
+    assert "a state of the same world wins over them" in output
 
 
 def test_a_state_is_plain_json_for_people(tmp_path):

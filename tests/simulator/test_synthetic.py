@@ -19,9 +19,9 @@ def table_of(dashboards, job, at):
 def expand(row):
     """The cells of a row as (code, message, short text), by the rules of the format."""
     codes = [run["value"] for run in row["statuses"] for _ in range(run["count"])]
-    said = iter(zip(row["messages"], row["short_texts"], strict=True))
-    cells = [(code, *next(said)) if code else (0, "", "") for code in codes]
-    assert next(said, None) is None
+    texts = iter(zip(row["messages"], row["short_texts"], strict=True))
+    cells = [(code, *next(texts)) if code else (0, "", "") for code in codes]
+    assert next(texts, None) is None
     return cells
 
 
@@ -136,10 +136,10 @@ def test_planted_regressions_fail_in_their_window_and_not_outside(world, truth):
         inside, outside = [], []
         for number in regression.jobs:
             job = universe.jobs[number]
-            places = np.flatnonzero(np.isin(job.tests, list(regression.tests)))
+            positions = np.flatnonzero(np.isin(job.tests, list(regression.tests)))
             start = max(HISTORY_START, regression.start - timedelta(days=2))
             for run in world.runs(job, start, regression.fix + timedelta(days=2)):
-                cells = world.codes(run)[places]
+                cells = world.codes(run)[positions]
                 if (world.codes(run) != 0).mean() < 0.5 or (world.codes(run) == FAIL).mean() > 0.5:
                     continue
                 seen = cells[cells != 0]

@@ -58,14 +58,14 @@ def new_lake(spark, tmp_path_factory, monkeypatch):
 
         def opened():
             folder = tmp_path_factory.mktemp("soak") / "lake"
-            models = {"artifacts": f"file://{folder}/models", "rejected_ratio": 1.0}
+            models = {"artifacts": f"file://{folder}/models", "max_lost_ratio": 1.0}
             return stack.enter_context(local_lake(spark, folder, monkeypatch, **models))
 
         yield opened
 
 
 @pytest.fixture
-def told(capsys):
+def report(capsys):
     """A line of the table that a soak prints."""
 
     def tell(name, **counts):
@@ -75,7 +75,7 @@ def told(capsys):
     return tell
 
 
-def payloads(dice):
+def payloads(rng):
     """Payloads without end: a tab like it was with a cell changed, a newer column, or a start moved.
 
     Each is a table, the hour at which it was served, and its tab; two of the tabs show runs of one job.
@@ -83,13 +83,13 @@ def payloads(dice):
     rows_of = {tab: [[1, 12, 1], [12, 12, 1], [13, 1, 1]] for tab in "abc"}
     builds = dict.fromkeys("abc", 0)
     for number in count():
-        tab = dice.choice("abc")
+        tab = rng.choice("abc")
         rows = [list(row) for row in rows_of[tab]]
-        if dice.random() < 0.4:
-            rows = [[dice.choice((1, 1, 12, 13, 3, 4)), *row[:-1]] for row in rows]
+        if rng.random() < 0.4:
+            rows = [[rng.choice((1, 1, 12, 13, 3, 4)), *row[:-1]] for row in rows]
             builds[tab] += 1
         else:
-            dice.choice(rows)[dice.randrange(3)] = dice.choice((1, 12, 13, 4))
+            rng.choice(rows)[rng.randrange(3)] = rng.choice((1, 12, 13, 4))
         rows_of[tab] = rows
         table = make_table(
             dict(zip(("Overall", "one", "two"), rows, strict=True)),
@@ -97,18 +97,18 @@ def payloads(dice):
             first_build=1000 + builds[tab],
         )
         table["timestamps"] = [at + (builds[tab] - 40) * DAY_MS for at in table["timestamps"]]
-        if dice.random() < 0.2:
-            table["timestamps"][0] += dice.choice((-7, -1, 1)) * DAY_MS
-        if dice.random() < 0.1:
+        if rng.random() < 0.2:
+            table["timestamps"][0] += rng.choice((-7, -1, 1)) * DAY_MS
+        if rng.random() < 0.1:
             table["tests"].append(make_row("refused", [99, 99, 99]))
         yield table, number / 10, f"board/{tab}"
 
 
-def points(dice, tables):
+def points(rng, tables):
     """Steps of the publication of the tables without end: all of them in a new order again and again."""
     while True:
         every = [f"{step}:{table.address}" for step in STEPS for table in tables]
-        yield from dice.sample(every, len(every))
+        yield from rng.sample(every, len(every))
 
 
 def land_all(lake, landings):
@@ -117,7 +117,7 @@ def land_all(lake, landings):
 
 
 def build_all(lake, stops=None, stop="", *, passed=0):
-    """Build what is landed; return whether the work was killed at the stop, passed so often before."""
+    """Build what is landed; return whether the command was killed at the stop, passed so often before."""
     if stops is not None:
         stops[:] = [stop, *["once"] * passed] if stop else []
     try:
@@ -132,29 +132,29 @@ def all_tables(lake):
     return core_tables(lake) | kpi_tables(lake)
 
 
-def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, told):
-    dice = random.Random(SEED)
+def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake, monkeypatch, report):
+    rng = random.Random(SEED)
     lake = new_lake()
     stops = stop_points(monkeypatch)
     landings, stopped, began = [], Counter(), time.monotonic()
-    point = points(dice, (*core.CORE, *made_by("build_kpi_ci_health")))
-    endless, in_rounds = payloads(dice), 0
+    point = points(rng, (*core.CORE, *made_by("build_kpi_ci_health")))
+    endless, in_rounds = payloads(rng), 0
     while True:
-        new = list(islice(endless, dice.randrange(1, 4)))
+        new = list(islice(endless, rng.randrange(1, 4)))
         landings += new
         land_all(lake, new)
-        way, stop = dice.choice(WAYS), next(point)
+        way, stop = rng.choice(WAYS), next(point)
         build_by(monkeypatch, way)
         # Spark alone builds a round for each tab; killed in the first, second or third that passes the point.
-        is_in_rounds = way == "spark" and ":core." in stop and dice.random() < 0.5
-        passed = dice.randrange(3) if is_in_rounds else 0
+        is_in_rounds = way == "spark" and ":core." in stop and rng.random() < 0.5
+        passed = rng.randrange(3) if is_in_rounds else 0
         monkeypatch.setattr(rounds, "ROUND_BYTES", 1 if is_in_rounds else ROUND_BYTES)
-        monkeypatch.setattr(inputs, "QUERIED_ROWS", dice.choice((0, QUERIED_ROWS)))
+        monkeypatch.setattr(inputs, "QUERIED_ROWS", rng.choice((0, QUERIED_ROWS)))
         if build_all(lake, stops, stop, passed=passed):
             stopped[stop] += 1
             in_rounds += passed > 0
             if stopped.total() % 10 == 0:
-                told("builds so far", payloads=len(landings), killed=stopped.total(), seconds=since(began))
+                report("builds so far", payloads=len(landings), killed=stopped.total(), seconds=since(began))
         if stopped.total() >= STOPS:
             break
         assert len(landings) < 60 * STOPS
@@ -167,7 +167,7 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     land_all(undisturbed, landings)
     build_all(undisturbed, stops)
     assert found == all_tables(undisturbed)
-    told(
+    report(
         "builds killed and repeated",
         seed=SEED,
         payloads=len(landings),
@@ -178,32 +178,32 @@ def test_builds_killed_at_random_points_and_repeated_give_equal_tables(new_lake,
     )
 
 
-def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, told):
+def test_any_order_of_landings_and_builds_gives_equal_tables(new_lake, report):
     began = time.monotonic()
     landings = list(islice(payloads(random.Random(SEED)), 12))
     found = []
     for order in range(ORDERS):
-        dice = random.Random(f"{SEED} {order}")
+        rng = random.Random(f"{SEED} {order}")
         lake = new_lake()
-        for landing in dice.sample(landings, len(landings)) if order else landings:
+        for landing in rng.sample(landings, len(landings)) if order else landings:
             land_all(lake, [landing])
-            if order and dice.random() < 0.3:
+            if order and rng.random() < 0.3:
                 build_all(lake)
         build_all(lake)
         found.append(all_tables(lake))
-        told("orders so far", orders=len(found), seconds=since(began))
+        report("orders so far", orders=len(found), seconds=since(began))
     assert all(tables == found[0] for tables in found[1:])
-    told("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
+    report("orders of landings and builds", seed=SEED, orders=ORDERS, seconds=since(began))
 
 
-def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, told):
+def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_lake, monkeypatch, report):
     stops = stop_points(monkeypatch)
     began = time.monotonic()
     verbs = {score.score: (LEDGER,), measure.measure: MEASURED}
     nights, found, stopped = 0, [], Counter()
     for is_disturbed in (True, False):
-        dice = random.Random(SEED)
-        point = {verb: points(dice, tables) for verb, tables in verbs.items()}
+        rng = random.Random(SEED)
+        point = {verb: points(rng, tables) for verb, tables in verbs.items()}
         lake, world = new_lake(), World()
         world.name(lake)
         world.land(lake, range(TRAINED))
@@ -226,11 +226,11 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
             if nights and night >= nights:
                 break
         found.append(
-            {table.address: lake.rows(table.address, *told_of(table)) for table in (LEDGER, *MEASURED)}
+            {table.address: lake.rows(table.address, *facts_of(table)) for table in (LEDGER, *MEASURED)}
         )
     assert found[0] == found[1]
     assert found[0][LEDGER.address] and stopped.total() >= STOPS_OF_MODEL
-    told(
+    report(
         "nights of a champion",
         seed=SEED,
         nights=nights - TRAINED + 2,
@@ -240,7 +240,7 @@ def test_nights_of_a_champion_killed_at_random_points_give_the_same_ledger(new_l
     )
 
 
-def told_of(table):
+def facts_of(table):
     """The columns that say what a table holds, and not when or from which snapshots it was made."""
     own = ("scored_at", "measured_at", "feature_snapshot_id", "runs_snapshot_id", "model_version")
     return [name for name in table.column_names if name not in own]

@@ -44,7 +44,7 @@ def migrated() -> Path:
     """The home, with its database made and the pools in it."""
     airflow = Path(sys.executable).with_name("airflow")
     if not (HOME / "airflow.db").exists():
-        for words in (["db", "migrate"], ["pools", "import", str(POOLS)]):
-            done = subprocess.run([airflow, *words], capture_output=True, text=True, check=False)
+        for args in (["db", "migrate"], ["pools", "import", str(POOLS)]):
+            done = subprocess.run([airflow, *args], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
     return HOME

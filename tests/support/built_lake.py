@@ -59,7 +59,7 @@ def core_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def kpi_tables(lake: LocalLake) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the answers about the health of jobs and tests."""
+    """Return the tables about the health of jobs and tests."""
     return {table.address: lake.rows(table.address) for table in made_by("build_kpi_ci_health")}
 
 
@@ -89,7 +89,7 @@ class KilledError(BaseException):
 def stop_points(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list: while it holds ``<step>:<table>``, work that passes that point is killed there.
 
-    Each entry after it lets the work pass once.
+    Each entry after it lets the command pass once.
     """
     stops: list[str] = []
 

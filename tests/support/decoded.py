@@ -34,9 +34,9 @@ def decode(*tables: dict[str, Any], served_hour: int = 0, landed: str = "2021-06
 def with_value(rows: pa.Table, **values: Any) -> pa.Table:
     """The rows with one value in all of a column."""
     for name, value in values.items():
-        place = rows.column_names.index(name)
+        position = rows.column_names.index(name)
         column = pa.repeat(pa.scalar(value, rows.schema.field(name).type), len(rows))
-        rows = rows.set_column(place, name, column)
+        rows = rows.set_column(position, name, column)
     return rows
 
 

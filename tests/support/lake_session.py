@@ -80,7 +80,7 @@ def local_lake(
     for name, value in given.items():
         session.conf.set(f"spark.sql.catalog.lake{name}", value)
 
-    # Great Expectations asks the session that it finds for the views that it makes in the batch's.
+    # Great Expectations looks in the session that it finds for the views that it makes in the batch's.
     monkeypatch.setattr(type(spark), "_instantiatedSession", session)
 
     @contextmanager

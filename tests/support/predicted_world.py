@@ -107,7 +107,7 @@ class World:
 
 
 def lake_of(spark: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AbstractContextManager[LocalLake]:
-    """A lake in the folder, its models beside it."""
+    """A lake in the folder, its models next to it."""
     return local_lake(spark, folder, monkeypatch, artifacts=f"file://{folder}/models")
 
 

@@ -1,4 +1,4 @@
-"""A service on a free port that answers what a test sets."""
+"""A service on a free port that replies what a test sets."""
 
 from __future__ import annotations
 

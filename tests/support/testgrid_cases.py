@@ -24,15 +24,15 @@ def load(number: int) -> dict[str, Any]:
     for night in case.get("nights", ()):
         if "same_as" in night:
             night |= case["nights"][night["same_as"]] | night
-        for place in range(night.get("ordinary_tabs", 0)):
-            night["replies"]["/example/summary"]["body"][f"ordinary-{place}"] = {}
-            night["replies"][f"/example/table#ordinary-{place}"] = {"status": 200, "body": ORDINARY}
+        for index in range(night.get("ordinary_tabs", 0)):
+            night["replies"]["/example/summary"]["body"][f"ordinary-{index}"] = {}
+            night["replies"][f"/example/table#ordinary-{index}"] = {"status": 200, "body": ORDINARY}
     return case
 
 
 @contextmanager
 def serve(replies: dict[str, Any], served: str) -> Iterator[str]:
-    """Reply by path as given, by a clock that stands at ``served``; yield the address."""
+    """Reply by path as given, by a clock at ``served``; yield the address."""
     with reply_service() as (url, shown):
         shown["Date"] = format_datetime(datetime.fromisoformat(served), usegmt=True)
         for key, reply in replies.items():

@@ -17,7 +17,7 @@ def wait_until(condition, situation=lambda: "", *, seconds=120, every=0.1):
 
 
 def is_alive(pid):
-    """Whether a process works; one that has ended and that nobody has asked for does not."""
+    """Whether a process works; one that has ended and that nobody has waited for does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between opening and reading

@@ -1,4 +1,4 @@
-"""Measures equal the library's, and a sample with weights measures what it stands for."""
+"""Measures equal the library's, and a sample with weights measures what it represents."""
 
 import numpy as np
 import pytest
@@ -50,8 +50,8 @@ def test_calibration_error_shows_a_shift_and_is_over_the_bins_that_its_column_na
     outcome, truth = outcome_and_truth
     row = evaluate({"model": np.minimum(truth + 0.1, 1)}, outcome).to_pylist()[0]
     assert row["calibration_error"] == pytest.approx(0.1, abs=0.01)
-    told = contract("predictions.accuracy").column("calibration_error").description
-    assert f"over {len(BIN_EDGES) - 1} bins of fixed edges" in told
+    text = contract("predictions.accuracy").column("calibration_error").description
+    assert f"over {len(BIN_EDGES) - 1} bins of fixed edges" in text
 
 
 def test_without_a_failure_there_is_no_average_precision():

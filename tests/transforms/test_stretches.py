@@ -96,8 +96,8 @@ def test_the_newest_start_of_failing_with_what_was_good_before_it():
 )
 def test_a_test_that_never_started_failing_says_nothing_of_it(codes, is_failing):
     row = week_of(codes)
-    told = ("start_key", "start_micros", "good_key", "good_before_count", "failed_since_count")
-    assert pick(row, *told) == (None,) * 5
+    columns = ("start_key", "start_micros", "good_key", "good_before_count", "failed_since_count")
+    assert pick(row, *columns) == (None,) * 5
     assert row["is_failing"] is is_failing
 
 
@@ -171,9 +171,9 @@ def plainly(results):
     weeks = {}
     for test in {result[0] for result in results}:
         known = sorted((at, run, code) for one, run, at, code in results if one == test)
-        for place, (at, run, code) in enumerate(known):
+        for index, (at, run, code) in enumerate(known):
             week = weeks.setdefault((test, at.date() - timedelta(days=at.weekday())), [])
-            reach = [one for one in known[:place] if one[0] >= at - timedelta(days=LOOKBACK_DAYS)]
+            reach = [one for one in known[:index] if one[0] >= at - timedelta(days=LOOKBACK_DAYS)]
             week.append((at, run, code, reach))
     return {key: describe(week) for key, week in weeks.items()}
 

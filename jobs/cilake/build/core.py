@@ -30,9 +30,9 @@ from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.session import spark_session
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
-from cilake.publish.audit import AuditError, prepare_audit
+from cilake.publish.audit import AuditError, preload_great_expectations
 from cilake.publish.replace import days_condition
 from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
@@ -64,7 +64,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     """
     catalog = open_catalog(settings)
     create_missing(catalog, (raw.table for raw in raw_tables()))  # of a source that has not landed yet
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     if find_unfinished_rebuild(catalog):
         with spark_session(settings, app_name="finish a rebuild") as spark:
             finish_rebuild(spark, settings, catalog)
@@ -72,7 +72,7 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
     nothing = dict.fromkeys((table.address for table in CORE), 0)
     if not unbuilt:
-        logger.info("no payload is new")
+        logger.info("core: no payload is new")
         return nothing
     mark = {name: value for _, payloads in unbuilt for name, value in payloads.mark.items()}
     with spark_session(settings, app_name=f"build core_ci {window.start}") as spark:
@@ -98,7 +98,7 @@ def _build_unbuilt(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]]) ->
         try:
             return is_for(build, unbuilt, tally)
         except (MemoryError, NotHereError) as error:
-            logger.warning(f"{error}; the payloads are built in another way")
+            logger.warning(f"{error}; the payloads are built another way")
             tally.refused_count = 0
     new = [(raw, payloads.read(build.spark)) for raw, payloads in unbuilt]
     return _build_in_rounds(build, new, tally, sizes, late)
@@ -111,7 +111,7 @@ def _build_here(build: CoreBuild, unbuilt: list[tuple[RawTable, Unbuilt]], tally
         NotHereError: where they show too much for it.
 
     """
-    logger.info("decoding payloads")
+    logger.info("payloads: decoding")
     decoded = decode_few([(raw, new.read_here(PAYLOAD_COLUMNS)) for raw, new in unbuilt])
     if decoded is None:
         raise NotHereError("what the payloads show is too much for this process")
@@ -128,12 +128,12 @@ def _build_in_slices(
 
     """
     slices = cut(build.spark, build.settings, unbuilt)
-    prepare_audit()
+    preload_great_expectations()
     try:
-        logger.info(f"decoding {tally.payload_count:,} payloads in {len(slices.every):,} parts")
+        logger.info(f"payloads: decoding {tally.payload_count:,} in {len(slices.every):,} parts")
         return _build_decoded(build, slices.decode(), tally, slices)
     except Exception:
-        with suppress(Exception):  # the first error is the one to be told
+        with suppress(Exception):  # the first error is the one to report
             slices.forget()
         raise
 
@@ -151,7 +151,7 @@ def _build_decoded(
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
     """Finish a rebuild that was killed when it had published results and not their runs, if one was."""
     if left := find_unfinished_rebuild(catalog):
-        logger.info(f"finishing {left.restatement_id}, which was ended between two tables")
+        logger.info(f"{left.restatement_id}: finishing, it was killed between two tables")
         record_restatements(spark, catalog)  # what it has published already
         rebuild_core(spark, settings, catalog, left.window, left)
         record_restatements(spark, catalog)
@@ -163,7 +163,7 @@ def rebuild_core(
     """Read the payloads landed for the window's days again, and publish what they say otherwise now.
 
     What a new version of the decoder reads counts instead of what an older one read; what the same version
-    reads otherwise now replaces what it read. Names of jobs and tests are told apart again.
+    reads otherwise now replaces what it read. Names of jobs and tests are distinguished again.
     """
     create_missing(catalog, (raw.table for raw in raw_tables()))
     of_days = days_condition("partition_date", list(window.days))
@@ -184,7 +184,7 @@ def _build_in_rounds(
 ) -> dict[str, int]:
     """Build the payloads; return the number of rows written.
 
-    What a killed build left between results and runs is mended in whatever round its payloads are: until the
+    What a killed build left between results and runs is fixed in whatever round its payloads are: until the
     last one is done, the two tables stay marked as of different builds.
     """
     counts: Counter[str] = Counter()
@@ -193,7 +193,7 @@ def _build_in_rounds(
         own = [raw for raw, _ in part]
         late_ones = [one for one in late if one[0] in own]
         settles = number == last or not was_half
-        logger.info("decoding payloads")
+        logger.info("payloads: decoding")
         decoded = decode_all(build.spark, part, late_ones, is_large=last > 1)
         counts.update(_build(build, SparkEngine(build.spark), decoded, tally, settles=settles))
     _settle(build, was_half=was_half)
@@ -220,7 +220,7 @@ def _build(
     assert published is not None, "without a limit, tables that are written without delete files are opened"
     if isinstance(decoded, pa.Table):
         published = published.of_runs(decoded["run_key"].drop_null().unique())
-    limit = build.settings.rejected_ratio
+    limit = build.settings.max_lost_ratio
     runs = set_aside_unreadable(
         engine, build.catalog, decoded, published.rows, tally, limit=limit, has_results=slices is None
     )
@@ -246,8 +246,8 @@ def _set_aside_broken(changes: CoreChanges, error: AuditError) -> Any:
     """
     broken = find_broken_runs(changes)
     count = changes.engine.to_arrow(broken).num_rows
-    if not 0 < count <= max(FEW_BROKEN, changes.settings.rejected_ratio * changes.run_count):
+    if not 0 < count <= max(FEW_BROKEN, changes.settings.max_lost_ratio * changes.run_count):
         of_all = f"{count:,} of {changes.run_count:,} runs"
-        logger.warning(f"{of_all} break a row rule: too many to go on without them")
+        logger.warning(f"core: {of_all} break a row rule, too many to go on without them")
         raise error
     return set_aside_runs(changes.engine, changes.catalog, changes.decoded, broken)

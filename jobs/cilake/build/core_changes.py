@@ -123,7 +123,7 @@ class CoreChanges:
         self.added, self.outdated = compared
         self.changed = engine.compute(self._find_differing() if build.restates else self._find_changed())
         self.run_count, self.result_count = self.size_of(self.changed)
-        logger.info(f"{self.run_count:,} new or corrected runs with {self.result_count:,} results")
+        logger.info(f"core: {self.run_count:,} new or corrected runs with {self.result_count:,} results")
 
     def size_of(self, runs: Any) -> tuple[int, int]:
         """Return how many rows there are of runs, and how many results these have."""
@@ -158,7 +158,7 @@ class CoreChanges:
         return ci_run_observations.select_beginnings(self.engine, seen=seen, observations=published)
 
     def _find_changed(self) -> Any:
-        """Return what stands of the runs that the payloads show, where it is unlike the published run.
+        """Return the current observations of the shown runs of which the published run differs.
 
         Not only of those with new observations: a build that was killed may have published these already.
         """
@@ -166,7 +166,7 @@ class CoreChanges:
         return ci_runs.select_changed(self.engine, standing=standing, ci_runs=runs)
 
     def _find_differing(self) -> DataFrame:
-        """Return what stands of the runs that the payloads show, where any row is unlike those published."""
+        """Return the current observations of the shown runs of which any published row differs."""
         standing, runs = self._standing_and_published()
         with_old = ci_runs.with_old_date(self.engine, standing=standing, ci_runs=runs)
         every: DataFrame = self.engine.compute(with_old)
@@ -186,7 +186,7 @@ class CoreChanges:
         return every.join(reduce(DataFrame.unionByName, differing).distinct(), "run_key", "left_semi")
 
     def _standing_and_published(self) -> tuple[Any, Any]:
-        """Return what stands of the runs that the payloads show, and the published rows of these runs."""
+        """Return the current observations of the runs that the payloads show, and their published rows."""
         slim = ", ".join(SLIM)
         every = self.engine.sql(
             f"SELECT {slim} FROM published UNION ALL SELECT {slim} FROM new",  # noqa: S608 - names are ours
@@ -228,7 +228,7 @@ class CoreChanges:
         return conform(wanted, table).exceptAll(published).localCheckpoint()
 
     def observations_of(self, runs: Any) -> Any:
-        """Return observations with those of the runs that stand among them: new and, if needed, published."""
+        """Return observations with the current ones of the runs among them: new and, if needed, published."""
         shown, keys = (self.observed, self.observed) if self.slices else (self.new, self.beginnings)
         older = self.join("ANTI", runs, keys)
         days = self.days_of("run_date", older)

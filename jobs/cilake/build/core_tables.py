@@ -21,7 +21,7 @@ from cilake.contracts.model import Table
 from cilake.lake.changes import note_restated
 from cilake.lake.schema import conform
 from cilake.log import logger
-from cilake.publish.audit import auditor, prepare_audit, reconcile
+from cilake.publish.audit import auditor, preload_great_expectations, reconcile
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.few import READ_ROWS, are_in_few, arrange, as_frame, is_few, of_days, take_few
 from cilake.publish.replace import days_condition
@@ -47,7 +47,7 @@ def publish(changes: CoreChanges, *, settles: bool) -> dict[str, int]:
     removes = {OBSERVATIONS: removed, TEST_RESULTS: changes.run_count}
     touched = [table for table in CORE if counts[table] or removes.get(table)]
     if touched:
-        prepare_audit()
+        preload_great_expectations()
     run_id = f"{'rebuild_' if changes.restates else ''}core_{changes.window.start}"
     branches = [open_branch(changes.spark, changes.catalog, table, run_id) for table in touched]
     replaced = _replaced_runs(changes) if changes.run_count else ""
@@ -66,7 +66,7 @@ def publish(changes: CoreChanges, *, settles: bool) -> dict[str, int]:
             branch.delete(f"{key} IN (SELECT {key} FROM restated_{branch.table.name})")  # noqa: S608 - names are ours
         for part in rows[branch.table]:
             branch.append(part)
-        logger.info(f"wrote {branch.table.address} to {branch.name}")
+        logger.info(f"{branch.table.address}: written to {branch.name}")
 
     audit = auditor(changes.settings, changes.catalog, day=changes.window.start)
     build = mark_build(branches[-1].name, changes.restates) if branches and settles else {}

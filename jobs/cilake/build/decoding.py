@@ -24,14 +24,14 @@ from cilake.transforms.core import ci_run_observations
 from cilake.transforms.engines import SparkEngine
 
 KEY = list(ci_run_observations.KEY)
-"""The columns that tell observations apart, as Spark wants them."""
+"""The columns that distinguish observations, as Spark wants them."""
 
 BATCH_SIZE = "spark.sql.execution.arrow.maxRecordsPerBatch"
 PAYLOADS_PER_BATCH = 4
 FEW_RESULTS = 4_000_000
 """So many results of payloads are decoded in this process."""
 FEW_DECODED_BYTES = 256 * 1024 * 1024
-"""So much memory they may take: a few bytes of a payload can stand for many runs with long addresses."""
+"""So much memory they may take: a few bytes of a payload can hold many runs with long addresses."""
 _NAMES = ("partition_date", "natural_id", "content_sha256")
 PAYLOAD_COLUMNS = ("payload", "served_at", *_NAMES)
 _GIVEN = ["payload", "served_at", "partition_date", "origin", "natural_id"]
@@ -122,7 +122,7 @@ def _decode(raw: RawTable, payloads: DataFrame) -> DataFrame:
 def _read_hidden(spark: SparkSession, raw: RawTable, unbuilt: Unbuilt, decoded: DataFrame) -> DataFrame:
     """Return the payloads after late ones that may show runs as they were before these.
 
-    They said nothing new when they were built; after a late payload with another content they do.
+    They showed nothing new when they were built; after a late payload with another content they do.
     """
     engine = SparkEngine(spark)
     shown = decoded.where((F.col("source") == raw.source.name) & (F.col("endpoint") == raw.endpoint))

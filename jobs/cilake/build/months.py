@@ -20,9 +20,9 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
-from cilake.build.made import Told, make_rows
+from cilake.build.made import Extras, make_rows
 from cilake.build.targets import Target
-from cilake.lake.data_files import Place, Storage, month_name, month_of, place_of, write_parts
+from cilake.lake.data_files import Storage, TableLocation, location_of, month_name, month_of, write_parts
 from cilake.lake.files import Scan, open_scan, plan_days
 from cilake.lake.schema import conform
 from cilake.lake.snapshots import Pins
@@ -86,7 +86,7 @@ def make_months(
     catalog: Catalog,
     target: Target,
     months: Sequence[Month],
-    told: Told,
+    extras: Extras,
 ) -> dict[int, MonthFile | None]:
     """Make months of a table in workers; return the file of each, ``None`` for one without rows.
 
@@ -94,13 +94,13 @@ def make_months(
         MemoryError: when a month is too large for a worker.
 
     """
-    place = place_of(catalog.load_table(target.table.address), target.table)
-    logger.info(f"making {len(months):,} months of {target.table.address}")
-    work = partial(_work, tuple(months), Storage.of(settings), target, place, dict(told), token_hex(8))
+    location = location_of(catalog.load_table(target.table.address), target.table)
+    logger.info(f"{target.table.address}: making {len(months):,} months")
+    work = partial(_work, tuple(months), Storage.of(settings), target, location, dict(extras), token_hex(8))
     count = len(months)
-    made = spark.range(0, count, 1, count).mapInArrow(work, "told string").toArrow()
+    made = spark.range(0, count, 1, count).mapInArrow(work, "made string").toArrow()
     files: dict[int, MonthFile | None] = {}
-    for number, file, error in map(json.loads, made["told"].to_pylist()):
+    for number, file, error in map(json.loads, made["made"].to_pylist()):
         if error:
             raise MemoryError(error)
         files[number] = MonthFile(**file) if file else None
@@ -116,8 +116,8 @@ def _work(
     months: Sequence[Month],
     storage: Storage,
     target: Target,
-    place: Place,
-    told: Told,
+    location: TableLocation,
+    extras: Extras,
     attempt: str,
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
@@ -125,28 +125,28 @@ def _work(
         for number in batch["id"].to_pylist():
             file, error = None, ""
             try:
-                file = make_month(months[number], storage, target, place, told, attempt)
+                file = make_month(months[number], storage, target, location, extras, attempt)
             except MemoryError as exceeded:
                 error = str(exceeded) or "too little memory"
-            yield pa.RecordBatch.from_pydict({"told": [json.dumps([months[number].number, file, error])]})
+            yield pa.RecordBatch.from_pydict({"made": [json.dumps([months[number].number, file, error])]})
 
 
 def make_month(
-    month: Month, storage: Storage, target: Target, place: Place, told: Told, attempt: str
+    month: Month, storage: Storage, target: Target, location: TableLocation, extras: Extras, attempt: str
 ) -> dict[str, Any] | None:
     """Make a month and write its file, unless it is published; return what it is, ``None`` without rows."""
     files = storage.open()
     inputs = {name: open_scan(files, scan) for name, scan in month.inputs.items()}
-    made = conform(make_rows(DuckEngine(), target, list(month.periods), inputs, told), target.table)
+    made = conform(make_rows(DuckEngine(), target, list(month.periods), inputs, extras), target.table)
     assert isinstance(made, pa.Table)
     if not made.num_rows:
         return None
     order = dict.fromkeys((*target.table.sort_by, *target.table.primary_key))
     sink = io.BytesIO()
-    write_parts(sink, place, [made.sort_by([(name, "ascending") for name in order])])
+    write_parts(sink, location, [made.sort_by([(name, "ascending") for name in order])])
     content = sink.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:32]
-    path = f"{place.folder}/{month_name(month.number)}-{digest}-{attempt}.parquet"
+    path = f"{location.folder}/{month_name(month.number)}-{digest}-{attempt}.parquet"
     is_written = digest != month.published
     if is_written:
         with files.new_output(path).create(overwrite=True) as file:

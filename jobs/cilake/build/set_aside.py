@@ -168,4 +168,4 @@ def _append(catalog: Catalog, parts: list[dict[str, Any]], fault: str) -> None:
     if rows:
         new = append_quarantine(catalog, rows)
         bound = " or more" if len(rows) >= MAX_QUARANTINED else ""
-        logger.warning(f"{len(rows):,}{bound} parts of payloads {fault}, {new:,} are new in ops.quarantine")
+        logger.warning(f"payloads: {len(rows):,}{bound} parts {fault}, {new:,} are new in ops.quarantine")

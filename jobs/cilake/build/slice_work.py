@@ -26,22 +26,22 @@ from cilake.build.decoding import DECODED_RUNS, PAYLOAD_COLUMNS, RawTable, decod
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
-from cilake.lake.data_files import Place, Storage, in_parts, sort_by_month, write_file
+from cilake.lake.data_files import Storage, TableLocation, in_parts, sort_by_month, write_file
 from cilake.sources.registry import source
 from cilake.transforms.core import ci_run_observations, test_results
 from cilake.transforms.core.ci_run_observations import RESULTS
 from cilake.transforms.engines import DuckEngine, explode
 
-TOLD = [name for name in DECODED_RUNS.names if name not in RESULTS]
+DECODED = [name for name in DECODED_RUNS.names if name not in RESULTS]
 """What is given back of the runs; the names of tests are with the first run of each payload."""
 _KEPT = pa.schema([field for field in DECODED_RUNS if field.name not in ("test_names", "test_name_keys")])
 PART_RESULTS = 8_000_000
 """So many results of a slice are held at a time, and those of one batch of runs more."""
-MOST_RUNS = 300_000
+MAX_RUNS = 300_000
 """So many runs all slices of a build may show: they are held, without results, where it is built."""
 _FOLDER = "cilake-slices-"
 _LEFT_SECONDS = 4 * 3600
-"""What killed work has kept is removed by other work when it is so old."""
+"""What a killed command has kept is removed by another one when it is so old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ class Wanted:
 def decode_slice(one: Slice) -> Iterator[pa.Table]:
     """Decode the payloads of a slice and keep what they show here; yield the runs without their results.
 
-    They come in parts of about ``PART_RESULTS`` results, each of which is kept in a file of its own, so that
+    They come in parts of about ``PART_RESULTS`` results, each of which is kept in a separate file, so that
     no more has to be held when it is written.
 
     Raises:
-        MemoryError: when there are more than ``MOST_RUNS`` runs.
+        MemoryError: when there are more than ``MAX_RUNS`` runs.
 
     """
     _remove_left()
@@ -103,17 +103,17 @@ def decode_slice(one: Slice) -> Iterator[pa.Table]:
     for part, batches in enumerate(_in_parts(_decode(one))):
         rows = pa.Table.from_batches(batches, DECODED_RUNS)
         run_count += rows.num_rows
-        if run_count > MOST_RUNS:
-            raise MemoryError(f"more than {MOST_RUNS:,} runs in a slice of payloads")
+        if run_count > MAX_RUNS:
+            raise MemoryError(f"more than {MAX_RUNS:,} runs in a slice of payloads")
         # Whole or not there, whoever does it twice.
-        place = kept_folder(one.attempt) / f"{one.number}.{time.monotonic_ns()}"
-        with pa.ipc.new_file(place, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
+        location = kept_folder(one.attempt) / f"{one.number}.{time.monotonic_ns()}"
+        with pa.ipc.new_file(location, _KEPT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
             file.write_table(rows.select(_KEPT.names))
-        place.rename(_kept_at(one, part))
-        yield rows.select(TOLD)
+        location.rename(_kept_at(one, part))
+        yield rows.select(DECODED)
 
 
-def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict[str, list[str]]:
+def write_slice(one: Slice, wanted: Wanted, locations: Mapping[str, TableLocation]) -> dict[str, list[str]]:
     """Write the wanted rows of a slice, sorted, a file for each month of its parts; return paths by table.
 
     A worker that does it again writes the same files again.
@@ -134,7 +134,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
             return paths
         with pa.OSFile(str(_kept_at(one, part))) as file:
             rows = pa.ipc.open_file(file).read_all().combine_chunks()
-        written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), places)
+        written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), locations)
         for address, of_part in written.items():
             paths[address] += of_part
         first += len(rows)
@@ -142,7 +142,7 @@ def write_slice(one: Slice, wanted: Wanted, places: Mapping[str, Place]) -> dict
 
 
 def _write_part(
-    one: Slice, part: int, rows: pa.Table, wanted: Wanted, places: Mapping[str, Place]
+    one: Slice, part: int, rows: pa.Table, wanted: Wanted, locations: Mapping[str, TableLocation]
 ) -> dict[str, list[str]]:
     # The wide columns need no query: they are those that were decoded.
     observed = ci_run_observations.transform(
@@ -168,13 +168,13 @@ def _write_part(
         # A file without rows could not be appended: it has no partition.
         (TEST_RESULTS, wanted.standing[sizes[wanted.standing] > 0], results_of),
     ):
-        place = places[table.address]
-        keys = observed.select([place.day_column, *place.sort_by]).take(numbers)
+        location = locations[table.address]
+        keys = observed.select([location.day_column, *location.sort_by]).take(numbers)
         written[table.address] = []
-        for month, order in sort_by_month(keys, place):
-            path = f"{place.folder}/{month}-{one.attempt}-{one.number:05}-{part:03}.parquet"
+        for month, order in sort_by_month(keys, location):
+            path = f"{location.folder}/{month}-{one.attempt}-{one.number:05}-{part:03}.parquet"
             chosen = numbers[order]
-            write_file(one.storage.open(), path, place, in_parts(chosen, sizes[chosen], make))
+            write_file(one.storage.open(), path, location, in_parts(chosen, sizes[chosen], make))
             written[table.address].append(path)
     return written
 
@@ -194,7 +194,7 @@ def kept_folder(attempt: str) -> Path:
 
 
 def _disk() -> Path:
-    """Return a folder on disk: Spark tells its workers of its own; what is temporary may be memory."""
+    """Return a folder on disk: Spark gives one to its workers; the temporary folder may be in memory."""
     given = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0]
     return Path(given) if given and Path(given).is_dir() else Path(tempfile.gettempdir())
 
@@ -229,7 +229,7 @@ def _decode(one: Slice) -> Iterator[pa.RecordBatch]:
 
 
 def _remove_left() -> None:
-    """Remove what work that was killed has left here."""
+    """Remove what a killed command has left here."""
     for folder in _disk().glob(f"{_FOLDER}*"):
         with suppress(OSError):
             if folder.stat().st_mtime < time.time() - _LEFT_SECONDS:

@@ -20,8 +20,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from cilake.build.decoding import DECODED_RUNS, RawTable
 from cilake.build.slice_work import (
-    MOST_RUNS,
-    TOLD,
+    DECODED,
+    MAX_RUNS,
     Part,
     Slice,
     Wanted,
@@ -33,7 +33,7 @@ from cilake.build.unbuilt import Unbuilt
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
-from cilake.lake.data_files import Place, Storage, place_of
+from cilake.lake.data_files import Storage, TableLocation, location_of
 from cilake.publish.branch import FOOTERS_AT_ONCE, Files
 from cilake.settings import Settings
 from cilake.transforms.core.ci_run_observations import KEY
@@ -42,22 +42,22 @@ from cilake.transforms.words import equal
 
 SLICE_BYTES = 192 * 1024 * 1024
 """How many bytes of payloads a worker decodes at most, where no row group alone has more."""
-_TOLD = pa.schema(
-    [("slice", pa.int32()), ("part", pa.int32()), ("told", pa.binary()), ("error", pa.string())]
+_REPORT = pa.schema(
+    [("slice", pa.int32()), ("part", pa.int32()), ("content", pa.binary()), ("error", pa.string())]
 )
 _PLACED = pa.schema(
-    [*(DECODED_RUNS.field(name) for name in TOLD), ("slice", pa.int32()), ("number", pa.int64())]
+    [*(DECODED_RUNS.field(name) for name in DECODED), ("slice", pa.int32()), ("number", pa.int64())]
 )
 _WANTED = f"""
 WITH shown AS (SELECT *, known_at AS seen_at FROM decoded),
-places AS (
-    SELECT {", ".join(KEY)}, min({{'day': landed_date, 'slice': slice, 'number': number}}) AS place
+locations AS (
+    SELECT {", ".join(KEY)}, min({{'day': landed_date, 'slice': slice, 'number': number}}) AS location
     FROM shown GROUP BY {", ".join(KEY)}
 )
-SELECT place.slice AS slice, place.number AS number, wanted.*
-FROM places JOIN wanted ON {equal("places", "wanted", KEY)} ORDER BY slice, number
+SELECT location.slice AS slice, location.number AS number, wanted.*
+FROM locations JOIN wanted ON {equal("locations", "wanted", KEY)} ORDER BY slice, number
 """  # noqa: S608 - names are ours
-"""Rows with where they are; of several places the one that was landed first, as in ``keep_once``."""
+"""Rows with where they are; of several locations the one that was landed first, as in ``keep_once``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +76,20 @@ class Slices:
 
         """
         parts, counts = [_PLACED.empty_table()], Counter[int]()
-        for one, told in self._work(partial(_decode, self.every)):
-            rows = pa.ipc.open_stream(told).read_all()
+        for one, reported in self._work(partial(_decode, self.every)):
+            rows = pa.ipc.open_stream(reported).read_all()
             numbers = np.arange(counts[one], counts[one] + len(rows))
-            places = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(numbers))
-            parts.append(pa.Table.from_arrays([*rows.columns, *places], schema=_PLACED))
+            locations = (pa.repeat(pa.scalar(one, pa.int32()), len(rows)), pa.array(numbers))
+            parts.append(pa.Table.from_arrays([*rows.columns, *locations], schema=_PLACED))
             counts[one] += len(rows)
-            if counts.total() > MOST_RUNS:
-                raise MemoryError(f"the payloads show more than {MOST_RUNS:,} runs")
+            if counts.total() > MAX_RUNS:
+                raise MemoryError(f"the payloads show more than {MAX_RUNS:,} runs")
         return pa.concat_tables(parts)
 
     def write(
         self, catalog: Catalog, decoded: pa.Table, *, added: pa.Table, standing: pa.Table
     ) -> dict[Table, Files]:
-        """Write observations that are added, and the results of runs by what stands of them; return files.
+        """Write added observations, and the results of runs by their current observation; return files.
 
         Both are found by the key of an observation; ``standing`` says when it became known, too.
 
@@ -98,7 +98,7 @@ class Slices:
 
         """
         tables = (OBSERVATIONS, TEST_RESULTS)
-        places = {table.address: place_of(catalog.load_table(table.address), table) for table in tables}
+        locations = {table.address: location_of(catalog.load_table(table.address), table) for table in tables}
         observed, runs = (
             DuckEngine().sql(_WANTED, decoded=decoded, wanted=wanted) for wanted in (added, standing)
         )
@@ -111,17 +111,19 @@ class Slices:
             )
             for one in self.every
         }
-        told = [json.loads(paths) for _, paths in self._work(partial(_write, self.every, wanted, places))]
-        return {table: tuple(path for paths in told for path in paths[table.address]) for table in tables}
+        reported = [
+            json.loads(paths) for _, paths in self._work(partial(_write, self.every, wanted, locations))
+        ]
+        return {table: tuple(path for paths in reported for path in paths[table.address]) for table in tables}
 
     def forget(self) -> None:
-        """Have workers remove what they keep, as far as they find it; writing removes it, too."""
+        """Remove what workers keep, as far as they find it; writing removes it, too."""
         self._work(partial(_forget, self.every))
 
     def _work(
         self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
     ) -> list[tuple[int, bytes]]:
-        """Return what a function tells of each slice, in parts, from a task of its own.
+        """Return what a function reports of each slice, in parts, from a separate task.
 
         Raises:
             MemoryError: when a worker lacks memory.
@@ -129,11 +131,11 @@ class Slices:
         """
         count = len(self.every)
         numbers = self.spark.range(0, count, 1, count)
-        told = numbers.mapInArrow(work, from_arrow_schema(_TOLD)).toArrow()  # type: ignore[arg-type]  # Iterable
-        if errors := [error for error in told["error"].to_pylist() if error]:
+        reported = numbers.mapInArrow(work, from_arrow_schema(_REPORT)).toArrow()  # type: ignore[arg-type]  # Iterable
+        if errors := [error for error in reported["error"].to_pylist() if error]:
             raise MemoryError(errors[0])
-        in_order = told.sort_by([("slice", "ascending"), ("part", "ascending")])
-        return list(zip(in_order["slice"].to_pylist(), in_order["told"].to_pylist(), strict=True))
+        in_order = reported.sort_by([("slice", "ascending"), ("part", "ascending")])
+        return list(zip(in_order["slice"].to_pylist(), in_order["content"].to_pylist(), strict=True))
 
 
 def cut(spark: SparkSession, settings: Settings, unbuilt: Sequence[tuple[RawTable, Unbuilt]]) -> Slices:
@@ -177,51 +179,51 @@ def _of_slice(rows: pa.Table, one: Slice) -> pa.Table:
 def _decode(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     options = pa.ipc.IpcWriteOptions(compression="lz4")
 
-    def tell(one: Slice) -> Iterator[bytes]:
+    def report(one: Slice) -> Iterator[bytes]:
         for rows in decode_slice(one):
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
                 stream.write_table(rows)
             yield sink.getvalue().to_pybytes()
 
-    return _tell(every, tell, batches)
+    return _report(every, report, batches)
 
 
 def _write(
     every: Sequence[Slice],
     wanted: Mapping[int, Wanted],
-    places: Mapping[str, Place],
+    locations: Mapping[str, TableLocation],
     batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    def tell(one: Slice) -> Iterator[bytes]:
-        paths = write_slice(one, wanted[one.number], places)
+    def report(one: Slice) -> Iterator[bytes]:
+        paths = write_slice(one, wanted[one.number], locations)
         forget_slice(one)
         yield json.dumps(paths).encode()
 
-    return _tell(every, tell, batches)
+    return _report(every, report, batches)
 
 
 def _forget(every: Sequence[Slice], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    def tell(one: Slice) -> Iterator[bytes]:
+    def report(one: Slice) -> Iterator[bytes]:
         forget_slice(one)
         yield b""
 
-    return _tell(every, tell, batches)
+    return _report(every, report, batches)
 
 
-def _tell(
-    every: Sequence[Slice], tell: Callable[[Slice], Iterator[bytes]], batches: Iterator[pa.RecordBatch]
+def _report(
+    every: Sequence[Slice], report: Callable[[Slice], Iterator[bytes]], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield what is told of each slice, a part in each row, or that there is too little memory for it."""
+    """Yield what is reported of each slice, a part in each row, or that there is too little memory for it."""
     for batch in batches:
         for number in batch["id"].to_pylist():
             try:
-                for part, told in enumerate(tell(every[number])):
-                    yield _row(number, part, told, "")
+                for part, reported in enumerate(report(every[number])):
+                    yield _row(number, part, reported, "")
             except MemoryError as error:
                 yield _row(number, 0, b"", str(error) or "a worker lacks memory")
 
 
-def _row(number: int, part: int, told: bytes, error: str) -> pa.RecordBatch:
-    row = {"slice": number, "part": part, "told": told, "error": error}
-    return pa.RecordBatch.from_pylist([row], schema=_TOLD)
+def _row(number: int, part: int, reported: bytes, error: str) -> pa.RecordBatch:
+    row = {"slice": number, "part": part, "content": reported, "error": error}
+    return pa.RecordBatch.from_pylist([row], schema=_REPORT)

@@ -10,7 +10,7 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
 from cilake.build.inputs import open_inputs
-from cilake.build.made import Told, make_rows
+from cilake.build.made import Extras, make_rows
 from cilake.build.months import make_months, plan_months
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
@@ -19,7 +19,7 @@ from cilake.lake.catalog import create_missing, open_catalog, set_properties
 from cilake.lake.changes import built_from, changed_dates, held_dates, mark_built
 from cilake.lake.session import spark_session
 from cilake.lake.snapshots import Pins, pin, snapshot_id
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
 from cilake.publish.replace import Replacement, replace_days
@@ -34,7 +34,7 @@ def build_tables(
     window: Window,
     *,
     step: str,
-    told: Told | None = None,
+    extras: Extras | None = None,
     also: Mapping[str, Iterable[date]] | None = None,
 ) -> dict[str, int]:
     """Make the periods of a step's tables again whose inputs changed since they were made last.
@@ -45,7 +45,7 @@ def build_tables(
     """
     catalog = open_catalog(settings)
     create_missing(catalog, made_by(step))
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     targets = targets_of(step)
     pins = pin(catalog, *_inputs(targets))
     affected = _find_affected(catalog, pins, targets)
@@ -57,7 +57,7 @@ def build_tables(
     if not any(affected.values()):
         for target in targets:
             set_properties(catalog, target.table, marks[target.table])
-        logger.info("no input has changed")
+        logger.info(f"{step}: no input has changed")
         return counts
     with spark_session(settings, app_name=f"{step} {window.start}") as spark:
         audit = auditor(settings, catalog, day=window.start)
@@ -66,7 +66,9 @@ def build_tables(
             return replace_days(spark, catalog, replacements, audit=audit, run_id=f"{step}_{window.start}")
 
         work = [(target, affected[target.table]) for target in targets]
-        return counts | _build(spark, settings, catalog, pins, work, replace, marks=marks, told=told or {})
+        return counts | _build(
+            spark, settings, catalog, pins, work, replace, marks=marks, extras=extras or {}
+        )
 
 
 def rebuild_tables(
@@ -78,11 +80,11 @@ def rebuild_tables(
     *,
     step: str,
     tables: list[Table],
-    told: Told | None = None,
+    extras: Extras | None = None,
 ) -> None:
     """Make the periods of a step's tables again that follow from rows of the window's days.
 
-    Of tables that tell of other rows, such as predictions, these are the days of those rows.
+    Of tables about other rows, such as predictions, these are the days of those rows.
     """
     targets = targets_of(step, tables)
     pins = pin(catalog, *_inputs(targets))
@@ -96,7 +98,7 @@ def rebuild_tables(
     for target in targets:
         source = target.about[0].address if target.about else ""
         work.append((target, target.rule.affected_by(window.days, source)))
-    _build(spark, settings, catalog, pins, work, replace, marks={}, told=told or {})
+    _build(spark, settings, catalog, pins, work, replace, marks={}, extras=extras or {})
 
 
 def _build(
@@ -108,7 +110,7 @@ def _build(
     replace: Callable[[list[Replacement]], dict[str, int]],
     *,
     marks: Mapping[Table, Mapping[str, str]],
-    told: Told,
+    extras: Extras,
 ) -> dict[str, int]:
     """Replace the periods of each target, in rounds: what is made from others of them comes after these."""
     counts: dict[str, int] = {}
@@ -120,9 +122,9 @@ def _build(
         replacements = []
         for target, periods in ready:
             properties = marks.get(target.table, {})
-            told_of = _keep_told(catalog, pins, target, periods)
-            if told_of:
-                replacements.append(_make(spark, settings, catalog, pins, target, told_of, properties, told))
+            kept = _keep_with_rows(catalog, pins, target, periods)
+            if kept:
+                replacements.append(_make(spark, settings, catalog, pins, target, kept, properties, extras))
             else:
                 set_properties(catalog, target.table, properties)
         if replacements:
@@ -130,8 +132,8 @@ def _build(
     return counts
 
 
-def _keep_told(catalog: Catalog, pins: Pins, target: Target, periods: list[date]) -> list[date]:
-    """Return those of the periods that the target has something to tell of, or has told of."""
+def _keep_with_rows(catalog: Catalog, pins: Pins, target: Target, periods: list[date]) -> list[date]:
+    """Return the periods that the target has rows for, or would have rows for."""
     if not target.about or not periods:
         return periods
     days = target.rule.days_of(periods)
@@ -149,7 +151,7 @@ def _make(
     target: Target,
     periods: list[date],
     marks: Mapping[str, str],
-    told: Told,
+    extras: Extras,
 ) -> Replacement:
     """Return what the table should hold for the periods, by the transform at its address.
 
@@ -164,13 +166,13 @@ def _make(
     engine, inputs = open_inputs(spark, catalog, pins, wanted)
     try:
         if isinstance(engine, SparkEngine) and (months := plan_months(catalog, pins, target, periods)):
-            files = make_months(spark, settings, catalog, target, months, told)
+            files = make_months(spark, settings, catalog, target, months, extras)
             return replaces(rows=files, days=[period for month in months for period in month.periods])
-        return replaces(rows=make_rows(engine, target, periods, inputs, told), days=periods)
+        return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
     except MemoryError as error:
-        logger.warning(f"{target.table.address}: {error}; it is made in Spark")
+        logger.warning(f"{target.table.address}: {error}; making it in Spark")
     engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
-    return replaces(rows=make_rows(engine, target, periods, inputs, told), days=periods)
+    return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
 
 
 def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[Table, list[date]]:
@@ -190,7 +192,7 @@ def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[
                 changed[source.address, since] = changed_dates(
                     catalog, source, column, identity=source.change_columns, since=since, until=until
                 )
-                logger.info(f"{source.address}: {len(changed[source.address, since]):,} days have changed")
+                logger.info(f"{source.address}: {len(changed[source.address, since]):,} days changed")
             periods.update(affected_periods(target, source, changed[source.address, since], targets))
         affected[target.table] = sorted(periods)
     return affected

@@ -39,7 +39,7 @@ class Target:
 
     @property
     def about(self) -> list[Table]:
-        """The inputs of which its rows tell: on days without a row of these it has none."""
+        """The inputs that its rows are about: on days without a row of these it has none."""
         fed = [one for one in self.inputs.values() if self.table.address in one.feeds]
         return [one for one in self.inputs.values() if one.address in self.rule.about] or fed
 

@@ -1,4 +1,4 @@
-"""The analyst's pull: tables of the lake as pandas, Polars or Arrow, without Spark or Java.
+"""The analyst's client: tables of the lake as pandas, Polars or Arrow, without Spark or Java.
 
 >>> import cilake
 >>> lake = cilake.connect()

@@ -25,8 +25,8 @@ def parse_condition(table: Table, where: str) -> BooleanExpression:
         condition = parser.parse(where)
     except ParseException as error:
         # From the first character on means somewhere: no alternative could be read to its end.
-        place = f" from character {error.column} on" if error.column > 1 else ""
-        raise LakeError(f"cannot read the condition {where!r}{place}", "where") from None
+        position = f" from character {error.column} on" if error.column > 1 else ""
+        raise LakeError(f"cannot read the condition {where!r}{position}", "where") from None
     except ValueError as error:
         raise refuse_condition(where, error) from None
     for predicate in _predicates(condition):

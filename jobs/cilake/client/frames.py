@@ -55,7 +55,7 @@ def table_frame(rows: pa.Table) -> pd.DataFrame:
 
 
 def answer_frame(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """Return an answer of Trino, typed by the types that Trino names; decimals become floats.
+    """Return a result of Trino, typed by the types that Trino names; decimals become floats.
 
     Every column may hold nulls. Structures, times of day and intervals stay Python objects.
     """
@@ -65,7 +65,7 @@ def answer_frame(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any
         for position, ((_, kind), column) in enumerate(zip(columns, values, strict=True))
     }
     frame = pd.DataFrame(series, copy=False)
-    frame.columns = pd.Index([name for name, _ in columns])  # names may repeat in an answer
+    frame.columns = pd.Index([name for name, _ in columns])  # names may repeat in a result
     return frame
 
 

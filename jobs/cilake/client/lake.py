@@ -180,7 +180,7 @@ class Lake:
 
         Args:
             address: such as ``core.test_results``.
-            start: the first day; only the partitions of the asked days are read.
+            start: the first day; only the partitions of these days are read.
             end: the first day left out.
             columns: read only these.
             where: a condition on columns: ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``between … and …``,
@@ -241,13 +241,13 @@ class Lake:
         return count
 
     def sql(self, statement: str) -> pd.DataFrame:
-        """Return the answer of Trino to one statement; tables are named as here, ``core.test_results``.
+        """Return the rows of one statement in Trino; tables are named as here, ``core.test_results``.
 
         Columns are typed by Trino's types: days and instants as in :meth:`read`, integers and booleans as
         types that may hold nulls, decimals as floats.
 
         Raises:
-            LakeError: with Trino's message, when it refuses the statement or does not answer.
+            LakeError: with Trino's message, when it refuses the statement or does not respond.
 
         """
         require(self._settings, "trino_url")

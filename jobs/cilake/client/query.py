@@ -14,7 +14,7 @@ from cilake.errors import CilakeError, PermanentError
 Day = str | date
 """A day: an ISO date, a date, or a datetime at midnight UTC."""
 Instant = str | date | datetime
-"""An instant, or a day, which stands for its end; UTC where no zone is named."""
+"""An instant, or a day, which means its end; UTC where no zone is named."""
 
 _DAY_END = time(23, 59, 59, 999_000)
 
@@ -37,7 +37,7 @@ HINTS = {
 
 
 class LakeError(PermanentError, LookupError):
-    """A question that the lake cannot answer: what is wrong, and a hint that each front end words itself."""
+    """A request that the lake refuses: what is wrong, and a hint that each front end words itself."""
 
     def __init__(self, problem: str, hint: str = "", **facts: object) -> None:
         super().__init__(problem)
@@ -54,7 +54,7 @@ class LakeError(PermanentError, LookupError):
 
 
 class UnansweredError(LakeError):
-    """A question that another try may answer: a service is down or has no room for it."""
+    """A request that may succeed later: a service is down or has no room for it."""
 
     exit_code = CilakeError.exit_code
 
@@ -87,7 +87,7 @@ def check_columns(table: Table, columns: Sequence[str] | None) -> tuple[str, ...
         hints = "; ".join(f"{name!r}{_nearest(name, table.column_names)}" for name in unknown)
         raise LakeError(f"{table.address} has no column {hints}", "columns", address=table.address)
     if not columns:
-        raise LakeError(f"no column of {table.address} is asked for", "columns", address=table.address)
+        raise LakeError(f"no column of {table.address} is requested", "columns", address=table.address)
     return tuple(columns)
 
 

@@ -1,4 +1,4 @@
-"""Asking Trino one statement, as rows or as CSV."""
+"""One statement run in Trino, as rows or as CSV."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_ANSWER = (
 def ask(
     trino_url: str, statement: str, *, user: str = "analyst", password: str = "", ca: str = ""
 ) -> Iterator[tuple[list[tuple[str, str]], Iterator[list[list[Any]]]]]:
-    """Yield the columns of the answer, each with its name and type in Trino, and its rows, page by page.
+    """Yield the columns of the result, each with its name and type in Trino, and its rows, page by page.
 
     ``ca`` is the file with the certificate that the server's must be signed with; empty, the authorities
     that the machine knows. A server that is starting or has lost its catalog's connections is asked again
@@ -39,13 +39,13 @@ def ask(
 
     Raises:
         LakeError: with Trino's message, when it refuses the statement; when the login cannot be sent.
-        UnansweredError: when Trino does not answer, or cannot now.
+        UnansweredError: when Trino does not respond, or cannot now.
 
     """
     if not statement.strip():
-        raise LakeError("there is no statement to answer")
-    place = urlsplit(trino_url)
-    if password and place.scheme != "https":
+        raise LakeError("there is no statement to run")
+    address = urlsplit(trino_url)
+    if password and address.scheme != "https":
         raise LakeError(
             f"the login of {user} is sent over TLS only: CILAKE_TRINO_URL={trino_url} is no https://"
         )
@@ -53,12 +53,12 @@ def ask(
         raise LakeError(f"there is no certificate {ca}, which CILAKE_TRINO_CA names")
     try:
         with trino.dbapi.connect(  # type: ignore[no-untyped-call]
-            host=place.hostname,
-            port=place.port,
+            host=address.hostname,
+            port=address.port,
             user=user,
             auth=trino.auth.BasicAuthentication(user, password) if password else None,
             catalog="lake",
-            http_scheme=place.scheme,
+            http_scheme=address.scheme,
             verify=ca or True,
             max_attempts=2,
         ) as connection:
@@ -75,7 +75,7 @@ def ask(
     except _NO_ANSWER as error:
         if isinstance(error.__cause__ or error.__context__, requests.exceptions.SSLError):
             raise _untrusted(trino_url) from error
-        raise UnansweredError(f"Trino does not answer at {trino_url}: `make up` starts it") from error
+        raise UnansweredError(f"Trino does not respond at {trino_url}: `make up` starts it") from error
     except trino.exceptions.HttpError as error:
         raise LakeError(f"Trino at {trino_url} refuses the user {user}: {str(error)[:200]}") from error
 
@@ -83,7 +83,7 @@ def ask(
 def write_csv(
     trino_url: str, statement: str, target: TextIO, *, user: str = "analyst", password: str = "", ca: str = ""
 ) -> None:
-    """Write the answer into ``target`` as CSV with a header, and nothing else."""
+    """Write the rows into ``target`` as CSV with a header, and nothing else."""
     with ask(trino_url, statement, user=user, password=password, ca=ca) as (columns, pages):
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow([name for name, _ in columns])
@@ -93,7 +93,7 @@ def write_csv(
 
 
 def login(settings: Settings) -> dict[str, str]:
-    """Return who asks and how the server is known, as the arguments of ``ask``."""
+    """Return the user and how the server is known, as the arguments of ``ask``."""
     return {"user": settings.trino_user, "password": settings.trino_password, "ca": settings.trino_ca}
 
 

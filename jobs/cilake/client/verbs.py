@@ -35,7 +35,7 @@ HINTS = {
 
 
 def answer(arguments: argparse.Namespace) -> None:
-    """Print the answer to one reading verb.
+    """Print the result of one reading verb.
 
     Raises:
         LakeError: in the words of the command line.

@@ -1,1 +1,1 @@
-"""What a person or a DAG asks of the lake, one file per verb."""
+"""What a person or a DAG can do with the lake, one file per verb."""

@@ -16,7 +16,7 @@ def bootstrap(settings: Settings) -> dict[str, int]:
     catalog = open_catalog(settings)
     created = create_tables(catalog)
     for address in created:
-        logger.info(f"created {address}")
+        logger.info(f"{address}: created")
     if filled := fill_latest_receipts(catalog):
         logger.info(f"ops.latest_receipts: filled with {filled:,} rows from ops.receipts")
     return {"created": len(created)}

@@ -19,7 +19,7 @@ from cilake.contracts.registry import table as contract
 from cilake.errors import CilakeError, PermanentError, SourceError
 from cilake.lake.catalog import create_missing, open_catalog
 from cilake.landing.budget import ByteBudget
-from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
+from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, StoredContent
 from cilake.landing.gc_paused import gc_paused
 from cilake.landing.latest_receipts import read_unlisted
 from cilake.landing.left_out import read_left_out
@@ -39,14 +39,14 @@ from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
 BATCH_BYTES = 96 * 1024 * 1024
-AHEAD = 4  # replies per connection that may wait to be stored
-AHEAD_BYTES = 256 * 1024 * 1024
+PREFETCH = 4  # replies per connection that may wait to be stored
+PREFETCH_BYTES = 256 * 1024 * 1024
 """How many bytes of them there may be, and one reply more."""
 MANY_EARLY = 10
 """So many replies of before a day, and none of a later time, say that it has not begun."""
 
 
-AHEAD_OF_ALL = timedelta(days=1)
+MAX_CLOCK_LEAD = timedelta(days=1)
 """How far the time of a reply may lie after our clock and after the replies before it.
 
 A source's clock may be ahead of ours, as that of a simulator often is, but its replies agree.
@@ -70,7 +70,7 @@ def land(settings: Settings, window: Window, *, source: Source, own: object = No
 
     Raises:
         SettingsError: when settings of the source are missing or malformed.
-        SourceError: when the source did not answer at all.
+        SourceError: when the source did not respond at all.
         UnknownScopeError: when the source knows nothing of what the settings name.
         DayError: when a day has not begun.
         LandingError: when too many payloads are unreadable or were not obtained.
@@ -116,16 +116,16 @@ class _Losses:
                 f"{self.service} {self.failures[-1]}; check the address, or run again when it is back"
             )
         if not seen:
-            logger.warning(f"{self.service} was asked for nothing: all is left out, or nothing is listed")
+            logger.warning(f"{self.service}: no request, all is left out, or nothing is listed")
             return
         scope, setting = self.source.scope, self.source.scope_setting
         unknown = dict.fromkeys(self.unknown)
         if unknown and len(self.unknown) == seen:
             raise UnknownScopeError(f"{self.service} has no {scope} {', '.join(unknown)}: correct {setting}")
-        # A name that stands for nothing is no loss of the others.
+        # A name that means nothing is no loss of the others.
         lost = Counter(counts) - Counter(missing=len(self.unknown))
         # A single payload stops no night, however few there are, unless it is all.
-        limit = min(max(1.0, settings.rejected_ratio * seen), seen - 1)
+        limit = min(max(1.0, settings.max_lost_ratio * seen), seen - 1)
         is_lossy: dict[str, bool] = {state: lost[state] > limit for state in STATES}
         if self.gone > seen / 2:
             raise LandingError(
@@ -138,7 +138,7 @@ class _Losses:
                 last = f": {self.service} {self.failures[-1]}" if state == "missing" and self.failures else ""
                 raise LandingError(
                     f"{counts[state]} of {seen} payloads are {state}, more than "
-                    f"{settings.rejected_ratio:.0%}{last}; see {table}"
+                    f"{settings.max_lost_ratio:.0%}{last}; see {table}"
                 )
         for name in unknown:
             logger.warning(f"{self.service} has no {scope} {name}: correct {setting} (ops.fetches)")
@@ -175,15 +175,15 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             pool=stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency)),
             concurrency=settings.landing_concurrency,
             deadline=time.monotonic() + settings.landing_seconds,
-            ahead=AHEAD * settings.landing_concurrency,
-            budget=ByteBudget(AHEAD_BYTES),
+            prefetch=PREFETCH * settings.landing_concurrency,
+            budget=ByteBudget(PREFETCH_BYTES),
             readers=readers,
         )
         collected = stack.enter_context(source.collect(landing))
         losses.service = collected.service
         for natural_id, reason in left_out.items():
             if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
-                logger.info(f"leaves out {natural_id}: {reason}")
+                logger.info(f"{natural_id}: left out, {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
         for scope, group in groupby(collected.envelopes, key=attrgetter("scope")):
@@ -208,7 +208,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             total += count
             logger.info(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
         clock.require_begun()
-        clock.say_if_not_over()
+        clock.log_if_not_over()
         _wait(stored)
         batch.store()
     return total
@@ -221,7 +221,7 @@ class _Batch:
     catalog: Catalog
     source: Source
     day: date
-    known: Mapping[str, Mapping[str, Known]]
+    known: Mapping[str, Mapping[str, StoredContent]]
     envelopes: list[Envelope] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     payload_bytes: int = 0
@@ -241,7 +241,7 @@ class _Batch:
         """Return the later replies that were equal to the one before them until these came between."""
         found = {}
         for envelope in envelopes:
-            known = self.known[envelope.endpoint].get(envelope.natural_id) or Known(())
+            known = self.known[envelope.endpoint].get(envelope.natural_id) or StoredContent(())
             hidden = known.hidden_by(envelope.content_sha256, envelope.served_at)
             if envelope.state == "landed" and hidden:
                 found[envelope.natural_id] = hidden
@@ -250,7 +250,7 @@ class _Batch:
 
 @dataclass
 class _Clock:
-    """Whether a day has begun by the source's clock: before, no answer can be about that day.
+    """Whether a day has begun by the source's clock: before, no reply can be about that day.
 
     A few replies of before it, among others, are those of a cache or of a clock that is wrong.
     """
@@ -271,7 +271,7 @@ class _Clock:
         """
         if envelope.http_status is None:
             return replace(envelope, served_at=self.newest) if self.newest else envelope
-        if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + AHEAD_OF_ALL:
+        if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + MAX_CLOCK_LEAD:
             reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, which is to come"
             lost = replace(envelope, state="missing", payload=b"", content_sha256="", reason=reason)
             return replace(lost, served_at=self.newest)
@@ -293,8 +293,8 @@ class _Clock:
                 "nothing was landed; run it when the day is over"
             )
 
-    def say_if_not_over(self) -> None:
-        """Say that what the source shows of the day is not all that it will show."""
+    def log_if_not_over(self) -> None:
+        """Log that what the source shows of the day is not all that it will show."""
         if self.newest and self.has_begun and self.newest < day_start(self.day + timedelta(days=1)):
             logger.warning(
                 f"{self.day} is not over: the source's clock says {self.newest:%Y-%m-%d %H:%M} UTC; "
@@ -313,7 +313,7 @@ def _count(envelope: Envelope) -> Counter[str]:
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)
     if envelope.state in ("missing", "rejected", "unlisted"):
-        logger.warning(f"{envelope.state} {envelope.natural_id}: {envelope.reason}")
+        logger.warning(f"{envelope.natural_id}: {envelope.state}, {envelope.reason}")
     return count
 
 

@@ -1,4 +1,4 @@
-"""``cilake leave-out``: what landings of a source no longer ask for."""
+"""``cilake leave-out``: what landings of a source no longer request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LeaveOutError(PermanentError):
 def leave_out_payload(
     settings: Settings, source: str, natural_id: str, reason: str, start: str | None, end: str | None
 ) -> dict[str, str | None]:
-    """Leave out a payload of a source on the days from ``start`` to before ``end``; return the decision.
+    """Exclude a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
     Without ``start`` it holds from the newest landed day on, or of an ``end`` that has passed from then. The
     newest decision about a payload holds, so one whose ``end`` has passed takes it in again.
@@ -55,7 +55,7 @@ def leave_out_payload(
     )  # fmt: skip
     if not len(asked_for.to_arrow()):
         logger.warning(
-            f"no landing has asked for {natural_id} so far: compare the name with natural_id of ops.fetches"
+            f"no landing has requested {natural_id} so far: compare the name with natural_id of ops.fetches"
         )
     return {
         "source": source,

@@ -60,7 +60,7 @@ def maintain_lake(settings: Settings, window: Window) -> dict[str, Any]:
 def maintain_table(
     spark: SparkSession, identifier: str, present: IcebergTable, *, expires_at: datetime, now: datetime
 ) -> Counter[str]:
-    """Maintain one table as its metadata asks for; return what was done. Nothing to do costs little."""
+    """Maintain one table as its metadata requires; return what was done. Nothing to do costs little."""
     done: Counter[str] = Counter()
     branches = {name: ref for name, ref in present.refs().items() if name.startswith(AUDIT_PREFIX)}
     head = present.current_snapshot()
@@ -76,7 +76,7 @@ def maintain_table(
     if head is None:
         return done
     manifests = head.manifests(present.io)
-    if _most_small_files(present, manifests) >= MERGE_AT:
+    if _max_small_files(present, manifests) >= MERGE_AT:
         options = f"'min-input-files', '{MERGE_AT}', 'max-concurrent-file-group-rewrites', '1'"
         (merged,) = _call(spark, "rewrite_data_files", identifier, f"options => map({options})")
         done["merged_files"] += merged.rewritten_data_files_count
@@ -98,7 +98,7 @@ def remove_orphans(spark: SparkSession, identifier: str, *, now: datetime, files
     return len(_call(spark, "remove_orphan_files", identifier, older_than, files))
 
 
-def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
+def _max_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> int:
     """Return the number of small files in the partition that has most of them."""
     entries = (entry for manifest in manifests for entry in manifest.fetch_manifest_entry(present.io))
     files = (entry.data_file for entry in entries)
@@ -108,8 +108,8 @@ def _most_small_files(present: IcebergTable, manifests: list[ManifestFile]) -> i
 
 def _call(spark: SparkSession, procedure: str, identifier: str, *arguments: str) -> list[Row]:
     """Call a procedure of the catalog; return its rows. Tables are named in full there."""
-    words = ", ".join((f"table => '{identifier}'", *arguments))
-    return spark.sql(f"CALL {CATALOG}.system.{procedure}({words})").collect()
+    args = ", ".join((f"table => '{identifier}'", *arguments))
+    return spark.sql(f"CALL {CATALOG}.system.{procedure}({args})").collect()
 
 
 def _literal(instant: datetime) -> str:

@@ -28,9 +28,9 @@ def measure(settings: Settings, window: Window, *, model: Model) -> dict[str, in
     catalog = open_catalog(settings)
     step = f"measure_{model.name}"
     create_missing(catalog, made_by(step))
-    told = told_of(catalog, model)
+    extras = extras_of(catalog, model)
     also = {ACCURACY.address: _find_aged(catalog, model, newest_date(catalog, CI_RUNS))}
-    counts = build_tables(settings, window, step=step, told=told, also=also)
+    counts = build_tables(settings, window, step=step, extras=extras, also=also)
     if find_judged(catalog, model):
         with spark_session(settings, app_name=f"judge {model.name}") as spark:
             judge(spark, catalog, model)
@@ -42,14 +42,14 @@ def _find_aged(catalog: Catalog, model: Model, newest: date | None) -> list[date
 
     Such a day has no new outcome where no run came for long.
     """
-    said = catalog.load_table(ACCURACY.address).scan(
+    measured = catalog.load_table(ACCURACY.address).scan(
         row_filter=f"model_name = '{model.name}' and outcome_age_days < {FINAL_AGE_DAYS}",
         selected_fields=("prediction_date", "outcome_age_days"),
     )
-    ages = {(row["prediction_date"], row["outcome_age_days"]) for row in said.to_arrow().to_pylist()}
+    ages = {(row["prediction_date"], row["outcome_age_days"]) for row in measured.to_arrow().to_pylist()}
     return sorted({day for day, age in ages if newest and min((newest - day).days, FINAL_AGE_DAYS) != age})
 
 
-def told_of(catalog: Catalog, model: Model) -> dict[str, object]:
-    """Return what transforms of the tables that models share are told besides their inputs."""
+def extras_of(catalog: Catalog, model: Model) -> dict[str, object]:
+    """Return what transforms of the tables that models share are given besides their inputs."""
     return {"model": model, "newest_run_date": newest_date(catalog, CI_RUNS)}

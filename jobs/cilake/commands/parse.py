@@ -24,7 +24,7 @@ def parse_files(source: str, files: Sequence[Path]) -> None:
     """Print for each file one JSON line: what the source's decoder makes of it, ``status`` and ``reason``.
 
     Raises:
-        FileError: when a file cannot be read, or, after all are told, when a payload is rejected.
+        FileError: when a file cannot be read, or, after all are reported, when a payload is rejected.
 
     """
     describe = find_source(source).describe
@@ -32,12 +32,12 @@ def parse_files(source: str, files: Sequence[Path]) -> None:
     for path in files:
         payload = _read(path)
         try:
-            told = describe(payload)
+            described = describe(payload)
         except Exception as error:  # whatever a payload can raise is a fact about this payload
-            told = {"status": "rejected", "reason": odd_payload(error)}
-        line = {"file": str(path), **told}
+            described = {"status": "rejected", "reason": odd_payload(error)}
+        line = {"file": str(path), **described}
         sys.stdout.write(json.dumps(line, default=str) + "\n")
-        rejected += told.get("status") == "rejected"
+        rejected += described.get("status") == "rejected"
     if rejected:
         sys.stdout.flush()
         raise FileError(f"{rejected} of {len(files)} payloads would be rejected")

@@ -13,7 +13,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from cilake.build.core import finish_rebuild, rebuild_core
 from cilake.build.core_tables import CORE
 from cilake.build.tables import rebuild_tables
-from cilake.commands.measure import told_of
+from cilake.commands.measure import extras_of
 from cilake.contracts.model import Table
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.contracts.registry import table as contract
@@ -31,7 +31,7 @@ from cilake.windows import DayError, Window
 FOLLOWING = tuple(table for table in tables().values() if table.rebuild)
 """The tables that follow from others as their contracts say."""
 REBUILT = (*CORE, *FOLLOWING)
-"""What can be made again: not what came from outside, nor what was said of a day that has passed."""
+"""What can be made again: not what came from outside, nor what was predicted for a day that has passed."""
 
 
 ROLLBACK = "rollback_"
@@ -51,7 +51,7 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
 
     ``names`` are addresses, or a namespace for all its tables. The core tables belong together: where one is
     named, all are made. Like a build it writes to branches, which are audited before they are published.
-    What one that was killed or told to end has published is recorded by the next.
+    What a killed or interrupted one has published is recorded by the next.
 
     Raises:
         UnknownTableError: when a name is no table that can be made again.
@@ -81,14 +81,14 @@ def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason:
         done = record_restatements(spark, catalog)
     changed = done.get(restatement_id)
     if not changed:
-        logger.info("nothing differs from what was published: there is no restatement")
+        logger.info("rebuild: nothing differs, there is no restatement")
         return {"restatement_id": None}
-    _say_what_follows(set(changed))
+    _log_what_follows(set(changed))
     return {"restatement_id": restatement_id, **changed}
 
 
-def _say_what_follows(changed: set[str]) -> None:
-    """Say which tables follow from those that changed, and that no build takes this change to them."""
+def _log_what_follows(changed: set[str]) -> None:
+    """Log which tables follow from those that changed, and that no build takes this change to them."""
     # Changes of the core tables are followed by the builds of all that is made from them.
     ours = {address for address in changed if contract(address) not in CORE}
     following = [
@@ -99,7 +99,7 @@ def _say_what_follows(changed: set[str]) -> None:
 
 
 def _choose(names: Sequence[str]) -> list[Table]:
-    """Return the tables that the names stand for, inputs before what is made from them."""
+    """Return the tables that the names mean, inputs before what is made from them."""
     known = {table.address for table in REBUILT} | {table.namespace for table in REBUILT}
     if unknown := [name for name in names if name not in known]:
         raise UnknownTableError(
@@ -117,8 +117,8 @@ def _works(catalog: Catalog, chosen: list[Table]) -> list[Callable[..., None]]:
         steps |= dict.fromkeys(of_models)
         del steps["measure"]
     for step in steps:
-        told = told_of(catalog, of_models[step]) if step in of_models else {}
-        works.append(partial(rebuild_tables, step=step, tables=chosen, told=told))
+        extras = extras_of(catalog, of_models[step]) if step in of_models else {}
+        works.append(partial(rebuild_tables, step=step, tables=chosen, extras=extras))
     return works
 
 

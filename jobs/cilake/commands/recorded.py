@@ -25,12 +25,12 @@ Work = Callable[[Settings, Window], dict[str, Any]]
 
 
 def run_recorded(work: Work, settings: Settings, window: Window, *, verb: str, of: str) -> dict[str, Any]:
-    """Do the work of the step ``<verb>_<of>`` and return its counts.
+    """Run the step ``<verb>_<of>`` and return its counts.
 
-    Each table that the step makes gets a row of ``ops.table_updates``, also when the work fails.
+    Each table that the step makes gets a row of ``ops.table_updates``, also when the step fails.
 
     Raises:
-        MissingTableError: when the work reads a table that does not exist.
+        MissingTableError: when the step reads a table that does not exist.
 
     """
     started_at = datetime.now(UTC)

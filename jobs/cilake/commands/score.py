@@ -14,13 +14,13 @@ from cilake.lake.changes import held_dates
 from cilake.lake.literals import quoted
 from cilake.lake.model_store import BASELINE
 from cilake.lake.session import spark_session
-from cilake.landing.incomplete import say_if_incomplete
+from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.models.as_of import pin_history, read_history
 from cilake.models.landed import require_built, require_landed
 from cilake.models.registry import forecaster
 from cilake.models.serving import load_model, serving
-from cilake.publish.audit import auditor, prepare_audit
+from cilake.publish.audit import auditor, preload_great_expectations
 from cilake.publish.branch import Branch, open_branch, write_audit_publish
 from cilake.publish.few import in_spark, is_few, take_few
 from cilake.settings import Settings
@@ -42,7 +42,7 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     """
     catalog = open_catalog(settings)
     create_missing(catalog, [contract(model.ledger)])
-    say_if_incomplete(catalog, window)
+    log_if_incomplete(catalog, window)
     written = 0
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
         require_landed(catalog, window)
@@ -56,7 +56,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     ledger_table = contract(model.ledger)
     catalog = open_catalog(settings)
     if held_dates(catalog, ledger_table, "prediction_date", [day]):
-        logger.info(f"{day} is in the ledger already")
+        logger.info(f"{day}: in the ledger already")
         return 0
     pins = pin_history(catalog, model.inputs)
     champion = serving(catalog, model, day)
@@ -65,7 +65,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     history = read_history(spark, catalog, pins, day)
     predictions = forecaster(model.name).predict_day(spark, catalog, pins, history, fitted)
     if predictions is None:
-        logger.info(f"{day}: nothing has run yet")
+        logger.info(f"{day}: no test has run yet")
         return 0
     now = int(datetime.now(UTC).timestamp() * 1e6)
     marked = f"SELECT *, {quoted(version)} AS model_version, timestamp_micros({now}) AS scored_at FROM made"  # noqa: S608
@@ -74,7 +74,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     for address in model.inputs:
         pins.tag(catalog, contract(address), run_id, keep=SNAPSHOTS_KEPT)
 
-    prepare_audit()
+    preload_great_expectations()
     if not (isinstance(rows, pa.Table) and is_few(rows.num_rows)):
         rows = in_spark(spark, rows, ledger_table).persist()
     few = take_few(rows, ledger_table)

@@ -22,7 +22,7 @@ STEPS = {
     "build_core_ci": "cilake.build.core:build_core",
     "maintain_lake": "cilake.commands.maintain:maintain_lake",
 }
-"""The function that does a step, imported only when asked for, since Spark is slow to import.
+"""The function that does a step, imported only when used, since Spark is slow to import.
 
 Any other ``build_…`` that a contract names is done by ``build.tables``.
 """
@@ -53,7 +53,7 @@ def find_work(verb: str, of: str) -> Callable[..., dict[str, Any]]:
 
 
 def objects_of(verb: str) -> list[str]:
-    """Return what the verb can be asked to do."""
+    """Return the objects of the verb."""
     if verb == "land":
         return source_names()
     if verb in OF_MODELS:
@@ -69,7 +69,7 @@ def steps_of_night() -> list[tuple[str, str]]:
 
 
 def run_step(settings: Settings, window: Window, verb: str, object: str) -> dict[str, Any]:
-    """Do the step ``<verb>_<object>`` for the days of a window, with its record; return its counts."""
+    """Run the step ``<verb>_<object>`` for the days of a window, with its record; return its counts."""
     from cilake.commands.recorded import run_recorded
 
     return run_recorded(find_work(verb, object), settings, window, verb=verb, of=object)

@@ -52,10 +52,10 @@ def _train(settings: Settings, window: Window, model: Model) -> dict[str, object
         split = work.read_decisions(read_history(spark, catalog, pins, day))
     trained, evaluated = _stand_for(split.earlier), _stand_for(split.later)
     sampled = split.earlier.num_rows + split.later.num_rows
-    logger.info(f"{sampled:,} decisions stand for {trained + evaluated:,}")
+    logger.info(f"sample: {sampled:,} of {trained + evaluated:,} decisions")
     pa.default_memory_pool().release_unused()
     challenger = work.fit(split)
-    logger.info(f"trained on {trained:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")
+    logger.info(f"challenger: trained on {trained:,} decisions before {split.evaluated_from:%Y-%m-%d %H:%M}")
     rival = _rival(catalog, model, day)
     evidence = collect_evidence(model, work, challenger, split.later, rival[1] if rival else None)
     verdict = gate.judge_challenger(evidence, model.gate)
@@ -123,7 +123,9 @@ def _rival(catalog: Catalog, model: Model, day: date) -> tuple[str, Any] | None:
     try:
         champion = load_model(catalog, found)
     except ScoringError as error:
-        logger.warning(f"no rival: {error}")  # it cannot serve, and this training is the way out
+        logger.warning(
+            f"champion: not compared, {error}"
+        )  # it cannot serve, and this training is the way out
         return None
     return (found["model_version"], champion) if champion else None
 

@@ -1,4 +1,4 @@
-"""The vocabulary in which models are declared: what one is asked, from what, and when it is believed."""
+"""The vocabulary in which models are declared: what one forecasts, from what, and when it is believed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Model:
 
     ``inputs`` are the addresses of the tables that it reads, in the order in which they are pinned. ``label``
     is the boolean column of its outcomes that says what happened, ``scorers`` are the columns of
-    probabilities of its ledger by who said them, the model itself as ``model``.
+    probabilities of its ledger by who made them, the model itself as ``model``.
     """
 
     name: str

@@ -13,7 +13,7 @@ class Rebuild:
 
     A period begins on that date and is ``period_days`` long, 1 or 7; weeks begin on Monday. Its rows follow
     from the rows that its inputs have for its days, for ``lookback_days`` before and ``lookahead_days`` after
-    them. Of the inputs at the addresses in ``about`` only the rows of its own days count, and where these
+    them. Of the inputs at the addresses in ``about`` only the rows of the same days count, and where these
     have none, neither has the table.
     """
 

@@ -31,7 +31,7 @@ PRELOADED = (
 )
 """What our modules import only when it is needed."""
 GRACE_SECONDS = 15
-"""How long work may take to end after its command has ended."""
+"""How long a command may take to end after its client has ended."""
 REQUEST_SECONDS = 10
 _ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
@@ -39,7 +39,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class ServeError(PermanentError):
-    """A place at which no server can be."""
+    """A path at which no server can be."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class _Work:
 
 
 def serve(socket_path: Path) -> None:
-    """Serve at a socket until told to end; the work under way is then told to end, too.
+    """Serve at a socket until stopped; running commands are then terminated, too.
 
     When our code is not what was imported, the server starts again with the next command.
 
@@ -73,7 +73,7 @@ def serve(socket_path: Path) -> None:
         listener.close()
         socket_path.unlink(missing_ok=True)
     if server.is_outdated:
-        logger.info("job server: starts again, as the code has changed")
+        logger.info("job server: restarting, the code has changed")
         os.execv(sys.executable, [sys.executable, "-m", "cilake.cli", "serve", str(socket_path)])  # noqa: S606
 
 
@@ -87,7 +87,7 @@ def preload() -> int:
 
 
 def fingerprint() -> tuple[tuple[str, int, int], ...]:
-    """Return what tells whether our code is still the same: names, sizes and times of its files."""
+    """Return a fingerprint of our code: names, sizes and times of its files."""
     facts = ((path, path.stat()) for path in sorted(_ROOT.rglob("*.py")))
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in facts)
 
@@ -101,7 +101,7 @@ def _listen(path: Path) -> socket.socket:
         raise ServeError(f"another job server waits at {path}")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # only our user may hand work over
+    before = os.umask(0o177)  # only our user may hand commands over
     try:
         listener.bind(str(path))
     except OSError as error:
@@ -135,9 +135,9 @@ class _Server:
             signal.signal(number, self._end)
 
     def run(self) -> None:
-        """Take commands until told to end or outdated, and none is under way any more."""
+        """Take commands until it is stopped or outdated and no command is running any more."""
         while not (self._is_ending or self.is_outdated) or self._works:
-            for key, _ in self._selector.select(self._patience()):
+            for key, _ in self._selector.select(self._timeout()):
                 if key.fileobj is self._wakeup:
                     with contextlib.suppress(BlockingIOError):
                         self._wakeup.recv(4096)
@@ -151,7 +151,7 @@ class _Server:
     def _end(self, number: int, frame: object) -> None:
         self._is_ending = True
         for work in self._works.values():
-            self._tell_to_end(work)
+            self._terminate(work)
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
@@ -173,7 +173,7 @@ class _Server:
             for file in files:
                 os.close(file)
         except (OSError, ValueError) as error:
-            logger.warning(f"job server: a request could not be read: {error}")
+            logger.warning(f"job server: cannot read a request: {error}")
             connection.close()
 
     def _refusal(self, user: int, request: Any, files: list[int]) -> str | None:
@@ -196,7 +196,7 @@ class _Server:
         send(connection, {"started": pid})
 
     def _hear(self, work: _Work) -> None:
-        """Pass a signal on; whose command has ended, is told to end."""
+        """Pass a signal on to the command; terminate the command of a client that has ended."""
         try:
             message, _ = receive(work.connection)
         except (OSError, ValueError):
@@ -206,9 +206,9 @@ class _Server:
                 os.kill(work.pid, int(message["signal"]))
             return
         self._selector.unregister(work.connection)
-        self._tell_to_end(work)
+        self._terminate(work)
 
-    def _tell_to_end(self, work: _Work) -> None:
+    def _terminate(self, work: _Work) -> None:
         if work.kill_at is None:
             work.kill_at = time.monotonic() + GRACE_SECONDS
             with contextlib.suppress(ProcessLookupError):
@@ -226,7 +226,7 @@ class _Server:
                 send(work.connection, {"ended": os.waitstatus_to_exitcode(status)})
             work.connection.close()
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         times = [work.kill_at for work in self._works.values() if work.kill_at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -239,7 +239,7 @@ class _Server:
 
 
 def _become(request: dict[str, Any], files: list[int], server: int, closed: list[socket.socket]) -> None:
-    """Do a command as the process that handed it over would, and end."""
+    """Run a command as the process that handed it over would, and end."""
     code = 1
     try:
         os.setsid()

@@ -1,6 +1,6 @@
 """The daemon that forks Spark's Python workers: it imports first what they would each import again.
 
-Named by ``spark.python.daemon.module``. A worker of its own would take seconds to import pandas and
+Named by ``spark.python.daemon.module``. A separate worker would take seconds to import pandas and
 scikit-learn, and Spark ends those that had nothing to do for a minute.
 """
 
@@ -20,9 +20,9 @@ from cilake.sources.registry import source, source_names
 
 
 def import_libraries() -> None:
-    """Import what decoders and models import, and forget our own modules: each worker reads them anew.
+    """Import what decoders and models import, and forget our own modules: each worker reads them again.
 
-    One that cannot be imported is told of on standard error, and fails where it is used.
+    One that cannot be imported is reported on standard error, and fails where it is used.
     """
     ours: list[Callable[[], object]] = [partial(source, name) for name in source_names()]
     ours += [partial(forecaster, name) for name in model_names()]

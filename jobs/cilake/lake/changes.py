@@ -1,7 +1,7 @@
-"""What a table gained, lost or corrected since a snapshot: the work that a consumer of it has left to do.
+"""What a table gained, lost or corrected since a snapshot: what a consumer of it has left to do.
 
 A consumer notes in a property of its table up to which snapshot of an input it has worked, in the commit
-that publishes the work. Nothing is missed when a run is killed, comes late or works for another day.
+that publishes what follows from it. Nothing is missed when a run is killed, comes late or is for another day.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cilake.lake.files import read_files
 _PROPERTY = "cilake.built-from."
 _RESTATED = "cilake.restated-dates"
 KEPT_NOTES = 20
-"""How many notes of restated dates a table keeps; the oldest become one, which tells of all their dates."""
+"""How many notes of restated dates a table keeps; the oldest become one, which has all their dates."""
 
 
 def mark_built(source: Table, snapshot: int | None, *, part: str = "") -> dict[str, str]:
@@ -66,9 +66,9 @@ def changed_dates(
 ) -> list[date]:
     """Return the dates in ``column`` of rows that differ between two snapshots, sorted.
 
-    A corrected row counts with the date that it had and with the one that it has. Rows are told apart by the
-    columns of ``identity``, so files that were only merged say nothing (files of another
-    partitioning may say too much). Dates noted as restated count, too. ``since=None`` stands for the empty
+    A corrected row counts with the date that it had and with the one that it has. Rows are distinguished by
+    the columns of ``identity``, so files that were only merged count for nothing (files of another
+    partitioning may count too much). Dates noted as restated count, too. ``since=None`` means the empty
     table.
     """
     present = catalog.load_table(table.address)

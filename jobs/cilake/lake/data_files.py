@@ -1,4 +1,4 @@
-"""Data files that are written beside the engines: sorted Parquet files, one for each month of their rows."""
+"""Data files that are written without the engines: sorted Parquet files, one for each month of their rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DICTIONARY_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where files are, as a worker is told it; the keys to them are in the worker's environment."""
+    """Where files are, as a worker gets it; the keys to them are in the worker's environment."""
 
     s3_endpoint: str
     s3_region: str
@@ -47,7 +47,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TableLocation:
     """Where a table's files go, and what is in them: its columns with the ids that Iceberg knows them by."""
 
     folder: str
@@ -56,7 +56,7 @@ class Place:
     sort_by: tuple[str, ...]
 
 
-def place_of(present: IcebergTable, table: Table) -> Place:
+def location_of(present: IcebergTable, table: Table) -> TableLocation:
     """Return where the files of a table that is kept by months go.
 
     Raises:
@@ -73,7 +73,7 @@ def place_of(present: IcebergTable, table: Table) -> Place:
             field = field.with_type(pa.list_(_with_id(field.type.value_field, found.field_type.element_id)))
         fields.append(_with_id(field, found.field_id))
     folder = f"{present.location().rstrip('/')}/data"
-    return Place(folder, pa.schema(fields), str(table.day_column), table.sort_by)
+    return TableLocation(folder, pa.schema(fields), str(table.day_column), table.sort_by)
 
 
 def _with_id(field: pa.Field, number: int) -> pa.Field:
@@ -90,14 +90,14 @@ def month_name(month: int) -> str:
     return f"{1970 + month // 12:04}-{month % 12 + 1:02}"
 
 
-def sort_by_month(rows: pa.Table, place: Place) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each month of the rows, and the places of its rows in the order of the table."""
+def sort_by_month(rows: pa.Table, location: TableLocation) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each month of the rows, and the indexes of its rows in the order of the table."""
     if not rows.num_rows:
         return
-    days = rows[place.day_column].combine_chunks()
+    days = rows[location.day_column].combine_chunks()
     years = pc.subtract(pc.year(days), 1970)
     months = pc.add(pc.multiply(years, 12), pc.subtract(pc.month(days), 1))
-    keyed = pa.table({"month": months} | {name: rows[name] for name in place.sort_by})
+    keyed = pa.table({"month": months} | {name: rows[name] for name in location.sort_by})
     order = pc.sort_indices(keyed, [(name, "ascending") for name in keyed.column_names]).to_numpy()
     found = months.to_numpy()[order]
     bounds = [0, *(np.flatnonzero(np.diff(found)) + 1), len(order)]
@@ -105,30 +105,30 @@ def sort_by_month(rows: pa.Table, place: Place) -> Iterator[tuple[str, np.ndarra
         yield month_name(int(found[first])), order[first:last]
 
 
-def write_file(io: PyArrowFileIO, path: str, place: Place, parts: Iterable[pa.Table]) -> None:
+def write_file(io: PyArrowFileIO, path: str, location: TableLocation, parts: Iterable[pa.Table]) -> None:
     """Write a file of the parts, in their order, over one that is there."""
     with io.new_output(path).create(overwrite=True) as sink:
-        write_parts(sink, place, parts)
+        write_parts(sink, location, parts)
 
 
-def write_parts(sink: BinaryIO | OutputStream, place: Place, parts: Iterable[pa.Table]) -> None:
+def write_parts(sink: BinaryIO | OutputStream, location: TableLocation, parts: Iterable[pa.Table]) -> None:
     """Write the parts as a Parquet file; the same parts are the same bytes."""
     with pq.ParquetWriter(
         sink,
-        place.schema,
+        location.schema,
         compression="zstd",
         compression_level=1,
         store_schema=False,
         dictionary_pagesize_limit=DICTIONARY_BYTES,
     ) as file:
         for part in parts:
-            file.write_table(part.select(place.schema.names).cast(place.schema), ROWS_PER_GROUP)
+            file.write_table(part.select(location.schema.names).cast(location.schema), ROWS_PER_GROUP)
 
 
 def in_parts(
     order: np.ndarray, sizes: np.ndarray, make: Callable[[np.ndarray], pa.Table]
 ) -> Iterator[pa.Table]:
-    """Yield what is made of places, so many at a time that their sizes add up to a row group.
+    """Yield what is made of indexes, so many at a time that their sizes add up to a row group.
 
     What alone is larger comes alone.
     """

@@ -51,7 +51,7 @@ def count_values(present: IcebergTable, paths: Iterable[str]) -> int:
             footer = pq.read_metadata(file)
         for number in range(footer.num_row_groups):
             group = footer.row_group(number)
-            count += sum(group.column(place).num_values for place in range(group.num_columns))
+            count += sum(group.column(index).num_values for index in range(group.num_columns))
     return count
 
 
@@ -99,15 +99,15 @@ def plan_days(
 
 
 def open_scan(io: FileIO, scan: Scan) -> pa.Table | Dataset:
-    """Return the rows of a scan, read as they are asked for."""
+    """Return the rows of a scan, read as they are consumed."""
     if not scan.paths:
         return scan.schema.empty_table()
     if not isinstance(io, PyArrowFileIO):
         raise TypeError(f"files are read by {type(io).__name__}, not by PyArrowFileIO")
     locations = [PyArrowFileIO.parse_location(path) for path in scan.paths]
     scheme, host, _ = locations[0]
-    names, place = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
-    rows = dataset(names, schema=scan.schema, format="parquet", filesystem=place)
+    names, storage = [path for _, _, path in locations], io.fs_by_scheme(scheme, host)
+    rows = dataset(names, schema=scan.schema, format="parquet", filesystem=storage)
     return rows if scan.condition is None else rows.filter(scan.condition)
 
 
@@ -141,7 +141,7 @@ def open_days(
     snapshot: int | None,
     limit: int,
 ) -> tuple[pa.Table | Dataset, int] | None:
-    """Return the rows of some days, read as they are asked for, and how many rows their files hold.
+    """Return the rows of some days, read as they are consumed, and how many rows their files hold.
 
     Days and snapshot are as in ``plan_days``. ``None`` where the files hold more than ``limit`` rows, or some
     of their rows are deleted by other files.

@@ -1,4 +1,4 @@
-"""Which service of the lake does not answer: its outage is one line, not the traceback of a library."""
+"""Which service of the lake does not respond: its outage is one line, not the traceback of a library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVICES = {
     "s3_endpoint": "the object store",
     "spark_remote": "the Spark Connect server",
 }
-"""What answers at the address that a setting holds, in the order in which work needs them."""
+"""What is at the address that a setting holds, in the order in which jobs need them."""
 WAIT_SECONDS = 3.0
 _SESSION_LOST = ("NO_ACTIVE_SESSION", "INVALID_HANDLE", "StatusCode.UNAVAILABLE", "Socket closed")
 _DISCONNECTED = ("OperationalError", "InterfaceError")
@@ -40,7 +40,7 @@ def require_answer(settings: Settings, name: str) -> None:
 def find_outage(settings: Settings, error: Exception) -> OutageError | None:
     """Return the outage that explains an error, if one does.
 
-    The libraries in between have dozens of errors for it, so the services are asked first. One that answers
+    The libraries in between have dozens of errors for it, so the services are tried first. One that responds
     may have been restarted meanwhile; then the error has to say so.
     """
     for name in SERVICES:
@@ -82,7 +82,7 @@ def _broken_off(error: BaseException) -> str:
 def _outage(settings: Settings, name: str, problem: str, cause: str = "") -> OutageError:
     return OutageError(
         f"{SERVICES[name]} at {_without_login(getattr(settings, name))} (CILAKE_{name.upper()}) does not "
-        f"answer: {problem}; start it (`make up` on the embedded stack) and run again{cause}"
+        f"respond: {problem}; start it (`make up` on the embedded stack) and run again{cause}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The catalog ``lake`` as Spark and PyIceberg are told of it, one profile per kind; standard library only.
+"""The catalog ``lake`` in the settings of Spark and PyIceberg, one profile per kind; standard library only.
 
 ``jdbc`` is PostgreSQL, for the embedded stack and the containers. ``glue`` is the Glue Data Catalog over a
 warehouse on S3, ``s3tables`` the Iceberg REST endpoint of a table bucket. The last two hold no secret: they
@@ -109,9 +109,9 @@ def _spark_s3tables(settings: Settings) -> dict[str, str]:
 
 
 def _pyiceberg_jdbc(settings: Settings) -> dict[str, str]:
-    scheme, _, place = settings.catalog_uri.partition("://")
+    scheme, _, server = settings.catalog_uri.partition("://")
     login = f"{settings.catalog_user}:{settings.catalog_password}"
-    return {"type": "sql", "uri": f"{scheme}+psycopg2://{login}@{place}"}
+    return {"type": "sql", "uri": f"{scheme}+psycopg2://{login}@{server}"}
 
 
 def _pyiceberg_glue(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Appending to the tables that no audit stands before: payloads and the platform's own records.
+"""Appending to the tables without an audit: payloads and the platform's own records.
 
 Their rows come from our own code, so a row that breaks the contract is a fault of the program and nothing of
 the batch is stored.

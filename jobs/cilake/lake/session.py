@@ -42,8 +42,8 @@ def spark_session(settings: Settings, *, app_name: str) -> Iterator[SparkSession
 
 def interrupt(spark: SparkSession) -> None:
     """End what the session has under way on the server, also what other threads of this process wait for."""
-    # A Connect server goes on with what a client asked for, long after the client has gone. Where the server
-    # itself is what failed, the first error is the one to be told.
+    # A Connect server goes on with what a client started, long after the client has gone. Where the server
+    # itself is what failed, the first error is the one to report.
     with suppress(Exception):
         spark.interruptAll()
 

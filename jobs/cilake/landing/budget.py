@@ -41,7 +41,7 @@ class Share:
         self._held_bytes = 0
 
     def take(self, count: int) -> None:
-        """Hold so many bytes more, as soon as there is room for them; after ``close`` nothing is held."""
+        """Reserve so many bytes more, as soon as there is room for them; do nothing after ``close``."""
         budget = self._budget
         with budget._changed:
             budget._changed.wait_for(lambda: budget._has_room(self, count))
@@ -50,12 +50,12 @@ class Share:
                 budget.held_bytes += count
 
     def give_back(self) -> None:
-        """Hold nothing any more: the request starts again."""
+        """Release what is reserved: the request starts again."""
         with self._budget._changed:
             self._forget()
 
     def close(self) -> None:
-        """Leave the order: the reply was taken over, or nobody waits for it."""
+        """Release the share for good: the reply was taken over, or nobody waits for it."""
         with self._budget._changed:
             self._budget._shares.pop(self, None)
             self._forget()

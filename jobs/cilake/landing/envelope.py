@@ -18,7 +18,7 @@ class Envelope:
 
     ``state`` says what became of it: ``landed`` (new or changed, to be stored), ``unchanged`` (equal to the
     one served before), ``rejected`` (cannot be read; ``reason`` says why), ``missing`` (not obtained) or
-    ``unlisted`` (not asked for: obtained in the days before, but no longer in the source's listing, or there
+    ``unlisted`` (not requested: obtained in the days before, but no longer in the source's listing, or there
     is none). What a setting names and the source does not know is ``is_unknown``. A reply may be stale (less
     than the listing promises) or have a gap to the one before; then ``reason`` says why.
     """
@@ -61,7 +61,7 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredContent:
     """The earlier replies about one thing, in the order in which they were served."""
 
     fetches: tuple[Fetch, ...]

@@ -1,4 +1,4 @@
-"""What the landing of a day did not obtain, said by what follows it."""
+"""What the landing of a day did not obtain, logged by what follows it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LOSSES = {
 }
 
 
-def say_if_incomplete(catalog: Catalog, window: Window) -> None:
-    """Say of each day of the window what its newest landing did not obtain; of a whole day nothing."""
+def log_if_incomplete(catalog: Catalog, window: Window) -> None:
+    """Log for each day of the window what its newest landing did not obtain; nothing for a complete day."""
     receipts = catalog.load_table(LATEST_RECEIPTS.address).scan(
         row_filter=f"partition_date >= '{window.start}' and partition_date < '{window.end}'",
         selected_fields=("partition_date", "expected_count", *_LOSSES),

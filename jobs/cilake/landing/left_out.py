@@ -27,7 +27,7 @@ def read_left_out(catalog: Catalog, source: str, day: date) -> dict[str, str]:
 def leave_out(
     catalog: Catalog, source: str, natural_id: str, *, reason: str, start: date, end: date | None
 ) -> None:
-    """Leave it out from the day ``start`` to before ``end``, or until decided otherwise."""
+    """Exclude it from the day ``start`` to before ``end``, or until decided otherwise."""
     row: dict[str, object] = {
         "source": source,
         "natural_id": natural_id,

@@ -1,4 +1,4 @@
-"""Replies read by processes of their own: the interpreter reads no two at once, and reading takes longest."""
+"""Replies read by separate processes: the interpreter reads no two at once, and reading takes longest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Readers:
         self._has_begun = Event()
 
     def read(self, work: Callable[[], _Read], byte_count: int) -> _Read:
-        """Return what some work makes of so many bytes; it, its result and what it raises can be pickled."""
+        """Return what a function makes of so many bytes; it, its result and what it raises can be pickled."""
         self._start_if_many(byte_count)
         if not self._has_begun.is_set():
             with self._here:
@@ -51,7 +51,7 @@ class Readers:
             if process:
                 return process.call(work)
         except (EOFError, OSError):
-            logger.warning("a process that reads replies was ended; its replies are read here")
+            logger.warning("reader process: killed; its replies are read here")
             process = None
         finally:
             self._free.put(process)
@@ -114,7 +114,7 @@ class _Process:
 
 
 def serve(descriptor: int) -> None:
-    """Do what comes over a connection, and answer with what it made or raised, until it is closed."""
+    """Run what comes over a connection, and send back what it made or raised, until it is closed."""
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
     with suppress(EOFError, OSError), Connection(descriptor) as connection:

@@ -12,24 +12,24 @@ from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.lake.records import append_missing, append_rows
-from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, Known
+from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, StoredContent
 from cilake.landing.latest_receipts import replace_latest_receipts
 from cilake.landing.quarantine import append_quarantine
 from cilake.windows import known_until
 
 KNOWN_DAYS = 35
-"""How far back replies are looked at: nothing that is asked for every night is older."""
+"""How far back replies are looked at: nothing that is requested every night is older."""
 NOTE_LENGTH = 500
 _FETCHED = ("natural_id", "served_at", "content_sha256", "partition_date", "fetched_at", "etag")
 
 
 def read_known(
     catalog: Catalog, source: str, addresses: Mapping[str, str], day: date
-) -> dict[str, dict[str, Known]]:
+) -> dict[str, dict[str, StoredContent]]:
     """Return what earlier replies showed, by endpoint and natural id; ``addresses`` are the raw tables.
 
     Replies of landings for the last ``KNOWN_DAYS`` before the day count, and those for later days: what was
-    not asked for so long is stored again. The entity tag is that of the newest reply for days up to the day.
+    not requested for so long is stored again. The entity tag is that of the newest reply up to the day.
     """
     since = day - timedelta(days=KNOWN_DAYS)
     fetched = catalog.load_table(FETCHES.address).scan(
@@ -58,10 +58,14 @@ def read_known(
     }
 
 
-def _known(fetches: list[Fetch], day: date) -> Known:
+def _known(fetches: list[Fetch], day: date) -> StoredContent:
     in_order = sorted(fetches, key=lambda fetch: (fetch.served_at, fetch.fetched_at))
     newest = next((fetch for fetch in reversed(in_order) if fetch.partition_date <= day), None)
-    return Known(tuple(in_order), newest.etag, newest.content_sha256) if newest else Known(tuple(in_order))
+    return (
+        StoredContent(tuple(in_order), newest.etag, newest.content_sha256)
+        if newest
+        else StoredContent(tuple(in_order))
+    )
 
 
 def append_payloads(

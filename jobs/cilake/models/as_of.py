@@ -40,10 +40,10 @@ SELECT run_key, job_key, test_key, started_at, test_status FROM (
 )
 """
 LOOKS = 3
-"""How often is looked whether the inputs stand still."""
+"""How often it is checked whether the inputs have stopped changing."""
 RESULTS_PER_BUCKET = 1_500_000
 """All results of a test are in one bucket, so that a worker can make its features; this many fit into one."""
-LEAST_BUCKETS = 2
+MIN_BUCKETS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _as_known(spark: SparkSession, pins: Pins, day: date) -> dict[str, DataFrame
 
 def in_buckets(history: History) -> Any:
     """Return the results with their ``bucket``: as many as they need, all results of a test in one."""
-    count = max(LEAST_BUCKETS, -(-count_results(history.runs) // RESULTS_PER_BUCKET))
+    count = max(MIN_BUCKETS, -(-count_results(history.runs) // RESULTS_PER_BUCKET))
     bucket = f"((test_key % {count}) + {count}) % {count}"
     # A task of Spark sorts and returns what it is given at once: so each gets one bucket, or few.
     return history.engine.sql(

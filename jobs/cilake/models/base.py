@@ -15,10 +15,10 @@ from cilake.models.as_of import History
 from cilake.models.split import Split
 
 WEIGHT = pa.field("weight", pa.float32())
-"""For how many decisions a sampled one stands."""
+"""How many decisions a sampled one represents."""
 
 
-class EarlierLayoutError(ValueError):
+class OutdatedModelError(ValueError):
     """A model that was stored by an earlier version of this code, and cannot serve any more."""
 
 
@@ -57,7 +57,7 @@ class Forecaster(Protocol):
         """Return what ``to_bytes`` stored, without running foreign code.
 
         Raises:
-            EarlierLayoutError: for bytes of an earlier version.
+            OutdatedModelError: for bytes of an earlier version.
             ValueError: when the digest differs or the bytes are no such model.
 
         """

@@ -50,16 +50,16 @@ def judge(spark: SparkSession, catalog: Catalog, model: Model) -> gate.Verdict |
     verdict = gate.judge_champion(_as_served(served.sort_by(order)), model.gate)
     if not verdict.passed:
         demote(catalog, champion, day, verdict.text)
-        logger.warning(f"{champion['model_version']} demoted, the baseline serves: {verdict.text}")
+        logger.warning(f"{champion['model_version']}: demoted, the baseline serves; {verdict.text}")
     return verdict
 
 
 def _served(model: Model, version: str) -> str:
-    """Return the query for what the answers of a version came to, summed by block."""
+    """Return the query for the losses of a version, summed by block."""
     loss = _LOSSES[model.gate.metric]
-    said = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
+    scorers = {"model": MODEL_SCORER, "baseline": model.gate.baseline}
     losses = (
-        f"{exact_sum(loss(model.scorers[scorer], model.label))} AS {name}" for name, scorer in said.items()
+        f"{exact_sum(loss(model.scorers[scorer], model.label))} AS {name}" for name, scorer in scorers.items()
     )
     block = f"prediction_date, {model.gate.block_by}"
     return f"""

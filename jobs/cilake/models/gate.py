@@ -20,9 +20,9 @@ MORE_IS_BETTER = frozenset({"average_precision"})
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Decided forecasts: what each scorer said and what happened.
+    """Decided forecasts: what each scorer forecast and what happened.
 
-    ``block`` numbers the block of each decision from 0; ``weight`` says for how many decisions it stands.
+    ``block`` numbers the block of each decision from 0; ``weight`` says how many decisions it represents.
     """
 
     forecasts: Mapping[str, np.ndarray]
@@ -106,7 +106,7 @@ def judge_challenger(evidence: Evidence, rule: Gate) -> Verdict:
 def judge_champion(served: Served, rule: Gate) -> Verdict:
     """Return whether the champion may go on, by its predictions next to the baseline's on the same decisions.
 
-    It may while there are too few failures to tell. For certain loss it is demoted at once, because it is
+    It may while there are too few failures to decide. For certain loss it is demoted at once, because it is
     no longer surely better only after ``probation_nights``.
     """
     if _too_little(served.failure_count, rule):
@@ -150,9 +150,9 @@ def _miscalibrated(
     And by more than those of the same decisions by who serves ``instead``, the champion or the baseline.
     """
     probability = forecasts[MODEL_SCORER]
-    place = bin_of(probability)
-    groups = {"all": np.ones(len(place), dtype=bool)}
-    groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": place == i for i in np.unique(place).tolist()}
+    index = bin_of(probability)
+    groups = {"all": np.ones(len(index), dtype=bool)}
+    groups |= {f"{BIN_EDGES[i]:g} to {BIN_EDGES[i + 1]:g}": index == i for i in np.unique(index).tolist()}
     reasons = []
     for name, chosen in groups.items():
         p, weight = probability[chosen], evidence.weight[chosen]

@@ -14,7 +14,7 @@ Tab = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The tabs that the landing of a day asked for: those that it obtained, and those that it did not."""
+    """The tabs that the landing of a day requested: those that it obtained, and those that it did not."""
 
     obtained: frozenset[Tab]
     lost: frozenset[Tab]
@@ -36,7 +36,7 @@ def judge_requests(requests: Iterable[tuple[Tab, str, bool]]) -> Requests:
 def jobs_not_obtained(landing: Requests, shown: Iterable[tuple[int, Tab]]) -> frozenset[int]:
     """Return the jobs, of pairs of a job and a tab that shows it, with a lost tab and none that was obtained.
 
-    Tabs that nobody asked for, as they are left out or gone, count on neither side.
+    Tabs that were not requested, as they are left out or gone, count on neither side.
     """
     lost, obtained = set(), set()
     for job, tab in shown:

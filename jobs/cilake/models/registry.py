@@ -1,4 +1,4 @@
-"""All models, found by their folder: ``spec.py`` declares ``MODEL``, ``forecaster.py`` does the work."""
+"""All models, found by their folder: ``spec.py`` declares ``MODEL``, ``forecaster.py`` is the model."""
 
 from __future__ import annotations
 

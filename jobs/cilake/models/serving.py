@@ -1,4 +1,4 @@
-"""The version of a model that serves on a day, ready to be asked."""
+"""The version of a model that serves on a day, ready to forecast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cilake.contracts.model_spec import Model
 from cilake.errors import PermanentError
 from cilake.lake.model_store import find_champion, load_artifact
 from cilake.log import logger
-from cilake.models.base import EarlierLayoutError
+from cilake.models.base import OutdatedModelError
 from cilake.models.registry import forecaster
 
 
@@ -34,7 +34,7 @@ def load_model(catalog: Catalog, champion: dict[str, Any]) -> Any:
     name = champion["model_name"]
     try:
         return forecaster(name).from_bytes(load_artifact(catalog, champion), champion["artifact_sha256"])
-    except EarlierLayoutError as error:
+    except OutdatedModelError as error:
         logger.warning(f"{champion['model_version']}: {error}; the baseline serves until the next training")
         return None
     except ValueError as error:

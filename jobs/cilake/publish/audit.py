@@ -49,7 +49,7 @@ class AuditError(PermanentError, RuntimeError):
         self.is_by_rows = is_by_rows
 
 
-def prepare_audit() -> None:
+def preload_great_expectations() -> None:
     """Start the import that an audit needs: it takes seconds, and this process waits for Spark anyway."""
     Thread(target=import_module, args=("great_expectations",), daemon=True).start()
 

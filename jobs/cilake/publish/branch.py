@@ -37,7 +37,7 @@ class PublishError(CilakeError, RuntimeError):
 Files = tuple[str, ...]
 """Paths of data files, written to the folder of a table and not part of it yet."""
 FOOTERS_AT_ONCE = 16
-"""So many files are read at a time where each is only asked what is in it."""
+"""So many files are read at a time where only its statistics are read."""
 Note = Callable[[int, int, Mapping[str, str]], Mapping[str, str]]
 """Properties of a commit, from the snapshots before and after it and the properties that the table has."""
 
@@ -168,7 +168,7 @@ class Branch:
                 transaction.set_properties(dict(properties))
 
     def drop(self) -> None:
-        """Forget the branch if it exists; what it wrote is left to expiry."""
+        """Drop the branch if it exists; what it wrote is left to expiry."""
         _drop(self._loaded(), [self.name])
 
     def _loaded(self) -> IcebergTable:

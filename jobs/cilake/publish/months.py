@@ -33,7 +33,7 @@ Months = Mapping[int, MonthFile | None]
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """A data file of a table; ``digest`` is empty where its name does not tell what is in it."""
+    """A data file of a table; ``digest`` is empty where its name does not hold it."""
 
     file: DataFile
     digest: str

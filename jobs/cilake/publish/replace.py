@@ -20,7 +20,7 @@ from cilake.lake.schema import checksum, conform
 from cilake.lake.session import interrupt
 from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
-from cilake.publish.audit import prepare_audit
+from cilake.publish.audit import preload_great_expectations
 from cilake.publish.branch import Branch, Note, PublishError, open_branch, write_audit_publish
 from cilake.publish.few import are_same, arrange, in_spark, of_days, read_few, split_by_day, take_few
 from cilake.publish.months import Months, differing_months
@@ -62,7 +62,7 @@ def replace_days(
     """Write the rows of the days that differ in place of the table's; return how many were written to each.
 
     The tables must not depend on each other: they are compared and written in parallel, as each is
-    small and mostly waits. ``note`` is as in ``write_audit_publish``. Told to end, it interrupts them all:
+    small and mostly waits. ``note`` is as in ``write_audit_publish``. When interrupted, it ends them all:
     what is not being published yet never is.
 
     Raises:
@@ -77,7 +77,7 @@ def replace_days(
     def replace(replacement: Replacement) -> int:
         count = _replace(spark, catalog, replacement, audit, run_id, note, ending)
         address = replacement.table.address
-        logger.info(f"{count:,} rows of {address} written" if count else f"{address} is as it should be")
+        logger.info(f"{address}: wrote {count:,} rows" if count else f"{address}: unchanged")
         return count
 
     counts: list[Future[int]] = []
@@ -120,11 +120,11 @@ def _replace(
         if not change.days:
             set_properties(catalog, table, replacement.properties)
             return 0
-        prepare_audit()
+        preload_great_expectations()
 
         def require_going_on(branches: Mapping[str, Branch]) -> None:
             if ending.is_set():
-                raise PublishError(f"{table.address} was not published: the command was told to end")
+                raise PublishError(f"{table.address} was not published: the command was interrupted")
 
         write_audit_publish(
             [open_branch(spark, catalog, table, run_id)],

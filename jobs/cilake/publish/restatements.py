@@ -78,8 +78,8 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
             days = {name: date.fromisoformat(note[name]) for name in ("from_date", "until_date")}
             at = {"table_address": table.address, "restated_at": datetime.now(UTC)}
             rows.append(note | days | counts | at)
-            rows_told = f"{removed:,} rows removed, {added:,} added"
-            logger.info(f"{note['restatement_id']}: {table.address}: {rows_told}")
+            changed = f"{removed:,} rows removed, {added:,} added"
+            logger.info(f"{note['restatement_id']}: {table.address}: {changed}")
             of_one = done.setdefault(note["restatement_id"], {})
             of_one[table.address] = {"removed": removed, "added": added}
     append_rows(catalog, RESTATEMENTS.address, rows)

@@ -13,6 +13,6 @@ STEPS = ("open", "write", "audit", "publish")
 
 
 def pass_point(step: str, address: str) -> None:
-    """End this process without any cleaning up when the variable names this step of this table."""
+    """End this process without any cleanup when the variable names this step of this table."""
     if os.environ.get(VARIABLE) == f"{step}:{address}":
         os.kill(os.getpid(), signal.SIGKILL)

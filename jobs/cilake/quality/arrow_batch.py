@@ -61,9 +61,9 @@ def find_examples(rows: pa.Table, rule: dict[str, Any], names: list[str], limit:
 
 def _rank_nan(rows: pa.Table) -> pa.Table:
     """Return the rows with infinity for NaN: Spark ranks both last, and pandas takes NaN for null."""
-    for place, field in enumerate(rows.schema):
+    for index, field in enumerate(rows.schema):
         if pa.types.is_floating(field.type):
-            values = rows.column(place)
+            values = rows.column(index)
             ranked = pc.if_else(pc.is_nan(values), pa.scalar(float("inf"), field.type), values)
-            rows = rows.set_column(place, field, ranked)
+            rows = rows.set_column(index, field, ranked)
     return rows

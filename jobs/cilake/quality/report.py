@@ -33,7 +33,7 @@ def summary(report: Report) -> str:
     verdict = "passed" if report.was_successful else "FAILED"
     return (
         f"{report.table_address}: validation {verdict}, {rules - len(report.failures)} of {rules} rules hold "
-        f"over {report.row_count} rows"
+        f"over {report.row_count:,} rows"
     )
 
 
@@ -69,7 +69,7 @@ def write_data_docs(reports: Report | Iterable[Report], folder: Path | str) -> P
 
 
 def _replace(path: Path, text: str) -> None:
-    """Swap the file in one step, so that a reader never sees half a page."""
+    """Replace the file in one step, so that a reader never sees half a page."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f"{path.suffix}.part")
     partial.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """Two Great Expectations rule kinds of our own, made for large batches; importing this module registers them.
 
 In Spark all conditions of a suite become one aggregate over the batch together with the built-in column
-rules, which is why a condition is preferred wherever a rule can be said about one row. Small batches are
+rules, which is why a condition is preferred wherever a rule is about one row. Small batches are
 checked by pandas and DuckDB: conditions and queries are in words that DuckDB and Spark read alike (a test).
 """
 

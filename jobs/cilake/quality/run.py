@@ -1,6 +1,6 @@
 """The check of a batch before it is published, in Spark or, where it is small enough to be here, without.
 
-First one cheap pass asks only which rules hold; the failed ones run again with samples. Great Expectations
+First one cheap pass checks only which rules hold; the failed ones run again with samples. Great Expectations
 turns all row rules of a pass into one aggregate, so a pass costs about one scan of the columns used.
 """
 
@@ -110,7 +110,7 @@ def validate(
 
 
 def check(table: Table, batch: Batch, entries: list[suite.Entry]) -> dict[str, Failure | None]:
-    """Per rule id the failure, or ``None`` where the rule holds."""
+    """Return the failure per rule id, ``None`` where the rule holds."""
     with _opened(table, batch) as opened:
         verdicts = _run(opened, table, entries, "BOOLEAN_ONLY")
         failed = [entry for entry in entries if not verdicts[entry["id"]].success]

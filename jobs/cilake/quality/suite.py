@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 SEVERITIES = ("critical", "warning", "info")
 NO_ROWS = "expect_no_rows"
 
-CHECKOUT = Path(__file__).resolve().parents[3] / "expectations"
+SUITES_DIR = Path(__file__).resolve().parents[3] / "expectations"
 """Where the suites are written; elsewhere they are only read."""
 
 
@@ -34,7 +34,7 @@ def suites_folder() -> Traversable:
     """Return the folder of the suites: the checkout's, that in the zip for clusters, or the installed one."""
     zipped = files("cilake") / "expectations"
     installed = Path(sysconfig.get_path("data"), "share/cilake/expectations")
-    candidates: tuple[Traversable, ...] = (CHECKOUT, zipped)
+    candidates: tuple[Traversable, ...] = (SUITES_DIR, zipped)
     return next((folder for folder in candidates if folder.is_dir()), installed)
 
 
@@ -43,7 +43,7 @@ def audited_tables() -> dict[str, Table]:
     return {address: table for address, table in registry.tables().items() if table.is_audited}
 
 
-def suite_path(table: Table, root: Path = CHECKOUT) -> Path:
+def suite_path(table: Table, root: Path = SUITES_DIR) -> Path:
     """Return the path of the table's suite file below the folder of suites."""
     return root / table.namespace / f"{table.name}.json"
 
@@ -100,7 +100,7 @@ def read(table: Table, root: Traversable | None = None) -> list[Entry]:
 
 
 def is_generated(entry: Entry) -> bool:
-    """True when the rule comes from the contract."""
+    """Return whether the rule comes from the contract."""
     return bool(entry.get("meta", {}).get("origin") == "contract")
 
 
@@ -122,7 +122,7 @@ def build(name: str, entries: list[Entry]) -> Any:
     return suite
 
 
-def render(table: Table, root: Path = CHECKOUT) -> str:
+def render(table: Table, root: Path = SUITES_DIR) -> str:
     """Return the text of the table's suite file: fresh generated rules, then the hand-written ones."""
     path = suite_path(table, root)
     written = [entry for entry in read(table, root) if not is_generated(entry)] if path.exists() else []
@@ -130,8 +130,8 @@ def render(table: Table, root: Path = CHECKOUT) -> str:
     return json.dumps(suite, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_suites(root: Path = CHECKOUT) -> list[Path]:
-    """Bring the generated part of each suite file up to date; return the files that changed."""
+def write_suites(root: Path = SUITES_DIR) -> list[Path]:
+    """Update the generated part of each suite file; return the files that changed."""
     changed = stale_suites(root)
     for table in audited_tables().values():
         path = suite_path(table, root)
@@ -142,7 +142,7 @@ def write_suites(root: Path = CHECKOUT) -> list[Path]:
     return changed
 
 
-def stale_suites(root: Path = CHECKOUT) -> list[Path]:
+def stale_suites(root: Path = SUITES_DIR) -> list[Path]:
     """Return the suite files that are missing or whose generated part differs from the contract."""
     return [
         path
@@ -185,7 +185,7 @@ def _column_entries(column: Column) -> list[Entry]:
             )
         )
     if column.unit in ("ratio", "probability"):
-        entries.append(_between(name, 0, 1, f"A {column.unit} lies between 0 and 1."))
+        entries.append(_between(name, 0, 1, f"A {column.unit} is between 0 and 1."))
     elif name.endswith(("_count", "_bytes", "_seconds")):
         entries.append(_between(name, 0, None, "Counts, sizes and durations are never negative."))
     return entries

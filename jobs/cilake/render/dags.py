@@ -21,12 +21,12 @@ _CLOCK = {
 def render_dags(folder: Path) -> str:
     """Return the Markdown page of the DAG files in a folder, in the order in which a night runs them."""
     order = list(dict.fromkeys(table.made_by for table in tables().values()))
-    files = sorted(folder.glob("*.py"), key=lambda path: (_place(path.stem, order), path.stem))
+    files = sorted(folder.glob("*.py"), key=lambda path: (_rank(path.stem, order), path.stem))
     pages = [_read(path) for path in files]
     head = [
         "# The DAGs",
         f"{GENERATED}",
-        "What runs when and what it writes; [running them](running-dags.md) tells of days, backfills and "
+        "What runs when and what it writes; [running them](running-dags.md) is about days, backfills and "
         "retries. Every build also appends its checks to `ops.validation_results`.",
         "| DAG | runs | writes | tier |\n| --- | --- | --- | --- |\n"
         + "\n".join(
@@ -37,7 +37,7 @@ def render_dags(folder: Path) -> str:
     return "\n\n".join([*head, *(f"## {name}\n\n{doc}" for name, _, _, doc in pages)]) + "\n"
 
 
-def _place(step: str, order: list[str]) -> int:
+def _rank(step: str, order: list[str]) -> int:
     return order.index(step) if step in order else len(order)
 
 

@@ -14,9 +14,9 @@ _GENERATED = "<!-- Generated from the contracts and the expectations by `cilake 
 _MEANINGS = {
     "raw": "what was received",
     "core": "conformed facts, whatever system they came from",
-    "kpi": "answers for people",
+    "kpi": "results for people",
     "features": "inputs of models",
-    "predictions": "what models said, and what happened",
+    "predictions": "what models predicted, and what happened",
     "ops": "the platform's own records",
 }
 

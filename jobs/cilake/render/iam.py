@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cilake.contracts.registry import tables
-from cilake.render.aws_place import AwsPlace
+from cilake.render.aws_deployment import AwsDeployment
 from cilake.render.emr_serverless import CONNECTION
 from cilake.render.mwaa import secrets_prefix
 
@@ -16,7 +16,7 @@ WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
     "s3:GetAccountPublicAccessBlock",
 }
-"""The actions for which AWS knows no resource: they alone may stand with ``*``."""
+"""The actions for which AWS knows no resource: they alone may have ``*``."""
 
 _GLUE_READ = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetTable", "glue:GetTables"]
 _GLUE_WRITE = ["glue:CreateDatabase", "glue:CreateTable", "glue:UpdateTable"]
@@ -37,38 +37,42 @@ _TABLES_WRITE = [
 ]
 
 
-def emr_job(place: AwsPlace) -> Policy:
+def emr_job(deployment: AwsDeployment) -> Policy:
     """Return what a job run may do: read the code, write tables, models and its log."""
-    data = ["models"] if place.catalog == "s3tables" else ["warehouse", "models"]
+    data = ["models"] if deployment.catalog == "s3tables" else ["warehouse", "models"]
     objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     return _policy(
-        _allow("Code", ["s3:GetObject"], place.objects("code")),
-        _allow("Data", objects, place.objects(*data)),
-        _allow("Logs", ["s3:GetObject", "s3:PutObject"], place.objects("logs")),
-        _list_bucket(place, "code", "logs", *data),
-        _catalog(place, write=True),
+        _allow("Code", ["s3:GetObject"], deployment.objects("code")),
+        _allow("Data", objects, deployment.objects(*data)),
+        _allow("Logs", ["s3:GetObject", "s3:PutObject"], deployment.objects("logs")),
+        _list_bucket(deployment, "code", "logs", *data),
+        _catalog(deployment, write=True),
     )
 
 
-def mwaa(place: AwsPlace) -> Policy:
-    """Return what Airflow may do: read its files and our connections, run jobs, and what MWAA asks for."""
-    application = place.arn("emr-serverless", f"/applications/{place.application_id}")
-    log_group = place.arn("logs", f"log-group:airflow-{place.name}-*")
-    queue = f"arn:aws:sqs:{place.region}:*:airflow-celery-*"  # in an account of MWAA's own
-    secret = place.arn("secretsmanager", f"secret:{secrets_prefix(place)}/{CONNECTION}-??????")
+def mwaa(deployment: AwsDeployment) -> Policy:
+    """Return what Airflow may do: read its files and our connections, run jobs, and what MWAA requires."""
+    application = deployment.arn("emr-serverless", f"/applications/{deployment.application_id}")
+    log_group = deployment.arn("logs", f"log-group:airflow-{deployment.name}-*")
+    queue = f"arn:aws:sqs:{deployment.region}:*:airflow-celery-*"  # in an account of MWAA's own
+    secret = deployment.arn("secretsmanager", f"secret:{secrets_prefix(deployment)}/{CONNECTION}-??????")
     logs = [f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "PutLogEvents", "GetLogEvents")]
     logs += ["logs:GetLogRecord", "logs:GetLogGroupFields", "logs:GetQueryResults"]
     queues = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl"]
     queues += ["ReceiveMessage", "SendMessage"]
     return _policy(
-        _allow("Metrics", ["airflow:PublishMetrics"], [place.arn("airflow", f"environment/{place.name}")]),
-        _allow("Files", ["s3:GetObject", "s3:GetObjectVersion"], place.objects("airflow")),
+        _allow(
+            "Metrics",
+            ["airflow:PublishMetrics"],
+            [deployment.arn("airflow", f"environment/{deployment.name}")],
+        ),
+        _allow("Files", ["s3:GetObject", "s3:GetObjectVersion"], deployment.objects("airflow")),
         _allow(
             "Bucket",
             ["s3:GetBucketLocation", "s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning"],
-            [f"arn:aws:s3:::{place.bucket}"],
+            [f"arn:aws:s3:::{deployment.bucket}"],
         ),
-        _list_bucket(place, "airflow"),
+        _list_bucket(deployment, "airflow"),
         _allow("AskedByMwaa", sorted(WITHOUT_RESOURCE), ["*"]),
         _allow("Logs", logs, [log_group]),
         _allow("Queue", [f"sqs:{name}" for name in queues], [queue]),
@@ -77,8 +81,8 @@ def mwaa(place: AwsPlace) -> Policy:
             "Sid": "QueueKey",
             "Effect": "Allow",
             "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-            "NotResource": f"arn:aws:kms:*:{place.account}:key/*",
-            "Condition": {"StringLike": {"kms:ViaService": f"sqs.{place.region}.amazonaws.com"}},
+            "NotResource": f"arn:aws:kms:*:{deployment.account}:key/*",
+            "Condition": {"StringLike": {"kms:ViaService": f"sqs.{deployment.region}.amazonaws.com"}},
         },
         _allow("Connections", ["secretsmanager:GetSecretValue"], [secret]),
         _allow("StartJobs", ["emr-serverless:StartJobRun"], [application]),
@@ -90,25 +94,25 @@ def mwaa(place: AwsPlace) -> Policy:
         _allow(
             "HandOverTheJobRole",
             ["iam:PassRole"],
-            [place.role("emr-job")],
+            [deployment.role("emr-job")],
             {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}},
         ),
     )
 
 
-def analyst(place: AwsPlace) -> Policy:
+def analyst(deployment: AwsDeployment) -> Policy:
     """Return what people may do: read the tables."""
-    statements = [_catalog(place, write=False)]
-    if place.catalog == "glue":
+    statements = [_catalog(deployment, write=False)]
+    if deployment.catalog == "glue":
         statements += [
-            _allow("Data", ["s3:GetObject"], place.objects("warehouse")),
-            _list_bucket(place, "warehouse"),
+            _allow("Data", ["s3:GetObject"], deployment.objects("warehouse")),
+            _list_bucket(deployment, "warehouse"),
         ]
     return _policy(*statements)
 
 
-def trust(place: AwsPlace, service: str) -> Policy:
-    """Who may take a role on: the service, for resources of this account."""
+def trust(deployment: AwsDeployment, service: str) -> Policy:
+    """Return who may assume a role: the service, for resources of this account."""
     services = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]
     if service == "emr-serverless":
         services = ["emr-serverless.amazonaws.com"]
@@ -117,26 +121,29 @@ def trust(place: AwsPlace, service: str) -> Policy:
             "Effect": "Allow",
             "Principal": {"Service": services},
             "Action": "sts:AssumeRole",
-            "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
+            "Condition": {"StringEquals": {"aws:SourceAccount": deployment.account}},
         }
     )
 
 
-def _catalog(place: AwsPlace, *, write: bool) -> dict[str, Any]:
-    if place.catalog == "s3tables":
+def _catalog(deployment: AwsDeployment, *, write: bool) -> dict[str, Any]:
+    if deployment.catalog == "s3tables":
         actions = sorted(_TABLES_READ + (_TABLES_WRITE if write else []))
-        return _allow("Catalog", actions, [place.table_bucket, f"{place.table_bucket}/table/*"])
+        return _allow("Catalog", actions, [deployment.table_bucket, f"{deployment.table_bucket}/table/*"])
     namespaces = sorted({table.namespace for table in tables().values()})
-    resources = [place.arn("glue", "catalog")]
+    resources = [deployment.arn("glue", "catalog")]
     for namespace in namespaces:
-        resources += [place.arn("glue", f"database/{namespace}"), place.arn("glue", f"table/{namespace}/*")]
+        resources += [
+            deployment.arn("glue", f"database/{namespace}"),
+            deployment.arn("glue", f"table/{namespace}/*"),
+        ]
     return _allow("Catalog", sorted(_GLUE_READ + (_GLUE_WRITE if write else [])), resources)
 
 
-def _list_bucket(place: AwsPlace, *folders: str) -> dict[str, Any]:
+def _list_bucket(deployment: AwsDeployment, *folders: str) -> dict[str, Any]:
     prefixes = [pattern for folder in folders for pattern in (folder, f"{folder}/*")]
     condition = {"StringLike": {"s3:prefix": prefixes}}
-    return _allow("List", ["s3:ListBucket"], [f"arn:aws:s3:::{place.bucket}"], condition)
+    return _allow("List", ["s3:ListBucket"], [f"arn:aws:s3:::{deployment.bucket}"], condition)
 
 
 def _allow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cilake.render.aws_place import AwsPlace
+from cilake.render.aws_deployment import AwsDeployment
 
 AIRFLOW_VERSION = "3.2"
 """The version that the DAGs are parsed with, besides the one of the other deployments."""
@@ -21,16 +21,16 @@ POOLS = {
 BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
 
 
-def secrets_prefix(place: AwsPlace) -> str:
+def secrets_prefix(deployment: AwsDeployment) -> str:
     """Return the prefix of the names of our connections in Secrets Manager."""
-    return f"{place.name}/airflow/connections"
+    return f"{deployment.name}/airflow/connections"
 
 
-def options(place: AwsPlace) -> dict[str, str]:
+def options(deployment: AwsDeployment) -> dict[str, str]:
     """Return the Airflow configuration options of the environment."""
     # Only our connections are looked up: any other name would be a call that the role may not make.
     lookup = {
-        "connections_prefix": secrets_prefix(place),
+        "connections_prefix": secrets_prefix(deployment),
         "connections_lookup_pattern": "^cilake_",
         "variables_prefix": None,
         "config_prefix": None,
@@ -45,10 +45,10 @@ def options(place: AwsPlace) -> dict[str, str]:
     }
 
 
-def startup(place: AwsPlace) -> str:
-    """Return the start-up script: which back end runs the work."""
+def startup(deployment: AwsDeployment) -> str:
+    """Return the start-up script: which back end runs the jobs."""
     lines = ["#!/bin/sh", "# Read by every component of the environment before it starts."]
-    lines += ["export CILAKE_BACKEND=emr_serverless", f"export AWS_DEFAULT_REGION={place.region}"]
+    lines += ["export CILAKE_BACKEND=emr_serverless", f"export AWS_DEFAULT_REGION={deployment.region}"]
     return "\n".join(lines) + "\n"
 
 
@@ -56,25 +56,25 @@ def requirements() -> str:
     """Return the requirements of the environment: the provider of the back end, in the version it brings."""
     return (
         "# The environment's own constraints choose the versions. Spark and the models run on EMR\n"
-        "# Serverless in an environment of their own: nothing of them is installed here.\n"
+        "# Serverless in a separate environment: nothing of them is installed here.\n"
         "apache-airflow-providers-amazon\n"
     )
 
 
-def environment(place: AwsPlace) -> dict[str, object]:
+def environment(deployment: AwsDeployment) -> dict[str, object]:
     """Return the input of ``create-environment``; the network is to be filled in."""
     return {
-        "Name": place.name,
+        "Name": deployment.name,
         "AirflowVersion": f"{AIRFLOW_VERSION}.1",
         "EnvironmentClass": "mw1.small",
         "MaxWorkers": 2,
-        "SourceBucketArn": f"arn:aws:s3:::{place.bucket}",
+        "SourceBucketArn": f"arn:aws:s3:::{deployment.bucket}",
         "DagS3Path": "airflow/dags",
         "PluginsS3Path": "airflow/plugins.zip",
         "RequirementsS3Path": "airflow/requirements.txt",
         "StartupScriptS3Path": "airflow/startup.sh",
-        "ExecutionRoleArn": place.role("mwaa"),
-        "AirflowConfigurationOptions": options(place),
+        "ExecutionRoleArn": deployment.role("mwaa"),
+        "AirflowConfigurationOptions": options(deployment),
         "WebserverAccessMode": "PRIVATE_ONLY",
         "LoggingConfiguration": {
             name: {"Enabled": True, "LogLevel": "INFO"}
@@ -84,9 +84,9 @@ def environment(place: AwsPlace) -> dict[str, object]:
     }
 
 
-def pool_requests(place: AwsPlace) -> dict[str, dict[str, object]]:
+def pool_requests(deployment: AwsDeployment) -> dict[str, dict[str, object]]:
     """Return the input of ``aws mwaa invoke-rest-api`` that makes each pool, by the name of the pool."""
     return {
-        name: {"Name": place.name, "Method": "POST", "Path": "/pools", "Body": {"name": name, **pool}}
+        name: {"Name": deployment.name, "Method": "POST", "Path": "/pools", "Body": {"name": name, **pool}}
         for name, pool in POOLS.items()
     }

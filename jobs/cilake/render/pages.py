@@ -23,7 +23,7 @@ SINGLE: dict[str, Callable[[Path], str]] = {
 def write_pages(root: Path, baseline: str = "") -> dict[str, int]:
     """Write suites, pages and Trino's rules where they differ; return how many of each.
 
-    ``baseline`` names the state from which on the data changelog tells of changes, such as a release.
+    ``baseline`` names the state from which on the data changelog lists changes, such as a release.
 
     Raises:
         SettingsError: when the folder is no checkout.

@@ -79,11 +79,11 @@ def _masked(table: Table) -> list[Rule]:
     ]
     if not columns or table.namespace == PAYLOADS:
         return []
-    place = {"catalog": "lake", "schema": table.namespace}
+    where = {"catalog": "lake", "schema": table.namespace}
     return [
-        {**place, "table": table.name, "privileges": ["SELECT"], "columns": columns},
+        {**where, "table": table.name, "privileges": ["SELECT"], "columns": columns},
         # The tables about a table hold bounds of its columns' values.
-        {**place, "table": f"{re.escape(table.name)}\\$.*", "privileges": []},
+        {**where, "table": f"{re.escape(table.name)}\\$.*", "privileges": []},
     ]
 
 

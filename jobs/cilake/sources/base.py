@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from cilake.landing.budget import ByteBudget
-from cilake.landing.envelope import Envelope, Known
+from cilake.landing.envelope import Envelope, StoredContent
 from cilake.landing.readers import Readers
 from cilake.settings import read_into
 from cilake.sources.decoder import Decode
@@ -21,26 +21,26 @@ class Landing:
     """What a collector is given: the day, what is known already, and its limits.
 
     ``known`` holds the earlier replies by endpoint and natural id, ``left_out`` the natural ids that are not
-    to be asked for, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
-    ``time.monotonic``); at most ``ahead`` replies wait to be stored, with no more bytes than ``budget`` has.
-    ``readers`` are for what takes long to read.
+    to be requested, with the reason. ``settings`` are the source's own. No request outlasts ``deadline`` (of
+    ``time.monotonic``); at most ``prefetch`` replies wait to be stored, with no more bytes than ``budget``
+    has. ``readers`` are for what takes long to read.
     """
 
     day: date
     settings: Any
-    known: Mapping[str, Mapping[str, Known]]
+    known: Mapping[str, Mapping[str, StoredContent]]
     left_out: Mapping[str, str]
     pool: ThreadPoolExecutor
     concurrency: int
     deadline: float
-    ahead: int
+    prefetch: int
     budget: ByteBudget
     readers: Readers
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a collector gives back: who is asked, as errors name it, about what, and the replies as they come.
+    """What a collector returns: the service as errors name it, the subject, and the replies as they come.
 
     Envelopes of one scope follow each other; each scope gets a receipt.
     """

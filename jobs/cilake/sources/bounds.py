@@ -25,7 +25,7 @@ class Bounds(threading.local):
 
 
 def bound_reads(client: httpx.Client, bounds: Bounds, closed: threading.Event) -> None:
-    """Let the reads of all connections of a client end at their bound, and soon after the event is set.
+    """End the reads of all connections of a client at their bound, and soon after the event is set.
 
     httpx has no setting for the network back end of its pools, and another transport would have no proxies.
     """

@@ -129,8 +129,8 @@ def _in_words(codes: pa.Array) -> pa.Array:
     """Return the words for codes of statuses, in lists where these are; null where there is none."""
     if pa.types.is_list(codes.type):
         whole = codes.take(pa.array(np.arange(len(codes))))  # of a slice, what is in it alone
-        words = _WORDS.take(whole.values)
-        return pa.ListArray.from_arrays(whole.offsets, words, mask=whole.is_null())
+        texts = _WORDS.take(whole.values)
+        return pa.ListArray.from_arrays(whole.offsets, texts, mask=whole.is_null())
     return _WORDS.take(codes)
 
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cilake.landing.envelope import Envelope, Known, State
+from cilake.landing.envelope import Envelope, State, StoredContent
 from cilake.sources.errors import UnreadableError, odd_payload
 from cilake.sources.http import FetchError, Reply
 
 Get = Callable[[str | None], tuple[Reply, str]]
-"""Asks for the reply, given the entity tag of the one that is known; returns it with a note or ``""``."""
+"""Requests the reply, given the entity tag of the one that is known; returns it with a note or ``""``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is asked for: ``scope`` is what gets the receipt, ``natural_id`` what the payload is about."""
+    """What is requested: ``scope`` is what gets the receipt, ``natural_id`` what the payload is about."""
 
     source: str
     endpoint: str
@@ -51,14 +51,14 @@ def fetch(
     subject: Subject,
     get: Get,
     read: Callable[[Reply], Content],
-    previous: Known | None,
+    previous: StoredContent | None,
     *,
     compare_unmodified: Callable[[datetime, str], Flaws] = lambda served_at, digest: NO_FLAWS,
     conditional: bool = True,
 ) -> Envelope:
     """Return the envelope of a reply, whatever it is: nothing raises for a single payload.
 
-    ``read`` raises ``UnreadableError`` for a body that is ``rejected``. ``compare_unmodified`` is asked about
+    ``read`` raises ``UnreadableError`` for a body that is ``rejected``. ``compare_unmodified`` is called for
     the flaws of a reply that only says that the content known by its digest is still the one.
     """
     etag = previous.etag if previous and conditional else None
@@ -102,7 +102,7 @@ def fetch(
 
 
 def without_reply(subject: Subject, state: State, reason: str) -> Envelope:
-    """Return the envelope of what nobody was asked for, or did not answer: only our clock tells its time."""
+    """Return the envelope of what was not requested, or got no response: its time is that of our clock."""
     now = datetime.now(UTC)
     return Envelope(
         subject.source, subject.endpoint, subject.scope, subject.natural_id, state, now, now, reason=reason

@@ -22,7 +22,7 @@ from cilake.windows import LAST_DAY
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 FAILING = frozenset({500, 502, 504})
-"""What a service answers that cannot make one reply; 503 and the like say that it cannot make any now."""
+"""Statuses of a service that cannot make one reply; 503 and the like mean that it cannot make any now."""
 
 REPLY_SECONDS = 600
 """How long one reply may take to arrive: a service that drips would hold a connection all night."""
@@ -43,7 +43,7 @@ class FetchError(CilakeError):
 
 
 class FailingError(FetchError):
-    """A reply that the service fails to make: it answers, each time with a status of ``FAILING``."""
+    """A reply that the service fails to make: it responds each time with a status of ``FAILING``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Client:
             FetchError: when no complete reply came within the attempts and the deadline.
 
         """
-        problem = "was not asked"
+        problem = "was not requested"
         last: Reply | None = None
         failures = 0
         for attempt in range(self._attempts):
@@ -124,10 +124,10 @@ class Client:
                 problem = f"answers HTTP {reply.status}"
                 failures += reply.status in FAILING
             except httpx.InvalidURL as error:
-                raise FetchError(f"was not asked: {str(error)[:1].lower()}{str(error)[1:200]}") from error
+                raise FetchError(f"was not requested: {str(error)[:1].lower()}{str(error)[1:200]}") from error
             except (httpx.TransportError, httpx.DecodingError) as error:
                 last = None
-                problem = f"does not answer: {_reason(error)}"
+                problem = f"does not respond: {_reason(error)}"
             # Full jitter, so that concurrent clients do not retry at the same moment.
             pause = max(asked_wait, random.uniform(0.05, 0.25 * 2**attempt))  # noqa: S311
             if attempt + 1 == self._attempts:
@@ -143,7 +143,7 @@ class Client:
         if share:
             share.give_back()
         if self._closed.is_set() or time.monotonic() > self._deadline:
-            raise FetchError("was not asked: the time bound of the landing has passed")
+            raise FetchError("was not requested: the time bound of the landing has passed")
         headers = {"If-None-Match": etag} if etag else {}
         until = self._bounds.until = min(self._deadline, time.monotonic() + REPLY_SECONDS)
         with self._stream(path, params, headers, until) as response:
@@ -193,7 +193,7 @@ def _decode(response: httpx.Response) -> Iterator[bytes]:
     httpx would decompress all that has arrived at once, and some kilobytes can hold gigabytes.
 
     Raises:
-        FetchError: when the body is encoded in another way than was asked for.
+        FetchError: when the body is encoded in another way than was requested.
         httpx.DecodingError: when its gzip cannot be read, or ends early.
 
     """

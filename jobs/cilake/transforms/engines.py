@@ -70,7 +70,7 @@ class Engine(Protocol[Rows]):
         ...
 
     def compute(self, rows: Rows) -> Rows:
-        """Return rows that are not computed again, whoever asks for them."""
+        """Return rows that are not computed again, whoever reads them."""
         ...
 
     def to_arrow(self, rows: Rows) -> pa.Table:
@@ -84,7 +84,7 @@ class Engine(Protocol[Rows]):
 
 @dataclass(frozen=True, slots=True)
 class SparkEngine:
-    """Spark: rows are its dataframes, and nothing is computed before they are asked for."""
+    """Spark: rows are its dataframes, and nothing is computed before they are read."""
 
     spark: SparkSession
 
@@ -203,7 +203,7 @@ class DuckEngine:
 
     def to_arrow(self, rows: pa.Table | Dataset) -> pa.Table:
         """See ``Engine``."""
-        # By a query, as that ends when it is told to.
+        # By a query, as that ends when it is interrupted.
         return self.sql("SELECT * FROM held", held=rows) if isinstance(rows, Dataset) else rows
 
 
@@ -224,12 +224,12 @@ def explode(rows: pa.Table, lists: Sequence[str]) -> pa.Table:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Return what a query selects; end it when this thread is told to end.
+    """Return what a query selects; end it when this thread is interrupted.
 
-    Python hands a signal over between two of its own steps, and a query is one step of its thread.
+    Python handles a signal between two of its steps, and a query is one step of its thread.
     """
-    with ThreadPoolExecutor(1) as beside:
-        running: Future[pa.Table] = beside.submit(lambda: connection.sql(query).to_arrow_table())
+    with ThreadPoolExecutor(1) as pool:
+        running: Future[pa.Table] = pool.submit(lambda: connection.sql(query).to_arrow_table())
         try:
             return running.result()
         except BaseException:

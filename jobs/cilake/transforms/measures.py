@@ -28,7 +28,7 @@ def evaluate(
 ) -> pa.Table:
     """Return one row of measures per scorer over decisions whose outcome is known.
 
-    ``weight`` says for how many decisions each stands, where they are a sample.
+    ``weight`` says how many decisions each represents, where they are a sample.
     """
     outcome = np.asarray(has_failed, dtype=bool)
     if not len(outcome):
@@ -44,10 +44,10 @@ def reliability(
     """Return per non-empty bin of probability: its bounds, decisions, mean forecast and failed share."""
     outcome = np.asarray(has_failed, dtype=bool)
     weight = np.ones(len(outcome)) if weight is None else weight
-    place = bin_of(probability)
-    size = np.bincount(place, weights=weight, minlength=len(BIN_EDGES) - 1)
-    forecast = np.bincount(place, weights=probability * weight, minlength=len(size))
-    failed = np.bincount(place, weights=outcome * weight, minlength=len(size))
+    index = bin_of(probability)
+    size = np.bincount(index, weights=weight, minlength=len(BIN_EDGES) - 1)
+    forecast = np.bincount(index, weights=probability * weight, minlength=len(size))
+    failed = np.bincount(index, weights=outcome * weight, minlength=len(size))
     return [
         {
             "from_probability": BIN_EDGES[i],
@@ -62,10 +62,10 @@ def reliability(
 
 def bin_of(probability: np.ndarray) -> np.ndarray:
     """Return the number of the bin that holds each probability; the last bin holds 1 too."""
-    place: np.ndarray = np.clip(
+    index: np.ndarray = np.clip(
         np.searchsorted(BIN_EDGES, probability, side="right") - 1, 0, len(BIN_EDGES) - 2
     )
-    return place
+    return index
 
 
 def average_precision(

@@ -56,7 +56,7 @@ class Sequences:
     started: np.ndarray
     failed: np.ndarray
     reached: np.ndarray
-    """The place of the test's first result within the days that are looked back to."""
+    """The index of the test's first result within the days that are looked back to."""
     begins: np.ndarray
     """It failed, and the result before did not, or is too long ago to be known."""
     breaks: np.ndarray
@@ -72,12 +72,12 @@ class Sequences:
     def of(cls, test: np.ndarray, started: np.ndarray, failed: np.ndarray) -> Sequences:
         """Return the sequences of results that are sorted by test, and by start in each."""
         reached = _first_in_reach(test, started)
-        place = np.arange(len(test))
+        index = np.arange(len(test))
 
         def before(back: int) -> tuple[np.ndarray, np.ndarray]:
             """Return whether the result so far before is known, and whether it failed."""
-            is_known = place - back >= reached
-            return is_known, is_known & failed[np.maximum(place - back, 0)]
+            is_known = index - back >= reached
+            return is_known, is_known & failed[np.maximum(index - back, 0)]
 
         (knows_one, failed_1), (_, failed_2), (knows_three, failed_3) = before(1), before(2), before(3)
         goes_on = failed & failed_1
@@ -140,10 +140,10 @@ def summarise_weeks(results: pa.Table) -> pa.Table:
     order = chosen[np.lexsort((given["run_key"][chosen], started[chosen], test[chosen]))]
     sequences = Sequences.of(test[order], started[order], failed[order])
     events = _describe(sequences, given["run_key"][order], cell[order])
-    place = np.searchsorted(kept, events.pop("cell"))
+    index = np.searchsorted(kept, events.pop("cell"))
     for name, values in events.items():
         columns[name] = np.zeros(len(kept), values.dtype)
-        columns[name][place] = values
+        columns[name][index] = values
     has_start, has_failure = columns.pop("has_start"), columns.pop("has_failure")
     absent = dict.fromkeys(_OF_START, ~has_start) | dict.fromkeys(_OF_FAILURE, ~has_failure)
     arrays = [pa.array(columns[one.name], one.type, mask=absent.get(one.name)) for one in WEEKS]
@@ -171,13 +171,13 @@ def _describe(sequences: Sequences, run: np.ndarray, cell: np.ndarray) -> dict[s
         "result_since_count": after - start,
         "is_failing": failed[after - 1],
     }
-    for name, place in (("start", start), ("good", np.maximum(start, 1) - 1), ("failed", last_failed)):
-        found |= {f"{name}_key": run[place], f"{name}_micros": began[place]}
+    for name, index in (("start", start), ("good", np.maximum(start, 1) - 1), ("failed", last_failed)):
+        found |= {f"{name}_key": run[index], f"{name}_micros": began[index]}
     return found
 
 
 def _first_in_reach(test: np.ndarray, started: np.ndarray) -> np.ndarray:
-    """Return for each result the place of the first of its test that is not too long before it."""
+    """Return for each result the index of the first of its test that is not too long before it."""
     times, when = np.unique(started, return_inverse=True)
     earliest = np.searchsorted(times, started - LOOKBACK_DAYS * DAY_MICROS)
     offset = test.astype(np.int64) * len(times)
@@ -185,19 +185,19 @@ def _first_in_reach(test: np.ndarray, started: np.ndarray) -> np.ndarray:
 
 
 def _newest(flags: np.ndarray) -> np.ndarray:
-    """Return for each place the last one up to it where the flag is set, -1 where there is none."""
+    """Return for each index the last one up to it where the flag is set, -1 where there is none."""
     return np.maximum.accumulate(np.where(flags, np.arange(len(flags)), -1))
 
 
 def _next(flags: np.ndarray) -> np.ndarray:
-    """Return for each place the first one from it on where the flag is set; the last place where none is."""
-    places = np.where(flags, np.arange(len(flags)), len(flags) - 1)
-    following: np.ndarray = np.minimum.accumulate(places[::-1])[::-1]
+    """Return for each index the first one from it on where the flag is set; the last index where none is."""
+    indexes = np.where(flags, np.arange(len(flags)), len(flags) - 1)
+    following: np.ndarray = np.minimum.accumulate(indexes[::-1])[::-1]
     return following
 
 
 def _newest_of(flags: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the last place in each group where the flag is set, -1 where there is none."""
+    """Return the last index in each group where the flag is set, -1 where there is none."""
     newest: np.ndarray = np.maximum.reduceat(np.where(flags, np.arange(len(flags)), -1), first)
     return newest
 

@@ -1,1 +1,1 @@
-"""Where the work runs: one module per back end, all with ``run(job)`` and ``Run.kill()``."""
+"""Where the jobs run: one module per back end, all with ``run(job)`` and ``Run.kill()``."""

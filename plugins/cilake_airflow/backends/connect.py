@@ -1,4 +1,4 @@
-"""The work as a process next to Airflow, in its own environment, on the Spark Connect server."""
+"""The job as a process next to Airflow, in its own environment, on the Spark Connect server."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from cilake_airflow.retries import PERMANENT
 from cilake_airflow.settings import PluginSettings, is_secret
 
 MESSAGE = "cilake: "
-"""What the line begins with in which the work says why it failed."""
+"""How the line begins in which the job logs why it failed."""
 
 WARNING = re.compile(r"\[ *\d+\.\d s\] warning: ")
-"""How a line of the work begins that is a warning."""
+"""How a line of the job begins that is a warning."""
 
 KEPT_LINES = 20
 GRACE_SECONDS = 15
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class ConnectRun:
-    """One process of the work; ``run`` waits for it, ``kill`` ends it and its children."""
+    """One process of the job; ``run`` waits for it, ``kill`` ends it and its children."""
 
     log_address = ""  # Airflow's own log of the task has all of it
 
@@ -60,7 +60,7 @@ class ConnectRun:
                 f"no command {self.settings.jobs_bin!r}: set CILAKE_JOBS_BIN to cilake of the jobs env"
             )
         command = [executable, *job.arguments]
-        log.info("running %s", " ".join(command))
+        log.info("command: running %s", " ".join(command))
         self.process = subprocess.Popen(
             [sys.executable, "-I", die_with_parent.__file__, str(os.getpid()), *command],
             env=child_environment(os.environ, self.settings.settings_of(*job.verb))
@@ -72,23 +72,23 @@ class ConnectRun:
             errors="replace",
             start_new_session=True,
         )
-        printed: deque[str] = deque(maxlen=KEPT_LINES)
-        said: deque[str] = deque(maxlen=KEPT_LINES)
+        stdout_tail: deque[str] = deque(maxlen=KEPT_LINES)
+        stderr_tail: deque[str] = deque(maxlen=KEPT_LINES)
         try:
-            code = _follow(self.process, printed, said)
-        except BaseException:  # a timeout or an interrupt: the work must not outlive its task
+            code = _follow(self.process, stdout_tail, stderr_tail)
+        except BaseException:  # a timeout or an interrupt: the job must not outlive its task
             self.kill()
             raise
         if code != 0:
-            raise failure_of(code, list(said), job)
-        return counts_of(list(printed), job)
+            raise failure_of(code, list(stderr_tail), job)
+        return counts_of(list(stdout_tail), job)
 
     def kill(self) -> None:
-        """End the process group, first politely."""
+        """Terminate the process group; kill it after ``GRACE_SECONDS``."""
         process = self.process
         if process is None or process.poll() is not None:
             return
-        log.warning("ending process group %s", process.pid)
+        log.warning("process group %s: terminating", process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -98,14 +98,14 @@ class ConnectRun:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def failure_of(code: int, said: list[str], job: Job) -> WorkError:
+def failure_of(code: int, stderr_tail: list[str], job: Job) -> WorkError:
     """Return the error for a process that ended with this exit code, after logging it where it did not."""
-    if said and said[-1].startswith(MESSAGE) and code in (1, PERMANENT):
-        return WorkError(said[-1], code)
-    tail = "\n".join(said) or "(it said nothing)"
+    if stderr_tail and stderr_tail[-1].startswith(MESSAGE) and code in (1, PERMANENT):
+        return WorkError(stderr_tail[-1], code)
+    tail = "\n".join(stderr_tail) or "(no output)"
     message = f"cilake {' '.join(job.verb)} failed with exit code {code}; its last lines:\n{tail}"
     log.error("%s", message)
-    # Without the line in which the work explains itself its code says nothing about another try.
+    # Without the line in which the job explains itself its code says nothing about another try.
     return WorkError(message, 1 if code == PERMANENT else code)
 
 
@@ -128,28 +128,28 @@ def counts_of(lines: list[str], job: Job) -> Any:
 
 
 def child_environment(own: Mapping[str, str], job_settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the work: ours without Airflow's and without secrets, and its settings."""
+    """Return the environment of the job: ours without Airflow's and without secrets, and its settings."""
     dropped = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__AIRFLOW")
     kept = {name: value for name, value in own.items() if not (name.startswith(dropped) or is_secret(name))}
     return kept | dict(job_settings) | {"PYTHONUNBUFFERED": "1"}
 
 
 def level_of(line: str) -> int:
-    """Return the level of a line that the work logs: an error tells why it ended, a warning says so."""
+    """Return the level of a line that the job logs: an error is why it ended, a warning is marked."""
     if line.startswith(MESSAGE):
         return logging.ERROR
     return logging.WARNING if WARNING.match(line) else logging.INFO
 
 
-def _follow(process: subprocess.Popen[str], printed: deque[str], said: deque[str]) -> int:
-    """Log what the process says and keep what it prints; return its exit code."""
-    reader = Thread(target=_keep, args=(process.stdout, printed), daemon=True)
+def _follow(process: subprocess.Popen[str], stdout_tail: deque[str], stderr_tail: deque[str]) -> int:
+    """Log the standard error of the process and keep its output; return its exit code."""
+    reader = Thread(target=_keep, args=(process.stdout, stdout_tail), daemon=True)
     reader.start()
     for line in process.stderr or ():
         text = line.rstrip()
         log.log(level_of(text), "%s", text)
         if text and not text.startswith(STACK_FRAME):
-            said.append(text)
+            stderr_tail.append(text)
     reader.join()
     return process.wait()
 

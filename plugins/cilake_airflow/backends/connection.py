@@ -1,4 +1,4 @@
-"""The connections that tell a back end where the cluster is."""
+"""The connections from which a back end knows where the cluster is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work on EMR Serverless, through the Amazon provider.
+"""The job on EMR Serverless, through the Amazon provider.
 
 Connection ``cilake_emr_serverless`` (type generic), extra: ``application_id``, ``execution_role_arn``,
 ``entry_point`` (address of ``cilake_job.py``), ``py_files``, and optionally ``spark_parameters``,
@@ -52,7 +52,7 @@ class EmrServerlessRun:
             aws_conn_id=extra.get("aws_conn_id", "aws_default"), region_name=extra.get("region_name")
         )
         self.job_run_id = self.submit(job, extra)
-        log.info("EMR Serverless job run %s of application %s", self.job_run_id, self.application_id)
+        log.info("job run %s: started in application %s", self.job_run_id, self.application_id)
         wait(
             waiter=self.hook.get_waiter("serverless_job_completed"),
             waiter_delay=int(extra.get("waiter_delay", WAITER_DELAY_SECONDS)),
@@ -71,7 +71,7 @@ class EmrServerlessRun:
     def submit(self, job: Job, extra: dict[str, Any]) -> str:
         """Submit the job run of this try, unless one of an earlier try is alive or done; return its id.
 
-        The service answers a repeated client token with the run it already started. So a retry asks with the
+        For a repeated client token the service returns the run it already started. So a retry sends the
         tokens of the tries before it and goes on to its own only when theirs ended without success.
         """
         for attempt in range(1, job.attempt + 1):
@@ -84,9 +84,9 @@ class EmrServerlessRun:
             answer = self.hook.conn.get_job_run(applicationId=self.application_id, jobRunId=job_run_id)
             state = answer["jobRun"]["state"]
             if state not in self.hook.JOB_FAILURE_STATES:
-                log.info("joining job run %s of try %s, which is %s", job_run_id, attempt, state)
+                log.info("job run %s: joined, of try %s, %s", job_run_id, attempt, state)
                 return job_run_id
-            log.info("job run %s of try %s is %s", job_run_id, attempt, state)
+            log.info("job run %s: of try %s, %s", job_run_id, attempt, state)
         raise AirflowException(f"attempt {job.attempt} is not a try")
 
     @property
@@ -110,7 +110,7 @@ class EmrServerlessRun:
     def kill(self) -> None:
         """Cancel the job run."""
         if self.hook is not None and self.job_run_id:
-            log.warning("cancelling job run %s", self.job_run_id)
+            log.warning("job run %s: cancelling", self.job_run_id)
             self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=self.job_run_id)
 
 

@@ -1,4 +1,4 @@
-"""What every back end is given: a verb of the work and the day to do it for."""
+"""What every back end is given: a verb of the command and the day to run it for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import date, timedelta
 from airflow.sdk.exceptions import AirflowException
 
 
-class BadDay(ValueError):
+class DayError(ValueError):
     """No day, or not a day; the message says how to give one."""
 
 
 class WorkError(AirflowException):
-    """The work failed with an exit code, and its log says why."""
+    """The job failed with an exit code, and its log says why."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class WorkError(AirflowException):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call of the work, and where in Airflow it was made from.
+    """One call of the command, and where in Airflow it was made from.
 
     ``cycle`` counts how often the task was cleared and ``attempt`` its tries since then, from 1.
     """
@@ -48,7 +48,7 @@ class Job:
         return f"cilake {' '.join(self.verb)} {self.day.isoformat()}"
 
     def token(self, attempt: int) -> str:
-        """Return the same 64 characters for the same attempt of the same task, whoever asks."""
+        """Return the same 64 characters for the same attempt of the same task."""
         parts = (self.dag_id, self.run_id, self.task_id, str(self.cycle), str(attempt), *self.arguments)
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
@@ -57,16 +57,18 @@ def parse_day(text: str) -> date:
     """Return the day that ``YYYY-MM-DD`` names.
 
     Raises:
-        BadDay: when it is missing or malformed, with the way out.
+        DayError: when it is missing or malformed, with the way out.
 
     """
     wanted = text.strip()
     if wanted in ("", "None"):
-        raise BadDay("no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD")
+        raise DayError(
+            "no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD"
+        )
     try:
         day = date.fromisoformat(wanted)
     except ValueError:
         day = None
     if day is None or day.isoformat() != wanted:
-        raise BadDay(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
+        raise DayError(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
     return day

@@ -1,4 +1,4 @@
-"""The work on a Spark cluster, by ``spark-submit`` through the Spark provider.
+"""The job on a Spark cluster, by ``spark-submit`` through the Spark provider.
 
 Connection ``cilake_spark`` (type spark): host, port and the provider's own extras, and of ours
 ``application`` (path or address of ``cilake_job.py``), ``py_files`` (the zipped package) and ``conf``.
@@ -54,7 +54,7 @@ def build_hook(job: Job, settings: PluginSettings) -> Any:
 
     connection = read_connection(CONNECTION, REQUIRED)
     extra = connection.extra_dejson
-    # On YARN and Kubernetes the hook turns variables into --conf: secrets would stand on a command line.
+    # On YARN and Kubernetes the hook turns variables into --conf: secrets would be on a command line.
     # There the cluster's own properties file brings the settings.
     on_host = extra.get("deploy-mode", "client") == "client" and not str(connection.host).startswith(
         ("yarn", "k8s")

@@ -1,4 +1,4 @@
-"""The one operator: a verb of the work, for one day, on the back end of this deployment."""
+"""The one operator: a verb of the command, for one day, on the back end of this deployment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk.log import mask_secret
 
 from cilake_airflow.backends.connect import ConnectRun
 from cilake_airflow.backends.emr_serverless import EmrServerlessRun
-from cilake_airflow.backends.job import BadDay, Job, WorkError, parse_day
+from cilake_airflow.backends.job import DayError, Job, WorkError, parse_day
 from cilake_airflow.backends.spark_submit import SparkSubmitRun
 from cilake_airflow.retries import PERMANENT, UnlessPermanent
 from cilake_airflow.run_log import RunLogLink
@@ -48,7 +48,7 @@ class CilakeJobOperator(BaseOperator):
             self.retry_policy = self.retry_policy or UnlessPermanent()
 
     def execute(self, context: Context) -> Any:
-        """Do the work and return its counts.
+        """Run the job and return its counts.
 
         Raises:
             SystemExit: when it failed. Airflow decides about another try as after an exception, but logs no
@@ -63,7 +63,7 @@ class CilakeJobOperator(BaseOperator):
                 mask_secret(secret)
             self._run = RUNS[settings.backend](settings)
             return self._run.run(job)
-        except (BadDay, SettingsError, AirflowFailException) as error:
+        except (DayError, SettingsError, AirflowFailException) as error:
             self.log.error("%s", error)
             raise self._ended(error, PERMANENT) from error
         except WorkError as error:
@@ -95,6 +95,6 @@ class CilakeJobOperator(BaseOperator):
         return self._run.log_address if self._run is not None else ""
 
     def on_kill(self) -> None:
-        """End the work of this task."""
+        """End the job of this task."""
         if self._run is not None:
             self._run.kill()

@@ -48,7 +48,7 @@ class ServedWorld:
 
     services: tuple[Service, ...]
     identity: Json
-    """What tells this world from others, as JSON-ready values."""
+    """What identifies this world, as JSON-ready values."""
     span: Callable[[], Span | None]
     """Returns the first and the last day of the world, or None when it has none."""
     truth: Callable[[], Json | None]

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from ciworld.clock import milliseconds
-from ciworld.world.dice import Dice, key_of, uniforms
+from ciworld.world.rng import Rng, key_of, uniforms
 from ciworld.world.statuses import FAIL, FLAKY, NO_RESULT, PASS, RUNNING, SKIPPED
 from ciworld.world.universe import ABSENT, INFRA_FAILURE, PLATFORMS, Job, Universe
 
@@ -61,14 +61,14 @@ class Column:
 
 def runs_of_day(universe: Universe, job: Job, day: date) -> list[Run]:
     """Return the runs of a job that start on a day, oldest first."""
-    dice = Dice(universe.seed, "day", job.name, day)
-    count = 3 + dice.below(4)
+    rng = Rng(universe.seed, "day", job.name, day)
+    count = 3 + rng.below(4)
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     runs = []
     for slot in range(count):
-        started = midnight + timedelta(seconds=int((slot + dice.uniform(0, 0.95)) * 86_400 / count))
+        started = midnight + timedelta(seconds=int((slot + rng.uniform(0, 0.95)) * 86_400 / count))
         key = key_of(universe.seed, "run", job.name, started.isoformat())
-        own = Dice(key)
+        own = Rng(key)
         final = started + timedelta(seconds=int(own.uniform(5_400, 16_200)))
         visible, rerun = started + timedelta(minutes=5), None
         fate = own.uniform()
@@ -125,9 +125,9 @@ class Columns:
             if run.job in regression.jobs and regression.start <= run.started < regression.fix:
                 hit = regression.mask[tests] & (strike < regression.probability)
                 codes[hit] = FAIL
-                for place in np.flatnonzero(hit).tolist():
-                    messages[place] = (
-                        f"fail [test/extended/{universe.sigs[tests[place]]}.go:61]: {regression.message}"
+                for cell in np.flatnonzero(hit).tolist():
+                    messages[cell] = (
+                        f"fail [test/extended/{universe.sigs[tests[cell]]}.go:61]: {regression.message}"
                     )
         codes[uniforms(keys, key_of(run.key, "absent")) < ABSENT] = NO_RESULT
         mode = self._outage_mode(run) if stage == FIRST else None
@@ -135,7 +135,7 @@ class Columns:
             self._break_down(job, mode, codes, messages, strike)
         failed = bool((codes == FAIL).any())
         text = f"{int((codes == FAIL).sum())} tests failed" if failed else ""
-        messages = {place: text for place, text in messages.items() if codes[place] != NO_RESULT}
+        messages = {cell: text for cell, text in messages.items() if codes[cell] != NO_RESULT}
         return Column(FAIL if failed else PASS, codes, messages, _OUTAGE_TEXT if mode else text)
 
     def _plain(
@@ -153,20 +153,20 @@ class Columns:
         codes[outcome < fail + flaky] = FLAKY
         codes[outcome < fail] = FAIL
         messages = {}
-        for place in np.flatnonzero(codes >= FAIL).tolist():
+        for cell in np.flatnonzero(codes >= FAIL).tolist():
             reason = (
-                "timed out waiting for the condition" if int(tests[place]) % 2 else "connection reset by peer"
+                "timed out waiting for the condition" if int(tests[cell]) % 2 else "connection reset by peer"
             )
-            where = f"[test/extended/{universe.sigs[tests[place]]}.go:{int(tests[place]) % 900 + 20}]"
+            where = f"[test/extended/{universe.sigs[tests[cell]]}.go:{int(tests[cell]) % 900 + 20}]"
             text = f"fail {where}: {reason}"
-            messages[place] = f"1/2 runs passed: {text}" if codes[place] == FLAKY else text
+            messages[cell] = f"1/2 runs passed: {text}" if codes[cell] == FLAKY else text
         return codes, messages
 
     def _outage_mode(self, run: Run) -> str | None:
         for outage in self._universe.outages:
             if run.job in outage.jobs and outage.start <= run.started < outage.end:
                 return outage.mode
-        return "mostly_missing" if Dice(run.key, "infra").uniform() < INFRA_FAILURE else None
+        return "mostly_missing" if Rng(run.key, "infra").uniform() < INFRA_FAILURE else None
 
     def _break_down(
         self, job: Job, mode: str, codes: np.ndarray, messages: dict[int, str], strike: np.ndarray
@@ -178,5 +178,5 @@ class Columns:
             codes[strike > 0.03] = NO_RESULT
         core = np.isin(job.tests, job.core[:1])
         codes[struck | core] = FAIL
-        for place in np.flatnonzero(struck | core).tolist():
-            messages[place] = _OUTAGE_TEXT
+        for cell in np.flatnonzero(struck | core).tolist():
+            messages[cell] = _OUTAGE_TEXT

@@ -26,7 +26,7 @@ class Results:
 
 
 class SyntheticWorld:
-    """The world of a seed. Days are made when they are first asked for."""
+    """The world of a seed. Days are made when they are first used."""
 
     def __init__(self, seed: int, releases: int = RELEASES):
         self.universe = Universe(seed, releases)
@@ -38,10 +38,10 @@ class SyntheticWorld:
         self._truth: Json | None = None
 
     def identity(self) -> Json:
-        """Return what tells this world from others, as JSON-ready values."""
-        told = {"kind": "synthetic", "seed": self.universe.seed}
+        """Return what identifies this world, as JSON-ready values."""
+        facts = {"kind": "synthetic", "seed": self.universe.seed}
         releases = len(self.universe.releases)
-        return told if releases == RELEASES else told | {"releases": releases}
+        return facts if releases == RELEASES else facts | {"releases": releases}
 
     def span(self) -> Span:
         """Return the first and last day of the world."""
@@ -94,21 +94,21 @@ class SyntheticWorld:
             return Results([], np.empty((0, 0), np.uint8), [])
         cells = np.stack([column.codes for column in columns], axis=1)
         texts: dict[int, dict[int, str]] = {}
-        for place, column in enumerate(columns):
+        for index, column in enumerate(columns):
             for row, text in column.messages.items():
-                texts.setdefault(row, {})[place] = text
+                texts.setdefault(row, {})[index] = text
         rows = []
         for row, test in enumerate(job.tests.tolist()):
-            said, rename = texts.get(row, {}), universe.renames.get(test)
+            message, rename = texts.get(row, {}), universe.renames.get(test)
             if rename is None:
-                rows.append((universe.names[test], cells[row], said))
+                rows.append((universe.names[test], cells[row], message))
                 continue
             new = np.array([run.started >= rename.at for run, _ in shown])
-            rows.append((universe.names[test], np.where(new, NO_RESULT, cells[row]), said))
-            rows.append((rename.new_name, np.where(new, cells[row], NO_RESULT), said))
+            rows.append((universe.names[test], np.where(new, NO_RESULT, cells[row]), message))
+            rows.append((rename.new_name, np.where(new, cells[row], NO_RESULT), message))
         rows = sorted((row for row in rows if row[1].any()), key=lambda row: row[0])
         lines = np.array([line for _, line, _ in rows], np.uint8).reshape(len(rows), len(columns))
-        return Results([name for name, _, _ in rows], lines, [said for _, _, said in rows])
+        return Results([name for name, _, _ in rows], lines, [message for _, _, message in rows])
 
     def truth(self) -> Json:
         """Return everything that is planted until the horizon, whatever the clock says."""

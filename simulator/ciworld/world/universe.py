@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ciworld.world.dice import Dice, key_of, uniforms
+from ciworld.world.rng import Rng, key_of, uniforms
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 HISTORY_START = EPOCH - timedelta(days=45)
@@ -135,11 +135,11 @@ def suite_names(seed: int) -> list[str]:
                     every.append((sig, feature, verb, thing))
     order = np.argsort(uniforms(np.arange(len(every), dtype=np.uint64), key_of(seed, "names")))
     names = []
-    for place in order[:SUITE_TESTS].tolist():
-        sig, feature, verb, thing = every[place]
-        dice = Dice(seed, "name", place)
-        suite = "serial" if dice.uniform() < 0.2 else "parallel"
-        end = _ENDS[dice.below(len(_ENDS))]
+    for index in order[:SUITE_TESTS].tolist():
+        sig, feature, verb, thing = every[index]
+        rng = Rng(seed, "name", index)
+        suite = "serial" if rng.uniform() < 0.2 else "parallel"
+        end = _ENDS[rng.below(len(_ENDS))]
         names.append(f"[{sig}] {feature} should {verb} {thing}{end} [Suite:ciworld/conformance/{suite}]")
     # Two names of the real data's kind: outer blanks, and a pair that differs only in case.
     names[-1] = f" {names[-1]}"
@@ -202,24 +202,24 @@ class Universe:
         order = np.argsort(uniforms(self.keys[:SUITE_TESTS], key_of(self.seed, "roles")))
         self._roles = order.tolist()
         for test in self._roles[:FLAKY_TESTS]:
-            dice = Dice(self.seed, "flaky", test)
-            out.fail[test] = round(0.004 + 0.08 * dice.uniform() ** 2, 4)
-            out.flaky[test] = round(0.02 + 0.28 * dice.uniform() ** 2, 4)
+            rng = Rng(self.seed, "flaky", test)
+            out.fail[test] = round(0.004 + 0.08 * rng.uniform() ** 2, 4)
+            out.flaky[test] = round(0.02 + 0.28 * rng.uniform() ** 2, 4)
             out.skipped[test] = False
-            if dice.uniform() < 0.3:
-                out.platform[test] = dice.below(len(PLATFORMS))
-            if dice.uniform() < 0.3:
-                begins = HISTORY_START + timedelta(days=int(dice.uniform(10, 300)))
+            if rng.uniform() < 0.3:
+                out.platform[test] = rng.below(len(PLATFORMS))
+            if rng.uniform() < 0.3:
+                begins = HISTORY_START + timedelta(days=int(rng.uniform(10, 300)))
                 out.begins[test] = begins.timestamp()
-                if dice.uniform() < 0.5:
-                    out.ends[test] = (begins + timedelta(days=int(dice.uniform(15, 120)))).timestamp()
+                if rng.uniform() < 0.5:
+                    out.ends[test] = (begins + timedelta(days=int(rng.uniform(15, 120)))).timestamp()
         return out
 
     def _renames(self) -> dict[int, Rename]:
         renames = {}
-        for place, test in enumerate(self._roles[FLAKY_TESTS : FLAKY_TESTS + RENAMED_TESTS]):
+        for index, test in enumerate(self._roles[FLAKY_TESTS : FLAKY_TESTS + RENAMED_TESTS]):
             at = HISTORY_START + timedelta(
-                days=12 + place * 9, hours=Dice(self.seed, "rename", test).below(24)
+                days=12 + index * 9, hours=Rng(self.seed, "rename", test).below(24)
             )
             new = self.names[test].replace(" should ", " must ", 1)
             renames[test] = Rename(test, new, at)
@@ -233,27 +233,27 @@ class Universe:
         found: list[Regression] = []
         start, number = HISTORY_START + timedelta(days=3), 0
         while start < HORIZON:
-            dice = Dice(self.seed, "regression", number)
-            jobs = self._scope(dice)
+            rng = Rng(self.seed, "regression", number)
+            jobs = self._scope(rng)
             pool = np.unique(np.concatenate([self.jobs[j].tests for j in jobs]))
-            sig = list(_SIGS)[dice.below(len(_SIGS))]
+            sig = list(_SIGS)[rng.below(len(_SIGS))]
             pool = pool[plain[pool] & (self.sigs[pool] == sig)].tolist()
-            tests = frozenset(dice.pick(pool, 1 + int(24 * dice.uniform() ** 3)))
-            begins = start.replace(minute=0) + timedelta(hours=dice.below(24))
-            fix = begins + timedelta(hours=int(24 + 312 * dice.uniform() ** 2))
+            tests = frozenset(rng.pick(pool, 1 + int(24 * rng.uniform() ** 3)))
+            begins = start.replace(minute=0) + timedelta(hours=rng.below(24))
+            fix = begins + timedelta(hours=int(24 + 312 * rng.uniform() ** 2))
             affected = frozenset(j for j in jobs if tests & set(self.jobs[j].tests.tolist()))
             if tests:
                 mask = np.zeros(len(self.names), dtype=bool)
                 mask[list(tests)] = True
-                text = f"{_REASONS[dice.below(len(_REASONS))]} (change {key_of(self.seed, number):016x})"
-                chance = round(dice.uniform(0.85, 1.0), 3)
+                text = f"{_REASONS[rng.below(len(_REASONS))]} (change {key_of(self.seed, number):016x})"
+                chance = round(rng.uniform(0.85, 1.0), 3)
                 found.append(Regression(len(found), begins, fix, tests, affected, chance, text, mask))
-            start += timedelta(hours=int(dice.uniform(48, 120)))
+            start += timedelta(hours=int(rng.uniform(48, 120)))
             number += 1
         return found
 
-    def _scope(self, dice: Dice) -> list[int]:
-        kind, of = dice.uniform(), dice.below(60)
+    def _scope(self, rng: Rng) -> list[int]:
+        kind, of = rng.uniform(), rng.below(60)
         if kind < 0.4:
             return [j.number for j in self.jobs if j.release == self.releases[of % len(self.releases)]]
         if kind < 0.75:
@@ -264,12 +264,12 @@ class Universe:
         found: list[Outage] = []
         start = HISTORY_START + timedelta(days=2)
         while start < HORIZON:
-            dice = Dice(self.seed, "outage", len(found))
-            begins = start.replace(minute=0) + timedelta(hours=dice.below(24))
-            end = begins + timedelta(hours=3 + dice.below(10))
-            place = dice.below(len(PLATFORMS) + 1)
-            jobs = [j.number for j in self.jobs if place == len(PLATFORMS) or j.platform == PLATFORMS[place]]
-            mode = "all_failing" if dice.uniform() < 0.3 else "mostly_missing"
+            rng = Rng(self.seed, "outage", len(found))
+            begins = start.replace(minute=0) + timedelta(hours=rng.below(24))
+            end = begins + timedelta(hours=3 + rng.below(10))
+            index = rng.below(len(PLATFORMS) + 1)
+            jobs = [j.number for j in self.jobs if index == len(PLATFORMS) or j.platform == PLATFORMS[index]]
+            mode = "all_failing" if rng.uniform() < 0.3 else "mostly_missing"
             found.append(Outage(len(found), begins, end, frozenset(jobs), mode))
-            start += timedelta(hours=int(dice.uniform(72, 240)))
+            start += timedelta(hours=int(rng.uniform(72, 240)))
         return found

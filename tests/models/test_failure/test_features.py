@@ -166,10 +166,10 @@ def test_the_future_changes_nothing(seed, cut):
     later = table.filter(pc.greater_equal(table["started_at"], moment))
     later_runs = runs.filter(pc.greater_equal(runs["started_at"], moment))
     contrary = pc.if_else(pc.equal(later["test_status"], "failed"), "passed", "failed")
-    place = later.schema.get_field_index("test_status")
+    index = later.schema.get_field_index("test_status")
     for future, future_runs in (
         (later, later_runs),
-        (later.set_column(place, later.schema.field(place), contrary), later_runs),
+        (later.set_column(index, later.schema.field(index), contrary), later_runs),
         (later.slice(0, len(later) // 2), later_runs.slice(0, len(later_runs) // 2)),
     ):
         whole = compute_features(pa.concat_tables([past, future]), pa.concat_tables([past_runs, future_runs]))

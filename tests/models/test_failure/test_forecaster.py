@@ -58,7 +58,7 @@ def test_one_instant_cannot_be_split():
 
 
 @pytest.mark.parametrize(
-    ("letters", "said"),
+    ("letters", "message"),
     [
         ("p", r"^0 of \d+ results before 2021-03-01 .* failed; at least 50 must have failed and as many"),
         ("f", r"^(\d+) of \1 results"),
@@ -67,8 +67,8 @@ def test_one_instant_cannot_be_split():
     ],
     ids=["nothing failed", "everything failed", "few failed", "few passed"],
 )
-def test_one_day_with_nothing_to_tell_apart(letters, said):
-    with pytest.raises(ShortHistory, match=said):
+def test_one_day_with_nothing_to_tell_apart(letters, message):
+    with pytest.raises(ShortHistory, match=message):
         fit(daily_world(letters))
 
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from cilake.commands.train import collect_evidence
 from cilake.models import gate
-from cilake.models.base import EarlierLayoutError
+from cilake.models.base import OutdatedModelError
 from cilake.models.test_failure import forecaster, sample, score, train
 from cilake.models.test_failure.features import FEATURES_SCHEMA
 from cilake.models.test_failure.spec import FEATURES, MODEL
@@ -96,14 +96,14 @@ def test_of_many_decisions_a_sample_with_weights_stands_for_all(past):
 
 
 def test_of_more_decisions_than_fit_into_memory_smaller_shares_stand_for_all(past, monkeypatch):
-    monkeypatch.setattr(sample, "MOST_ROWS", len(past) // 20)
+    monkeypatch.setattr(sample, "MAX_ROWS", len(past) // 20)
     failures = pc.sum(past["has_failed"]).as_py()
     assert failures < len(past) / 25, "there is room for others"
     picked = sample.sample(past, (0.5, 0.5, 0.5), total=len(past))
     assert len(picked) == pytest.approx(len(past) / 20, rel=0.1)
     assert pc.sum(picked["has_failed"]).as_py() == failures
     assert pc.sum(picked["weight"]).as_py() == pytest.approx(len(past))
-    monkeypatch.setattr(sample, "MOST_ROWS", failures // 2)
+    monkeypatch.setattr(sample, "MAX_ROWS", failures // 2)
     crowded = sample.sample(past, (0.5, 0.5, 0.5), total=len(past))
     assert len(crowded) == pytest.approx(failures / 2, rel=0.1)
     assert pc.sum(crowded["weight"]).as_py() == pytest.approx(len(past))
@@ -117,7 +117,7 @@ def test_few_decisions_are_all_taken(past):
 
 
 def test_a_sample_trains_a_model_as_calibrated_as_all(past, monkeypatch):
-    monkeypatch.setattr(sample, "MOST_ROWS", sample.SHARES_FOR)
+    monkeypatch.setattr(sample, "MAX_ROWS", sample.SHARES_FOR)
     small = train.train(sample.sample(past, (0.3, 0.3, 0.3), total=sample.SHARES_FOR))
     later = decisions(20_000, seed=1)
     expected = score.probabilities(small, later).sum()
@@ -175,9 +175,9 @@ def test_foreign_bytes_are_refused(model):
         train.from_bytes(altered(model, feature_names=["a"]))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(altered(model, format=99))
-    with pytest.raises(EarlierLayoutError, match="layout 1, this version reads 3"):
+    with pytest.raises(OutdatedModelError, match="layout 1, this version reads 3"):
         train.from_bytes(altered(model, format=1, slope=1.0))
-    with pytest.raises(EarlierLayoutError, match="layout 2, this version reads 3"):
+    with pytest.raises(OutdatedModelError, match="layout 2, this version reads 3"):
         train.from_bytes(altered(model, format=2))
     with pytest.raises(ValueError, match="unknown layout"):
         train.from_bytes(skops.io.dumps([1, 2]))
@@ -201,8 +201,8 @@ def test_too_few_failures_give_the_baseline(past):
 
 
 def test_pending_rows_teach_nothing(past, model):
-    place = FEATURES_SCHEMA.get_field_index("has_failed")
-    pending = past.slice(0, 3000).set_column(place, FEATURES_SCHEMA.field(place), pa.nulls(3000, pa.bool_()))
+    index = FEATURES_SCHEMA.get_field_index("has_failed")
+    pending = past.slice(0, 3000).set_column(index, FEATURES_SCHEMA.field(index), pa.nulls(3000, pa.bool_()))
     again = train.train(sampled(pa.concat_tables([past, pending])))
     assert again.decision_count == model.decision_count
     assert again.base_rate == model.base_rate
@@ -210,8 +210,8 @@ def test_pending_rows_teach_nothing(past, model):
 
 def with_values(row: pa.Table, **values: float) -> pa.Table:
     for name, value in values.items():
-        place = row.schema.get_field_index(name)
-        row = row.set_column(place, row.schema.field(place), pa.array([value] * len(row), pa.float32()))
+        index = row.schema.get_field_index(name)
+        row = row.set_column(index, row.schema.field(index), pa.array([value] * len(row), pa.float32()))
     return row
 
 
@@ -274,7 +274,7 @@ def test_reasons_are_readable_and_only_given_when_they_matter(past, model):
     reasons = score.predict(model, pa.concat_tables([broken, calm]))["top_reasons"].to_pylist()
     assert reasons[0][0] == "failed in 4 of last 5 runs"
     assert not [text for text in reasons[1] if not text or text.startswith("failed in")]
-    assert len(reasons[0]) <= score.MOST_REASONS
+    assert len(reasons[0]) <= score.MAX_REASONS
 
 
 def test_the_baseline_gives_the_failures_it_counts_as_reasons(past, model):

@@ -78,8 +78,8 @@ def random_world(
             for test in np.flatnonzero(rng.random(tests) < 0.8):
                 draw = rng.random()
                 letter = "f" if draw < (0.9 if outage else rate[test]) else "k" if draw > 0.97 else "p"
-                dice = rng.random()
-                letter = "r" if dice < 0.01 else "s" if dice < 0.02 else letter
+                luck = rng.random()
+                letter = "r" if luck < 0.01 else "s" if luck < 0.02 else letter
                 run_key = int(keys[tests + job * runs + number])
                 rows.append((run_key, int(keys[-1 - job]), int(keys[test]), clock, letter))
     order = rng.permutation(len(rows))

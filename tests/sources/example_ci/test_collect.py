@@ -1,4 +1,4 @@
-"""What Example CI is asked for: each project once, and only what can name one."""
+"""The requests to Example CI: each project once, and only what can name one."""
 
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ def test_what_cannot_name_a_project_is_a_setting_to_correct(run, name):
 def test_a_landing_of_which_all_is_left_out_loses_nothing(run, capsys):
     leave_out.leave_out_payload(Settings(), "example_ci", "one", "it is gone", str(DAY), None)
     assert set(run("one").values()) == {0}
-    assert "was asked for nothing: all is left out" in capsys.readouterr().err
+    assert "no request, all is left out" in capsys.readouterr().err
 
 
 def test_a_project_that_is_not_there_is_named_and_the_others_are_landed(run, capsys):

@@ -76,5 +76,5 @@ def test_a_status_or_message_that_changes_makes_another_content():
 def test_what_is_no_listing_is_unreadable():
     with pytest.raises(UnreadableError, match="not_a_listing"):
         read_builds({"builds": {}}, SERVED)
-    told = describe(orjson.dumps({"builds": [build(1), build(2, build=None)]}))
-    assert (told["run_count"], told["refused_count"]) == (1, 1)
+    described = describe(orjson.dumps({"builds": [build(1), build(2, build=None)]}))
+    assert (described["run_count"], described["refused_count"]) == (1, 1)

@@ -1,6 +1,6 @@
 """Situations that people met with TestGrid (``testgrid-cases``), each with its right value.
 
-What a case asks of several nights is here as far as the payloads decide it; they are landed and built in
+What a case expects of several nights is here as far as the payloads decide it; they are landed and built in
 ``tests/build/test_nights_of_cases.py``.
 """
 
@@ -70,7 +70,7 @@ def collect():
                         names,
                         known,
                         day=day,
-                        ahead=4,
+                        prefetch=4,
                         budget=ByteBudget(1),
                         readers=Readers(__name__),
                     )
@@ -92,8 +92,8 @@ def test_01_several_jobs_in_one_tab_are_refused(collect):
 def test_02_the_release_of_an_upgrade_job_is_the_one_under_test():
     expected = load(2)["job_names"]
     rows = {name: ci_jobs.describe(1, name, PROW) for name in expected}
-    told = ("release", "from_release")
-    assert {name: {column: row[column] for column in told} for name, row in rows.items()} == expected
+    columns = ("release", "from_release")
+    assert {name: {column: row[column] for column in columns} for name, row in rows.items()} == expected
 
 
 def test_03_a_build_without_a_start_is_no_run_until_it_has_one():

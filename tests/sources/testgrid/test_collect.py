@@ -17,7 +17,7 @@ from tests.support.grids import dump, make_table
 
 from cilake.errors import SourceError
 from cilake.landing.budget import ByteBudget
-from cilake.landing.envelope import Fetch, Known
+from cilake.landing.envelope import Fetch, StoredContent
 from cilake.landing.readers import Readers
 from cilake.sources.http import Client, FetchError
 from cilake.sources.testgrid.collect import extract_dashboards
@@ -83,7 +83,7 @@ def extract(url, known=None, dashboards=None, budget=None, **limits):
     """Yield the envelopes as they come."""
     client = make_client(url, **limits)
     known = known or {"summary": {}, "table": {}}
-    options = {"day": DAY, "ahead": 3, "budget": budget or ByteBudget(1_000_000)}
+    options = {"day": DAY, "prefetch": 3, "budget": budget or ByteBudget(1_000_000)}
     options["readers"] = Readers(__name__)
     with ThreadPoolExecutor(2) as pool:
         yield from extract_dashboards(client, pool, dashboards or ["d"], known, **options)
@@ -140,25 +140,25 @@ def test_unchanged_content_is_recognised_by_etag_and_by_digest(service):
     known = {
         "summary": {},
         "table": {
-            "d/a": Known((replace(fetch_before(first["d/a"]), content_sha256="x"),), '"tag"', "x"),
-            "d/b": Known((fetch_before(first["d/b"]),)),
+            "d/a": StoredContent((replace(fetch_before(first["d/a"]), content_sha256="x"),), '"tag"', "x"),
+            "d/b": StoredContent((fetch_before(first["d/b"]),)),
         },
     }
     assert states(collect(url, known)) == {"d": "landed", "d/a": "unchanged", "d/b": "unchanged"}
     assert any(headers.get("If-None-Match") == '"tag"' for _, headers in asked)
     unchanged = {e.natural_id: e.content_sha256 for e in collect(url, known)}
-    assert unchanged["d/a"] == "x", "what the tag stands for"
+    assert unchanged["d/a"] == "x", "the content of the tag"
 
 
 def test_a_content_that_returns_after_another_one_is_asked_for_whole(service):
-    """A, B, A: the tag of the first A still holds, but what it stands for starts again."""
+    """A, B, A: the tag of the first A still holds, but its content starts again."""
     url, replies, asked = service
     replies["/d/summary"] = [(200, {}, b'{"a": {}}')]
     replies["/d/table#a"] = [(200, {}, TABLE)]
     (_, first) = collect(url)
     before = fetch_before(first)
     between = replace(before, content_sha256="b", served_at=first.served_at - timedelta(minutes=1))
-    known = {"summary": {}, "table": {"d/a": Known((before, between), '"a"', first.content_sha256)}}
+    known = {"summary": {}, "table": {"d/a": StoredContent((before, between), '"a"', first.content_sha256)}}
     replies["/d/table#a"] = [(304, {}, b""), (200, {}, TABLE)]
     assert states(collect(url, known))["d/a"] == "landed"
     tags = [headers.get("If-None-Match") for path, headers in asked if "tab=a" in path]

@@ -96,7 +96,7 @@ def test_a_source_may_slice_the_runs_that_it_read():
 
 def test_a_code_that_is_none_refuses_the_payload_alone():
     runs = read_table(make_table({"Overall": [1]}), served_at=SERVED).runs
-    place = runs.schema.get_field_index("codes")
-    odd = runs.set_column(place, runs.schema.field(place), pa.array([[99]], pa.list_(pa.int32())))
+    index = runs.schema.get_field_index("codes")
+    odd = runs.set_column(index, runs.schema.field(index), pa.array([[99]], pa.list_(pa.int32())))
     (reject,) = read_with(odd)
     assert reject["reject_reason"].startswith("odd_payload: ") and reject["run_key"] is None

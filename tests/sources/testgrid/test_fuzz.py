@@ -23,7 +23,7 @@ from cilake.sources.testgrid import parse
 
 RECORDED = Path(__file__).parents[4] / "shared/data/testgrid-openshift/historical"
 PAYLOADS = int(os.environ.get("CILAKE_FUZZ_PAYLOADS", "2000"))
-MOST_BYTES = 600_000_000
+MAX_BYTES = 600_000_000
 """By how much the process may grow over all payloads of a test, each of them below 300 kB."""
 SERVED = datetime(2022, 1, 1, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def check(decoded):
 def memory_is_bounded():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_BYTES
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MAX_BYTES
 
 
 # The few of every day are the same each time; the many of a soak are others each time.
@@ -164,16 +164,16 @@ def break_values(payload, rng):
     """The payload with some values replaced, left out or repeated, at places of all depths."""
     document = orjson.loads(payload)
     for _ in range(rng.randint(1, 3)):
-        place, key = document, rng.choice([*document, "tests", "changelists", "timestamps", "query"])
-        while rng.random() < 0.75 and isinstance(inner := place[key], dict | list) and inner:
-            place, key = inner, rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+        parent, key = document, rng.choice([*document, "tests", "changelists", "timestamps", "query"])
+        while rng.random() < 0.75 and isinstance(inner := parent[key], dict | list) and inner:
+            parent, key = inner, rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
         match rng.randrange(4):
-            case 0 if isinstance(place, dict) and len(place) > 1 and place is not document:
-                del place[key]
-            case 1 if isinstance(place, list):
-                place.insert(key, place[rng.randrange(len(place))])
+            case 0 if isinstance(parent, dict) and len(parent) > 1 and parent is not document:
+                del parent[key]
+            case 1 if isinstance(parent, list):
+                parent.insert(key, parent[rng.randrange(len(parent))])
             case 2:
-                place[key] = rng.choice([None, True, [], {}, [[]], {"a": 1}, [1, "x"], "x" * 3000])
+                parent[key] = rng.choice([None, True, [], {}, [[]], {"a": 1}, [1, "x"], "x" * 3000])
             case _:
-                place[key] = rng.choice([*NUMBERS[:11], 0.5, 1e300, *WORDS])
+                parent[key] = rng.choice([*NUMBERS[:11], 0.5, 1e300, *WORDS])
     return orjson.dumps(document)

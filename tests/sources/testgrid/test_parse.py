@@ -94,7 +94,7 @@ def test_content_hash_sees_statuses_and_messages_but_not_row_order():
         ({"changelists": {"1": 1, "2": 2, "3": 3}}, "changelists is no list"),
         ({"query": "logs/one,logs/two"}, "several_jobs: the tab shows the builds of one, two"),
         ({"query": "bucket/logs/ /"}, "no job in"),
-        ({"query": "q" * 1001}, "no place of a job's logs"),
+        ({"query": "q" * 1001}, "no location of a job's logs"),
         ({"open-test-template": {"url": "<changelist>" * 1000}}, "no template"),
         ({"tests": [{"name": "a", "statuses": [{"count": 2, "value": 1}], "messages": ["", ""]}]}, "cover"),
         ({"tests": [{"name": "a", "statuses": [{"count": -3, "value": 1}], "messages": []}]}, "negative"),
@@ -261,10 +261,10 @@ def test_content_hash_sees_the_start_and_the_page():
 
 
 def test_a_job_of_another_ci_instance_is_another_job_wherever_its_logs_moved():
-    places = ("origin-ci-test", "test-platform-results", "kubernetes-jenkins", "kubernetes-ci-logs")
+    buckets = ("origin-ci-test", "test-platform-results", "kubernetes-jenkins", "kubernetes-ci-logs")
     runs = [
         decode(make_table({"a": [1]}) | {"query": f"{bucket}/logs/ci-e2e"}).runs.to_pylist()[0]
-        for bucket in places
+        for bucket in buckets
     ]
     openshift, moved, kubernetes, moved_kubernetes = ((run["job_key"], run["run_key"]) for run in runs)
     assert openshift == moved and kubernetes == moved_kubernetes

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from tests.support.grids import make_table
 
-from cilake.landing.envelope import Fetch, Known
+from cilake.landing.envelope import Fetch, StoredContent
 from cilake.sources.testgrid.parse import read_table
 from cilake.sources.testgrid.promises import (
     Promise,
@@ -26,7 +26,7 @@ def table_of(*starts):
 
 
 def known_of(*served, content="a"):
-    return Known(tuple(Fetch(at, content, True, at.date(), at) for at in served))
+    return StoredContent(tuple(Fetch(at, content, True, at.date(), at) for at in served))
 
 
 @pytest.mark.parametrize(

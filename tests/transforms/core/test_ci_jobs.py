@@ -51,8 +51,8 @@ from cilake.transforms.core import ci_jobs
 )
 def test_variants(name, expected):
     row = ci_jobs.describe(1, name, PROW)
-    told = ("release", "from_release", "platform", "network", "is_upgrade", "is_serial")
-    assert tuple(row[column] for column in told) == expected
+    columns = ("release", "from_release", "platform", "network", "is_upgrade", "is_serial")
+    assert tuple(row[column] for column in columns) == expected
 
 
 def test_a_job_whose_key_is_taken_is_left_out(engine):

@@ -1,4 +1,4 @@
-"""What stands of a run depends on what was seen, not on the order in which it was landed and built."""
+"""The current observation of a run depends on what was seen, not on the order of landings and builds."""
 
 import random
 from collections import defaultdict
@@ -84,16 +84,16 @@ def expected(sightings):
     return found
 
 
-def payloads_of_many_runs(dice):
+def payloads_of_many_runs(rng):
     """By part and hour what a payload shows of every run: contents come back, parts disagree."""
     shown = {}
     for part in PARTS:
-        now = {run: dice.choice("ABC") for run in range(150)}
+        now = {run: rng.choice("ABC") for run in range(150)}
         for step in range(5):
             hour = 2 * step + PARTS.index(part) * 0.5
             for run in now:
-                if dice.random() < 0.4:
-                    now[run] = dice.choice("ABC")
+                if rng.random() < 0.4:
+                    now[run] = rng.choice("ABC")
             # A run is in the window of some payloads only.
             shown[part, hour] = [
                 sighting(run, part, hour, content) for run, content in now.items() if run % 7 >= step - 3
@@ -104,14 +104,14 @@ def payloads_of_many_runs(dice):
 @pytest.mark.parametrize("seed", range(4))
 def test_any_order_and_any_batches_give_what_stands(engine, seed):
     """Also contents A, B, A and sources that disagree; a late payload is read with the next of its part."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     payloads = payloads_of_many_runs(random.Random(99))
     order = list(payloads)
     if seed:
-        dice.shuffle(order)
+        rng.shuffle(order)
     built, stored = set(), []
     while order:
-        batch = [order.pop() for _ in range(min(len(order), dice.randint(1, 6)))]
+        batch = [order.pop() for _ in range(min(len(order), rng.randint(1, 6)))]
         following = {
             min((done for done in built if done[0] == part and done[1] > hour), default=None)
             for part, hour in batch

@@ -1,4 +1,4 @@
-"""Runs: rows of what stands, and which of them are unlike what is published."""
+"""Runs: rows of current observations, and which of them are unlike what is published."""
 
 from tests.support.decoded import observe
 from tests.support.engines import make_input, rows_of

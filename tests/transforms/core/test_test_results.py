@@ -1,4 +1,4 @@
-"""Test results: one row per result of the observation that stands, keyed like the names."""
+"""Test results: one row per result of the current observation, keyed like the names."""
 
 from tests.support.decoded import observe
 from tests.support.engines import rows_of

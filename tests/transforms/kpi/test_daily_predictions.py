@@ -78,9 +78,9 @@ def test_both_engines_make_the_same_rows(spark):
         for test in range(-14, 14):
             reason = reasons[test % len(reasons)]
             predictions.append(make_row(PREDICTIONS, **known, test_key=test, abstain_reason=reason))
-            said = {"probability": forecasts[test % 7], "shrunken_probability": forecasts[test % 5]}
-            said |= {"has_failed": test % 2 == 0, "has_abstained": bool(reason)}
-            outcomes.append(outcome(test, **said, **known))
+            columns = {"probability": forecasts[test % 7], "shrunken_probability": forecasts[test % 5]}
+            columns |= {"has_failed": test % 2 == 0, "has_abstained": bool(reason)}
+            outcomes.append(outcome(test, **columns, **known))
     predictions += [
         make_row(PREDICTIONS, job_key=1, prediction_date="2021-06-23"),
         make_row(PREDICTIONS, job_key=2, prediction_date="2021-06-23", abstain_reason="too_few_runs"),

@@ -54,9 +54,9 @@ def build(failing, *, first=MONDAY, backwards=False, others=0):
 
 
 def test_the_correlation_is_pearsons_over_all_runs():
-    dice = np.random.default_rng(3)
-    cause = dice.random((60, 1)) < 0.2
-    failed = np.hstack([cause, cause ^ (dice.random((60, 3)) < 0.05), dice.random((60, 2)) < 0.2])
+    rng = np.random.default_rng(3)
+    cause = rng.random((60, 1)) < 0.2
+    failed = np.hstack([cause, cause ^ (rng.random((60, 3)) < 0.05), rng.random((60, 2)) < 0.2])
     rows = build([np.flatnonzero(run).tolist() for run in failed])
     found = {(row.test_key, row.other_test_key): row.failure_correlation for row in rows}
     wanted = np.corrcoef(failed.astype(float).T)
@@ -83,7 +83,7 @@ def test_the_last_run_in_which_both_failed_is_linked():
 
 
 def test_a_run_that_broke_as_a_whole_says_nothing():
-    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    everything = list(range(failing_pairs.MAX_FAILURES + 1))
     assert build([everything] * 3 + [[]]) == []
     assert len(build([everything[1:4]] * 3 + [[]])) == 6
 
@@ -92,7 +92,7 @@ def test_runs_of_other_jobs_and_broken_ones_change_no_correlation():
     runs = [[1, 2], [1, 2], [1, 2], [1], [2], *[[]] * 8]
     wanted = [(row.run_count, row.failure_correlation) for row in build(runs)]
     assert wanted == [(13, pytest.approx(23 / 36))] * 2
-    everything = list(range(failing_pairs.MOST_FAILURES + 1))
+    everything = list(range(failing_pairs.MAX_FAILURES + 1))
     for disturbed in (build(runs, others=50), build([*runs, everything])):
         found = [row for row in disturbed if {row.test_key, row.other_test_key} == {1, 2}]
         assert [(row.run_count, row.failure_correlation) for row in found] == wanted
@@ -113,9 +113,9 @@ def test_same_input_same_rows():
 @pytest.mark.spark
 def test_both_engines_make_the_same_rows(spark):
     """Weeks, jobs of which one lacks a test, ties, missing pages, verdicts, broken runs, unnamed tests."""
-    dice = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     runs, results = [], []
-    everything = range(1000, 1000 + failing_pairs.MOST_FAILURES + 1)
+    everything = range(1000, 1000 + failing_pairs.MAX_FAILURES + 1)
     for number in range(120):
         job = (11, -12, 13)[number % 3]
         day = (MONDAY + timedelta(days=number % 14 - 7)).isoformat()
@@ -126,15 +126,15 @@ def test_both_engines_make_the_same_rows(spark):
         runs.append(make_row(CI_RUNS, **known, run_url=url))
         if number % 10 == 9:
             continue  # a run without results
-        failing = dice.random() < 0.3
-        tests = {-1: failing, 2: failing ^ (dice.random() < 0.1), 3: dice.random() < 0.3, 50: failing}
+        failing = rng.random() < 0.3
+        tests = {-1: failing, 2: failing ^ (rng.random() < 0.1), 3: rng.random() < 0.3, 50: failing}
         if job != 13:
-            tests |= {4: failing ^ (dice.random() < 0.1), -5: dice.random() < 0.3, 99: failing}
+            tests |= {4: failing ^ (rng.random() < 0.1), -5: rng.random() < 0.3, 99: failing}
         if number in (20, 30):
             tests |= dict.fromkeys(everything, True)
         for test, has_failed in tests.items():
-            words = [word for word in TEST_STATUSES if (word in FAILING) == has_failed]
-            status = str(dice.choice(words))
+            statuses = [word for word in TEST_STATUSES if (word in FAILING) == has_failed]
+            status = str(rng.choice(statuses))
             results.append(make_row(TEST_RESULTS, **known, test_key=test, test_status=status))
     results += results[:20]
     lost = {"run_key": 9999, "job_key": 11, "run_date": MONDAY.isoformat()}  # it is not among the runs

@@ -83,8 +83,8 @@ def test_a_skip_is_no_pass_and_no_fix(weeks):
 def test_what_never_ran_to_an_end_has_no_row_and_what_never_failed_no_run(weeks):
     assert {name for _, name in weeks} == {"breaks", "stays failed where it is skipped", "always passes"}
     row = weeks["job 1", "always passes"]
-    told = (row.last_failed_at, row.last_failed_run_url, row.started_failing_at, row.last_good_run_url)
-    assert told == (None, None, None, None)
+    found = (row.last_failed_at, row.last_failed_run_url, row.started_failing_at, row.last_good_run_url)
+    assert found == (None, None, None, None)
     assert (row.result_count, row.is_failing, row.fix_seconds) == (1, False, 0.0)
 
 
@@ -96,8 +96,8 @@ def test_same_input_same_rows_and_no_input_no_row():
 @pytest.mark.spark
 def test_both_engines_make_the_same_rows(spark):
     """Weeks of jobs that run tests of all buckets, ties, missing pages and names, verdicts, all statuses."""
-    dice = np.random.default_rng(11)
-    words = [*["passed"] * 20, *["failed"] * 6, *TEST_STATUSES]
+    rng = np.random.default_rng(11)
+    statuses = [*["passed"] * 20, *["failed"] * 6, *TEST_STATUSES]
     jobs = [make_row(CI_JOBS, job_key=11), make_row(CI_JOBS, job_key=-12, release=None, platform=None)]
     tests = [make_row(TESTS, test_key=key, test_name=f"test {key}") for key in range(-9, 9)]
     tests.append(make_row(TESTS, test_key=9, test_name="Overall", is_verdict=True))
@@ -114,7 +114,9 @@ def test_both_engines_make_the_same_rows(spark):
                 url = None if number % 4 == 0 else f"https://ci.example/{job}/{number}"
                 runs.append(make_row(CI_RUNS, **known, run_url=url))
             for test in range(-10, 10):
-                status = "passed" if test == 0 or (test == 1 and number % 9 < 6) else str(dice.choice(words))
+                status = (
+                    "passed" if test == 0 or (test == 1 and number % 9 < 6) else str(rng.choice(statuses))
+                )
                 status = "failed" if test == 1 and number % 9 >= 6 else status
                 if test != 5 or number > 45:  # it is new
                     results.append(make_row(TEST_RESULTS, **known, test_key=test, test_status=status))

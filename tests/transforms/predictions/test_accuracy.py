@@ -87,10 +87,10 @@ def test_both_engines_make_the_same_rows(spark):
             known = {"job_key": key % 3 - 1, "prediction_date": day, "model_version": version}
             predictions.append(make_row(PREDICTIONS, test_key=key, **known))
             if key % 4:
-                said = {"shrunken_probability": (key + 40) / 80, "last_value_probability": float(key % 2)}
-                said["has_abstained"] = key % 5 == 0
+                columns = {"shrunken_probability": (key + 40) / 80, "last_value_probability": float(key % 2)}
+                columns["has_abstained"] = key % 5 == 0
                 model = 0.1 + (key + 40 + night) / 997
-                outcomes.append(outcome(key, model, key % 6 == 0 and night != 1, **said, **known))
+                outcomes.append(outcome(key, model, key % 6 == 0 and night != 1, **columns, **known))
     outcomes += [
         outcome(1, 0.5, True, has_abstained=True, prediction_date="2021-06-23"),
         outcome(1, 0.5, True, prediction_date="2021-06-24"),  # which nobody predicted

@@ -101,12 +101,12 @@ def test_both_engines_make_the_same_rows(spark):
         for test in range(-4, 5)
         for number, day in enumerate(days)
     ]
-    words = [*TEST_STATUSES]
+    statuses = [*TEST_STATUSES]
     results = [
         result(
             number * (-1) ** number,
             f"{day}T{hour:02}:00:00.000007Z",
-            words[(number * 7 + test) % len(words)],
+            statuses[(number * 7 + test) % len(statuses)],
             job_key=job,
             test_key=test,
         )

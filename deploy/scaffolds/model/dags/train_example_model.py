@@ -6,7 +6,7 @@
 
 **Outputs**: `ops.model_versions` and the artifact that it names.
 
-**Triage**: *not trained* (too little history) and *not promoted* are answers.
+**Triage**: *not trained* (too little history) and *not promoted* are results.
 """
 
 from cilake_airflow.dag_kit import each_week, job_dag

@@ -17,7 +17,7 @@ TABLE = Table(
     title="Observations of CI runs",
     grain="One row per content of a run that a part of a source began to show.",
     description="A row is added when a payload shows a run otherwise than the payload before it did; contents "
-    "A, B, A are three rows. Nothing is changed or removed, so what was known at any instant can be told; only a "
+    "A, B, A are three rows. Nothing is changed or removed, so what was known at any instant can be queried; only a "
     "rebuild replaces what the same version of the decoder had read otherwise from the same payload.",
     columns=(
         RUN_KEY,

@@ -71,7 +71,7 @@ TABLE = Table(
     address="core.ci_runs",
     title="CI runs",
     grain="One row per run (build) of a job.",
-    description="A run seen in several dashboards or pulls is one row: of its observations the one whose content "
+    description="A run seen in several dashboards or payloads is one row: of its observations the one whose content "
     "began last, unless it has fewer results than a final one before.",
     columns=(
         RUN_KEY,

@@ -8,7 +8,7 @@ TABLE = Table(
     title="Tests",
     grain="One row per distinct test name.",
     description="The dimension of test names that have results; facts carry only the key. Names are kept exactly as served: "
-    "outer blanks and case tell tests apart.",
+    "outer blanks and case distinguish tests.",
     columns=(
         TEST_KEY,
         TEST_NAME,

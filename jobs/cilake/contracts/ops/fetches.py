@@ -7,13 +7,13 @@ TABLE = Table(
     address="ops.fetches",
     title="Requests of landings",
     grain="One row per request of a landing and the reply to it.",
-    description="Also of replies that brought nothing new, so it can be told what a source showed at any time, "
+    description="Also of replies that brought nothing new, so they show what a source showed at any time, "
     "and whether a payload that comes late is the newest of its kind.",
     columns=(
         Column("source", "string", "Source of the reply.", example="testgrid"),
         Column("endpoint", "string", "Endpoint of the source.", example="table"),
         Column("scope", "string", "Part of the source that the receipt is for, such as a dashboard or a project.", example="redhat-blocking"),
-        Column("natural_id", "string", "What was asked for, such as one tab of a dashboard.", example="redhat-blocking/e2e-aws"),
+        Column("natural_id", "string", "What was requested, such as one tab of a dashboard.", example="redhat-blocking/e2e-aws"),
         Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
         LANDING_ID,
         Column("fetched_at", "timestamp", "When the reply arrived, by our clock, UTC.", example="2021-06-22T00:00:01Z"),
@@ -27,7 +27,7 @@ TABLE = Table(
         Column(
             "fetch_status",
             "string",
-            "What became of it: stored, equal to the one before, refused, not obtained, or not asked for as it is no longer listed.",
+            "What became of it: stored, equal to the one before, refused, not obtained, or not requested as it is no longer listed.",
             allowed=("landed", "unchanged", "rejected", "missing", "unlisted"),
             example="landed",
         ),

@@ -15,7 +15,7 @@ TABLE = Table(
         Column("started_at", "timestamp", "When the run started, by our clock, UTC.", example="2021-06-22T00:01:00Z"),
         Column("finished_at", "timestamp", "When the run ended, by our clock, UTC.", example="2021-06-22T00:02:00Z"),
         Column("run_seconds", "double", "How long the run took.", unit="seconds", example=60.0),
-        Column("update_status", "string", "Whether the run did its work.", allowed=("succeeded", "failed"), example="succeeded"),
+        Column("update_status", "string", "Whether the run succeeded.", allowed=("succeeded", "failed"), example="succeeded"),
         Column("error_type", "string", "Type of the error that ended the run; null when it succeeded.", nullable=True),
         Column("written_count", "bigint", "Rows written to the table; null where the job does not say.", nullable=True, unit="rows", example=1),
         Column("newest_date", "date", "Newest day in the table when the run ended; null: it has no days, but weeks or none, or no rows.", nullable=True, example="2021-06-21"),

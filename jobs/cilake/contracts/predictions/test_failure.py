@@ -33,7 +33,7 @@ TABLE = Table(
     inputs=("core.test_results", "core.ci_runs", "core.ci_run_observations", "ops.fetches", "ops.model_versions"),
     feeds=("predictions.accuracy",),
     made_by="score_test_failure",
-    # The ledger only grows, so the number of its rows by day and version tells what came.
+    # The ledger only grows, so the number of its rows by day and version shows what came.
     change_columns=("model_version",),
     freshness_hours=36,
     key_slices=4,
@@ -42,7 +42,7 @@ TABLE = Table(
         "Both snapshots are kept for 90 days by the tag `score_test_failure_<prediction_date>` on core.test_results and "
         "core.ci_runs; after that the ids name snapshots that are gone. For a past day, runs that changed since are read from "
         "core.ci_run_observations, which has the same tag.",
-        "`stale_input` is also said where no tab that shows the job was obtained, and not stale, by the landing of the day "
+        "`stale_input` is also given where no tab that shows the job was obtained, and not stale, by the landing of the day "
         "as it was when the row was made; `ops.fetches` names them. A landing repeated later does not change the row.",
     ),
     example_query="select j.job_name, t.test_name, p.failure_probability, p.top_reasons from predictions.test_failure p "

@@ -16,7 +16,7 @@ FAILING_HOURS = 72
 
 @dataclass(slots=True)
 class _ByTest:
-    """The history ordered by test and time, whatever the job, and each decision's place in it."""
+    """The history ordered by test and time, whatever the job, and each decision's index in it."""
 
     key: np.ndarray
     code: np.ndarray
@@ -53,8 +53,8 @@ def _order_by_test(history: History, decisions: Decisions) -> _ByTest:
 def _search(key: np.ndarray, group: np.ndarray, size: int, time_rank: np.ndarray) -> np.ndarray:
     asked = group.astype(np.int64) * size
     asked += time_rank
-    place: np.ndarray = np.searchsorted(key, asked).astype(np.int32)
-    return place
+    index: np.ndarray = np.searchsorted(key, asked).astype(np.int32)
+    return index
 
 
 def _other_jobs(history: History, decisions: Decisions, by_test: _ByTest) -> dict[str, np.ndarray]:
@@ -91,17 +91,17 @@ def _failing_jobs(history: History, decisions: Decisions) -> np.ndarray:
     ``FAILING_HOURS``; the count at a decision is intervals begun minus intervals ended.
     """
     size = history.clock.size
-    place = np.flatnonzero(history.code == FAILED)
+    index = np.flatnonzero(history.code == FAILED)
     instants = history.clock.instants_us
     expires = np.searchsorted(instants, instants + FAILING_HOURS * HOUR_US, side="right") - 1
-    end = expires[history.time_rank[place]]
-    following = np.minimum(place + 1, len(history.code) - 1)
-    is_followed = (place + 1 < len(history.code)) & (history.entity[following] == history.entity[place])
+    end = expires[history.time_rank[index]]
+    following = np.minimum(index + 1, len(history.code) - 1)
+    is_followed = (index + 1 < len(history.code)) & (history.entity[following] == history.entity[index])
     end = np.where(is_followed, np.minimum(end, history.time_rank[following]), end)
 
     def count(group: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        begun = np.sort(group[place].astype(np.int64) * size + history.time_rank[place])
-        ended = np.sort(group[place].astype(np.int64) * size + end)
+        begun = np.sort(group[index].astype(np.int64) * size + history.time_rank[index])
+        ended = np.sort(group[index].astype(np.int64) * size + end)
         # A result that ends an interval is known only after its own instant, as one that begins it.
         failing = _search(begun, asked, size, decisions.time_rank)
         failing -= _search(ended, asked, size, decisions.time_rank)

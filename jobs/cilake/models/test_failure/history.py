@@ -1,4 +1,4 @@
-"""Results in the order the features count them, and the place of every decision in that order."""
+"""Results in the order the features count them, and the index of every decision in that order."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def order_results(
     end = np.searchsorted(sorted_entity * clock.size + sorted_rank, asked).astype(np.int32)
     row = pending
     if not only_pending:
-        final_begin, final_end = _places(sorted_entity, sorted_rank)
+        final_begin, final_end = _positions(sorted_entity, sorted_rank)
         row = np.concatenate([final, pending])
         begin, end = np.concatenate([final_begin, begin]), np.concatenate([final_end, end])
     kept = end > begin
@@ -130,7 +130,7 @@ def order_results(
     return history, decisions
 
 
-def _places(entity: np.ndarray, time_rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _positions(entity: np.ndarray, time_rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where the earlier results of the same entity begin and end, for ordered results."""
     position = np.arange(len(entity), dtype=np.int32)
     new_entity = np.ones(len(entity), dtype=bool)
@@ -169,9 +169,9 @@ def _order(entity: np.ndarray, time_rank: np.ndarray, run_key: np.ndarray, clock
         tied = np.zeros(len(order), dtype=bool)
         tied[1:] = ordered[1:] == ordered[:-1]
         tied[:-1] |= tied[1:]
-        places = np.flatnonzero(tied)
-        rows = order[places]
-        order[places] = rows[np.lexsort((run_key[rows], key[rows]))]
+        indexes = np.flatnonzero(tied)
+        rows = order[indexes]
+        order[indexes] = rows[np.lexsort((run_key[rows], key[rows]))]
     return order
 
 
@@ -180,7 +180,7 @@ def _lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, rows: np.n
     if not len(keys):
         return np.full(len(rows), np.nan, dtype=np.float32)
     distinct, position = factorize(wanted)
-    place = np.minimum(np.searchsorted(keys, distinct), len(keys) - 1)
-    of_distinct = np.where(keys[place] == distinct, values[place], np.nan).astype(np.float32)
+    index = np.minimum(np.searchsorted(keys, distinct), len(keys) - 1)
+    of_distinct = np.where(keys[index] == distinct, values[index], np.nan).astype(np.float32)
     found: np.ndarray = of_distinct[position[rows]]
     return found

@@ -58,7 +58,7 @@ def _sums(values: np.ndarray) -> np.ndarray:
 
 
 class _LastRuns:
-    """The runs of each job in order, and which of them each of the asked pairs of job and instant knows."""
+    """The runs of each job in order, and which of them each requested pair of job and instant knows."""
 
     def __init__(self, runs: pa.Table, job_key: np.ndarray, at_us: np.ndarray) -> None:
         run_keys = runs.column("run_key").cast(pa.int64()).to_numpy()

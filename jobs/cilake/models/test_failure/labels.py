@@ -16,7 +16,7 @@ PASSED = STATUS_CODES["passed"]
 UNDECIDED_CODES = tuple(STATUS_CODES[status] for status in UNDECIDED)
 FAILED = STATUS_CODES["failed"]
 FLAKY = STATUS_CODES["flaky"]
-#: Code of a row whose result is not known yet: the decision that scoring asks about.
+#: Code of a row whose result is not known yet: the decision that scoring is about.
 PENDING = 0
 
 #: The label column: true, false, or null while the next run has not reported.
@@ -34,12 +34,12 @@ def status_codes(test_status: pa.ChunkedArray | pa.Array) -> np.ndarray:
         column = column.cast(pa.string()).dictionary_encode()
     parts = [np.zeros(0, dtype=np.int8)]
     for chunk in column.chunks:
-        words = chunk.dictionary.to_pylist()
-        unknown = sorted({str(word) for word in words if word is not None} - STATUS_CODES.keys())
+        statuses = chunk.dictionary.to_pylist()
+        unknown = sorted({str(word) for word in statuses if word is not None} - STATUS_CODES.keys())
         if unknown:
             raise ValueError(f"test_status holds values outside the contract: {', '.join(unknown[:5])}")
-        lookup = np.array([STATUS_CODES.get(word, PENDING) for word in words] + [PENDING], dtype=np.int8)
-        parts.append(lookup[pc.fill_null(chunk.indices, len(words)).to_numpy(zero_copy_only=False)])
+        lookup = np.array([STATUS_CODES.get(word, PENDING) for word in statuses] + [PENDING], dtype=np.int8)
+        parts.append(lookup[pc.fill_null(chunk.indices, len(statuses)).to_numpy(zero_copy_only=False)])
     return np.concatenate(parts)
 
 

@@ -103,8 +103,8 @@ def _add_window_scores(columns: dict[str, np.ndarray], history: History, decisio
         codes = np.zeros((len(rows), max(DECAY_WINDOW, FLIP_WINDOW)), dtype=np.int8)
         score = np.zeros(len(rows))
         for lag in range(codes.shape[1]):
-            place = end[rows] - 1 - lag
-            codes[:, lag] = np.where(place >= begin[rows], history.code[np.maximum(place, 0)], 0)
+            index = end[rows] - 1 - lag
+            codes[:, lag] = np.where(index >= begin[rows], history.code[np.maximum(index, 0)], 0)
             if lag < DECAY_WINDOW:
                 score += weights[lag] * (codes[:, lag] == FAILED)
         decayed[rows] = score

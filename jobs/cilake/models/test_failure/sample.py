@@ -1,4 +1,4 @@
-"""A sample of decisions that stands for all of them: the failures, and of the many alike others some."""
+"""A sample of decisions that represents all of them: the failures, and of the many alike others some."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EVALUATION_SHARES = (0.35, 0.15, 0.03)
 SHARES_FOR = 10_000_000
 #: About so many rows a sample has at most, so that that of any lake fits into memory: where the shares would
 #: take more, proportionally fewer are taken of what did not fail, and of failures where they alone are more.
-MOST_ROWS = 1_000_000
+MAX_ROWS = 1_000_000
 #: What did not fail has this part of the rows at least, however much failed.
-LEAST_HEALTHY = 0.2
+MIN_HEALTHY = 0.2
 
 
 def sample(features: pa.Table, shares: tuple[float, float, float], *, total: int) -> pa.Table:
@@ -62,8 +62,8 @@ def _fit(shares: Sequence[float], sizes: Sequence[int], total: int) -> list[floa
     """
     scale = max(1.0, SHARES_FOR / max(total, 1))
     wanted = [min(1.0, share * scale) * size for share, size in zip(shares, sizes[:-1], strict=True)]
-    rows, failed = MOST_ROWS * sum(sizes) / max(total, 1), sizes[-1]
-    taken_failed = min(failed, (1 - LEAST_HEALTHY) * rows)
+    rows, failed = MAX_ROWS * sum(sizes) / max(total, 1), sizes[-1]
+    taken_failed = min(failed, (1 - MIN_HEALTHY) * rows)
     room = rows - taken_failed
     # What failed lately says most, and its weights would be felt most: it has half of the room if it wants.
     eventful = min(wanted[EVENTFUL], max(room / 2, room - sum(wanted[1:])))

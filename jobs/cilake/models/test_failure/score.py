@@ -28,7 +28,7 @@ LAST_VALUE_DOUBT = 0.001
 ROWS_PER_BLOCK = 100_000
 #: A group of features is a reason if it raises the odds of failure at least by this factor.
 REASON_ODDS = 1.25
-MOST_REASONS = 3
+MAX_REASONS = 3
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -56,7 +56,7 @@ def predict(
     """Return one row per decision, in the order given.
 
     Where the model abstains, ``failure_probability`` is the shrunken history rate and
-    ``abstain_reason`` says why the model has no answer of its own. ``not_obtained`` are the jobs of which
+    ``abstain_reason`` says why the model has no probability itself. ``not_obtained`` are the jobs of which
     the landing of the decision's day obtained nothing.
     """
     own = probabilities(model, features)
@@ -105,7 +105,7 @@ def baseline_probabilities(features: pa.Table, base_rate: float) -> dict[str, np
 
 
 def abstain_reasons(features: pa.Table, not_obtained: Set[int] = frozenset()) -> np.ndarray:
-    """Return the reason why the model should not answer, or an empty string."""
+    """Return the reason why the model abstains, or an empty string."""
     runs = read_column(features, "own_run_count")
     hours = read_column(features, "own_hours_since_result")
     job_runs = read_column(features, "job_run_count")
@@ -133,7 +133,7 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
     """Return for each decision what raises its probability most, in words, strongest first.
 
     A group of features counts by how much the odds fall when the group is replaced by the values of an
-    uneventful test; so a reason is given only if it changed the answer, and only if it tells of failures.
+    uneventful test; so a reason is given only if it changed the probability and is about failures.
     """
     texts = reason_texts(features)
     if model.estimator is None:
@@ -147,7 +147,7 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
         own = np.clip(probability[start:stop], 1e-9, 1 - 1e-9)
         odds = np.log(own) - np.log1p(-own)
         gains = np.stack([odds - _log_odds(model, _without(model, block, group)) for group in groups], axis=1)
-        order = np.argsort(-gains, axis=1, kind="stable")[:, :MOST_REASONS].tolist()
+        order = np.argsort(-gains, axis=1, kind="stable")[:, :MAX_REASONS].tolist()
         matters = (gains > np.log(REASON_ODDS)).tolist()
         reasons.extend(
             [text for g in chosen if matters[i][g] and (text := texts[groups[g]][start + i])]
@@ -178,7 +178,7 @@ def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
 
 
 def reason_texts(features: pa.Table) -> dict[str, list[str]]:
-    """Return per group of features which failures its values tell of, one text per decision; empty: none."""
+    """Return per group of features the failures that its values are about, a text per decision, or empty."""
 
     def whole(name: str) -> list[int]:
         values: list[int] = np.nan_to_num(read_column(features, name)).astype(np.int64).tolist()

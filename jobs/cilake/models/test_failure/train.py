@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from cilake.models import artifact
-from cilake.models.base import WEIGHT, EarlierLayoutError
+from cilake.models.base import WEIGHT, OutdatedModelError
 
 from .matrix import feature_matrix
 from .spec import FEATURES
@@ -85,11 +85,11 @@ def from_bytes(data: bytes, sha256: str | None = None) -> TrainedModel:
 
     Raises ``ValueError`` if the digest differs, if the bytes hold a type outside ``TRUSTED_TYPES``, or if
     the model was made for other features: nothing of a refused model is executed.  Raises
-    ``EarlierLayoutError`` for a model of an earlier version.
+    ``OutdatedModelError`` for a model of an earlier version.
     """
     content = artifact.load(data, sha256, trusted=TRUSTED_TYPES)
     if content.get("format") in range(1, FORMAT):
-        raise EarlierLayoutError(f"the model has layout {content['format']}, this version reads {FORMAT}")
+        raise OutdatedModelError(f"the model has layout {content['format']}, this version reads {FORMAT}")
     expected = {"format", *(field.name for field in fields(TrainedModel))}
     if set(content) != expected or content.pop("format") != FORMAT:
         raise ValueError("the bytes are no model of this kind: unknown layout")
@@ -119,7 +119,7 @@ def _outcome(sampled: pa.Table) -> np.ndarray:
 
 
 def _total(sampled: pa.Table) -> int:
-    """Return how many decisions the sample stands for."""
+    """Return how many decisions the sample represents."""
     return round(float(sampled.column(WEIGHT.name).to_numpy().sum()))
 
 

@@ -24,7 +24,7 @@ NOT_FOUND = 404
 
 @contextmanager
 def collect(landing: Landing) -> Iterator[Collected]:
-    """Ask for the builds of the configured projects.
+    """Request the builds of the configured projects.
 
     Raises:
         SettingsError: when the address or the projects are missing or malformed.

@@ -1,4 +1,4 @@
-"""Which service is asked, and for what."""
+"""Which service gets requests, and for what."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MAX_COLUMNS = 0xFFFF
 
 
 _NO_CODE = -1
-"""Stands for every negative number; with it, and 127 for all above, codes fit into 8 bits."""
+"""Replaces every negative number; with it, and 127 for all above, codes fit into 8 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Cells:
     columns: np.ndarray
     codes: np.ndarray
     messages: np.ndarray
-    """Where the message of each cell stands among all messages of the table."""
+    """Where the message of each cell is among all messages of the table."""
 
     def only(self, kept: np.ndarray) -> Cells:
         """Return the cells chosen by a mask or an order."""
@@ -80,13 +80,13 @@ def read_cells(
         raise UnreadableError("not_a_table: messages and results of a row differ in number")
     unknown = set(rows[(codes < 0) | (codes > max(STATUSES))].tolist())
     # 32 bits hold every position: a payload has far fewer values.
-    places = np.arange(int(counts.sum()), dtype=np.int32)
+    positions = np.arange(int(counts.sum()), dtype=np.int32)
     firsts = np.cumsum(counts) - counts
     to_column = (starts - rows.astype(np.int64) * columns - firsts).astype(np.int32)
     cells = Cells(
         rows=np.repeat(rows, counts),
-        columns=(places + np.repeat(to_column, counts)).astype(np.uint16),
+        columns=(positions + np.repeat(to_column, counts)).astype(np.uint16),
         codes=np.repeat(OURS[np.maximum(codes, 0)], counts),
-        messages=places,
+        messages=positions,
     )
     return cells, unknown

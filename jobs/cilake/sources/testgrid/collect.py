@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cilake.landing.budget import ByteBudget, Share
-from cilake.landing.envelope import Envelope, Known, State
+from cilake.landing.envelope import Envelope, State, StoredContent
 from cilake.landing.readers import Readers
 from cilake.log import logger
 from cilake.settings import SettingsError, require_address
@@ -42,7 +42,7 @@ WITHOUT_STALE_ROWS = "without stale rows"
 
 @contextmanager
 def collect(landing: Landing) -> Iterator[Collected]:
-    """Ask TestGrid for the summaries and tables of the configured dashboards.
+    """Request the summaries and tables of the configured dashboards from TestGrid.
 
     Raises:
         SettingsError: when the address or the dashboards are missing or malformed.
@@ -68,7 +68,7 @@ def collect(landing: Landing) -> Iterator[Collected]:
     with closing(client):
         dashboards, unmatched = find_dashboards(client, settings.patterns)
         for pattern in unmatched:
-            logger.warning(f"no dashboard matches {pattern!r}")
+            logger.warning(f"pattern {pattern!r}: no dashboard matches")
         retired = find_retired(settings.patterns, dashboards, landing.known["summary"], landing.day)
         envelopes = _collect(client, landing, dashboards, retired, frozenset(settings.patterns))
         # Closed before the pool waits for its workers, which may wait for what is not taken over.
@@ -85,7 +85,7 @@ def _collect(
         dashboards,
         landing.known,
         day=landing.day,
-        ahead=landing.ahead,
+        prefetch=landing.prefetch,
         budget=landing.budget,
         readers=landing.readers,
         left_out=landing.left_out,
@@ -101,7 +101,11 @@ def is_tab(text: str) -> bool:
 
 
 def extract_retired(
-    retired: list[str], known: Mapping[str, Mapping[str, Known]], *, day: date, left_out: Container[str] = ()
+    retired: list[str],
+    known: Mapping[str, Mapping[str, StoredContent]],
+    *,
+    day: date,
+    left_out: Container[str] = (),
 ) -> Iterator[Envelope]:
     """Yield the envelopes of dashboards that are no longer listed: all that was theirs is ``unlisted``."""
     reason = "its dashboard is no longer in the list of all"
@@ -117,10 +121,10 @@ def extract_dashboards(
     client: Client,
     pool: ThreadPoolExecutor,
     dashboards: list[str],
-    known: Mapping[str, Mapping[str, Known]],
+    known: Mapping[str, Mapping[str, StoredContent]],
     *,
     day: date,
-    ahead: int,
+    prefetch: int,
     budget: ByteBudget,
     readers: Readers,
     left_out: Container[str] = (),
@@ -128,12 +132,12 @@ def extract_dashboards(
 ) -> Generator[Envelope]:
     """Yield the envelopes of the dashboards in order: of each its summary, then one per tab that it lists.
 
-    ``known`` holds the earlier replies, by endpoint and natural id. At most ``ahead`` replies are asked for
+    ``known`` holds the earlier replies by endpoint and natural id. At most ``prefetch`` replies are requested
     or waiting to be taken, with no more bytes than ``budget`` has. Nothing raises for a single payload: an
     unreadable one is ``rejected``, one not obtained is ``missing``. Tabs that were obtained for the days
     before ``day`` and are not listed follow as ``unlisted``, or as ``missing`` where the summary was not
-    obtained; those in ``left_out`` are not asked for, nor looked for. A dashboard among ``named`` of which
-    the service knows nothing is marked as unknown.
+    obtained; those in ``left_out`` are neither requested nor looked for. A dashboard among ``named`` of
+    which the service knows nothing is marked as unknown.
     """
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
@@ -159,7 +163,7 @@ def extract_dashboards(
             for tab, entry in listed.items():
                 if f"{dashboard}/{tab}" in left_out:
                     continue
-                while len(waiting) >= ahead:
+                while len(waiting) >= prefetch:
                     yield from take_next()
                 share = budget.share()
                 future = pool.submit(fetch_table, dashboard, tab, read_promise(entry), share)
@@ -203,11 +207,11 @@ def _path(dashboard: str, endpoint: str) -> str:
 
 
 def _fetch_summary(
-    client: Client, dashboard: str, previous: Known | None
+    client: Client, dashboard: str, previous: StoredContent | None
 ) -> tuple[Envelope, dict[str, Any] | None]:
     """Return the envelope of a summary and, if it can be read, the tabs that it lists.
 
-    It is asked for whole every time: it lists the tabs, and it is small.
+    It is requested whole every time: it lists the tabs, and it is small.
     """
     listed: list[dict[str, Any]] = []
 
@@ -230,7 +234,7 @@ def _fetch_table(
     dashboard: str,
     tab: str,
     promise: Promise,
-    previous: Known | None,
+    previous: StoredContent | None,
     share: Share,
     readers: Readers,
 ) -> Envelope:
@@ -249,7 +253,7 @@ def _fetch_table(
     )
 
 
-def _read_reply(reply: Reply, promise: Promise, previous: Known | None) -> Content:
+def _read_reply(reply: Reply, promise: Promise, previous: StoredContent | None) -> Content:
     """Return what a reply that shows a table holds.
 
     Raises:
@@ -265,10 +269,10 @@ def _read_reply(reply: Reply, promise: Promise, previous: Known | None) -> Conte
 def _get_table(
     client: Client, path: str, tab: str, etag: str | None, share: Share | None
 ) -> tuple[Reply, str]:
-    """Return the reply to a request for a table, and a note where it is less than was asked for.
+    """Return the reply to a request for a table, and a note where it is less than was requested.
 
-    A table is asked for with its stale rows. For a tab with very many of them the service fails every time:
-    it is then asked once more without.
+    A table is requested with its stale rows. For a tab with very many of them the service fails every time:
+    it is then requested once more without.
 
     Raises:
         FetchError: when no complete reply came.
@@ -282,7 +286,7 @@ def _get_table(
             reply = client.get(path, params, share=share)
             if reply.status == 304:  # to a request without a tag: no answer
                 raise error
-            # The tag is of this reply; the next request asks for the stale rows again.
+            # The tag is of this reply; the next request includes the stale rows again.
             return replace(reply, etag=None), f"{WITHOUT_STALE_ROWS}: with them the service {error}"
         except FetchError:
             # What the ordinary request met is what people look for.

@@ -1,4 +1,4 @@
-"""Which dashboards are asked for: names as they are, patterns against the service's listing."""
+"""Which dashboards are requested: names as they are, patterns against the service's listing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from cilake.errors import PermanentError, SourceError
-from cilake.landing.envelope import Known
+from cilake.landing.envelope import StoredContent
 from cilake.sources.errors import UnreadableError
 from cilake.sources.http import Client, FetchError
 from cilake.sources.payload import parse_object
@@ -59,7 +59,7 @@ def find_dashboards(client: Client, patterns: list[str]) -> tuple[list[str], lis
 
 
 def find_retired(
-    patterns: list[str], dashboards: list[str], known: Mapping[str, Known], day: date
+    patterns: list[str], dashboards: list[str], known: Mapping[str, StoredContent], day: date
 ) -> list[str]:
     """Return the dashboards that a wildcard named in the days before ``day`` and no longer does.
 

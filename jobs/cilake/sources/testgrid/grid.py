@@ -23,7 +23,7 @@ from cilake.sources.testgrid.cells import MAX_COLUMNS, Cells, read_cells
 from cilake.sources.testgrid.codes import STATUSES
 
 MAX_QUERY = 1_000
-"""Characters of the place of a job's logs; the longest one recorded has 131."""
+"""Characters of the location of a job's logs; the longest one recorded has 131."""
 MAX_URL = 2_000
 """Characters of a page's address, made from a template for every run: without a bound a template of many
 placeholders would be multiplied by the number of columns."""
@@ -64,7 +64,7 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
         raise UnreadableError(f"too_large: {columns:,} columns, more than {MAX_COLUMNS:,}")
     query = document["query"]
     if type(query) is not str or len(query) > MAX_QUERY:
-        raise UnreadableError(f"not_a_table: no place of a job's logs: {shorten(query)}")
+        raise UnreadableError(f"not_a_table: no location of a job's logs: {shorten(query)}")
     query = query.removeprefix("gs://")  # some configurations write it; the bucket and its job are the same
     job_name = _job_of(query)
     ci_instance = find_instance(query.partition("/")[0])
@@ -117,7 +117,7 @@ def _text(value: Any) -> str | None:
 
 
 def _job_of(query: str) -> str:
-    """Return the job whose logs are at the place that ``query`` names."""
+    """Return the job whose logs are at the location that ``query`` names."""
     if "," in query:
         jobs = ", ".join(_job_name(part.strip()) for part in query.split(","))
         # The columns do not say whose they are: a build may have no result but in rows that jobs share.
@@ -127,8 +127,8 @@ def _job_of(query: str) -> str:
     return name
 
 
-def _job_name(place: str) -> str:
-    return place.rstrip("/").rpartition("/")[2]
+def _job_name(location: str) -> str:
+    return location.rstrip("/").rpartition("/")[2]
 
 
 def _run_urls(template: Any, query: str, builds: list[Any]) -> list[str | None]:
@@ -138,10 +138,10 @@ def _run_urls(template: Any, query: str, builds: list[Any]) -> list[str | None]:
     if type(template) is not str or len(template) > MAX_URL:
         raise UnreadableError(f"not_a_table: no template of addresses: {shorten(template)}")
     of_job = template.replace("<gcs_prefix>", query)
-    places = of_job.count("<changelist>")
+    placeholders = of_job.count("<changelist>")
     return [
         of_job.replace("<changelist>", build)
-        if type(build) is str and len(of_job) + places * len(build) <= MAX_URL
+        if type(build) is str and len(of_job) + placeholders * len(build) <= MAX_URL
         else None
         for build in builds
     ]

@@ -109,7 +109,7 @@ def _read_runs(grid: Grid) -> Decoded:
 def _read_verdicts(grid: Grid) -> np.ndarray:
     """Return the code of each run's own verdict, 0 where there is none.
 
-    It stands in the row ``Overall``, or ``<job>.Overall`` where that one has no result. Another job's verdict
+    It is in the row ``Overall``, or ``<job>.Overall`` where that one has no result. Another job's verdict
     is none of this run.
     """
     verdicts = np.zeros(len(grid.builds), np.int32)

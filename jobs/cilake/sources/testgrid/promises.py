@@ -1,6 +1,6 @@
 """What a dashboard's summary promises of its tabs, and how far their tables keep it.
 
-An answer with status 200 is not yet complete: a service that is no longer updated, a table without the
+A response with status 200 is not yet complete: a service that is no longer updated, a table without the
 columns that the summary counts, or one whose window begins after the last request, look like any other.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from cilake.landing.envelope import Known
+from cilake.landing.envelope import StoredContent
 from cilake.sources.fetch import Flaws
 from cilake.sources.runs import Decoded
 
@@ -51,7 +51,9 @@ def read_promise(entry: Mapping[str, Any]) -> Promise:
     )
 
 
-def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: Known | None) -> Flaws:
+def compare_table(
+    promise: Promise, table: Decoded, served_at: datetime, known: StoredContent | None
+) -> Flaws:
     """Return how far a table that was served then breaks the promise, after the replies known before it."""
     first, last = _span(table)
     faults = _faults(promise, served_at)
@@ -68,7 +70,9 @@ def compare_table(promise: Promise, table: Decoded, served_at: datetime, known: 
     return Flaws(bool(faults), gap / timedelta(hours=1) if gap else None, "; ".join(notes))
 
 
-def compare_unmodified(promise: Promise, served_at: datetime, known: Known | None, content: str) -> Flaws:
+def compare_unmodified(
+    promise: Promise, served_at: datetime, known: StoredContent | None, content: str
+) -> Flaws:
     """Return how far a reply breaks the promise that only says that its content is still the one known."""
     faults = _faults(promise, served_at)
     shown = [fetch.served_at for fetch in known.fetches if fetch.content_sha256 == content] if known else []
@@ -77,7 +81,9 @@ def compare_unmodified(promise: Promise, served_at: datetime, known: Known | Non
     return Flaws(bool(faults), None, "; ".join(f"stale: {fault}" for fault in faults))
 
 
-def find_unlisted(listed: Iterable[str], known: Mapping[str, Known], prefix: str, day: date) -> list[str]:
+def find_unlisted(
+    listed: Iterable[str], known: Mapping[str, StoredContent], prefix: str, day: date
+) -> list[str]:
     """Return the names with the prefix, obtained for ``day`` or the week before, that are not listed."""
     since = day - timedelta(days=LISTED_DAYS)
     lately = {

@@ -1,4 +1,4 @@
-"""Which TestGrid is asked, and for what."""
+"""Which TestGrid gets requests, and for what."""
 
 from __future__ import annotations
 

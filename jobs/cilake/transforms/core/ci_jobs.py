@@ -26,17 +26,17 @@ ARCHITECTURES = ("arm64", "ppc64le", "s390x")
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One of the versions that a pattern finds: its first group; places count from 1, -1 is the last."""
+    """One of the versions that a pattern finds: its first group; indexes count from 1, -1 is the last."""
 
     pattern: str
-    place: int
+    index: int
 
     def of(self, name: str) -> str | None:
         """Return the version in the name, ``None`` when there is none."""
         found = [match[1] for match in re.finditer(self.pattern, name, re.ASCII)]
         if not found:
             return None
-        return found[self.place - 1 if self.place > 0 else self.place]
+        return found[self.index - 1 if self.index > 0 else self.index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ _WORDS = r"(?:-[a-z][a-z0-9]*)*"
 NAME_RULES: dict[str, tuple[NameRule, ...]] = {
     PROW: (
         # nightly-4.8-upgrade-from-stable-4.7, 4.8-upgrade-from-from-stable-4.7-from-stable-4.6: the release
-        # under test stands before the words, the one that the chain starts from comes last.
+        # under test is before the words, the one that the chain starts from comes last.
         NameRule(
             applies=rf"\d\.\d+{_WORDS}-upgrade{_WORDS}-from{_WORDS}-v?\d+\.\d",
             release=Pick(rf"(?:^|[-_.v])(\d+\.\d+)(?={_WORDS}-upgrade{_WORDS}-from-)", -1),

@@ -1,4 +1,4 @@
-"""Observations of runs: which contents of a run began when, and which of them stands.
+"""Observations of runs: which contents of a run began when, and which of them is current.
 
 All functions here depend on the set of rows alone, not on the order in which payloads were landed or built.
 """
@@ -14,7 +14,7 @@ from cilake.transforms.words import equal, of
 
 KEY = TABLE.primary_key
 SLIM = (*KEY, "result_count", "running_count", "run_date", "landed_date")
-"""What tells which observation stands."""
+"""The columns by which the current observation is chosen."""
 RESULTS = ("test_keys", "test_statuses", "messages")
 _PART = ("run_key", "source", "natural_id")
 _READING = (*_PART, "seen_at", "landed_date", "decoder_version")
@@ -147,9 +147,9 @@ def select_changes(engine: Engine[Rows], *, seen: Rows, observations: Rows) -> R
 
 
 def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mapping[str, int]) -> Rows:
-    """Return per run the observation that stands: its key, day and size, ``known_at`` and ``landed_date``.
+    """Return per run the current observation: its key, day and size, ``known_at`` and ``landed_date``.
 
-    Of several contents that one stands which began last, of the source with the highest ``precedence``. A
+    Of several contents that one is current which began last, of the source with the highest ``precedence``. A
     content with fewer results than a final one is poorer and does not replace it, where no source of higher
     precedence shows it: services cut what is large.
     ``known_at`` is when the source first showed the content, ``landed_date`` the day of the landing that
@@ -159,7 +159,7 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
     rank = f"CASE source{ranks} ELSE -1 END" if ranks else "-1"
     last = "struct(rank, seen_at, content_hash, source)"
     chosen = "struct(decoder_version, -unix_micros(seen_at), natural_id)"
-    told = [name for name in (*KEY, "run_date", "result_count") if name != "run_key"]
+    picked = [name for name in (*KEY, "run_date", "result_count") if name != "run_key"]
     return engine.sql(
         f"""
         WITH {_newest_reading("observations")},
@@ -180,7 +180,7 @@ def select_standing(engine: Engine[Rows], observations: Rows, precedence: Mappin
             SELECT newest.* FROM newest
             JOIN standing ON {equal("newest", "standing", ("run_key", "content_hash", "source"))}
         )
-        SELECT run_key, {", ".join(f"max_by({name}, {chosen}) AS {name}" for name in told)},
+        SELECT run_key, {", ".join(f"max_by({name}, {chosen}) AS {name}" for name in picked)},
             min(seen_at) AS known_at, min_by(landed_date, struct(seen_at, landed_date)) AS landed_date
         FROM same GROUP BY run_key
         """,

@@ -1,4 +1,4 @@
-"""Runs: of each the observation that stands."""
+"""Runs: of each the current observation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNLIKE = " OR ".join(f"standing.{name} IS DISTINCT FROM ci_runs.{name}" for nam
 
 
 def transform(engine: Engine[Rows], *, standing: Rows, observations: Rows) -> Rows:
-    """Return the rows of ``core.ci_runs`` from the keys that stand and the observations that have them."""
+    """Return the rows of ``core.ci_runs`` from the current keys and the observations that have them."""
     return engine.sql(_RUNS, standing=standing, observations=observations)
 
 

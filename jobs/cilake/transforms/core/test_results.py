@@ -20,6 +20,6 @@ FROM observations AS shown JOIN standing ON {equal("shown", "standing", KEY)}
 
 
 def transform(engine: Engine[Rows], *, standing: Rows, observations: Rows) -> Rows:
-    """Return the rows of ``core.test_results``: one per test of the observations whose keys stand."""
+    """Return the rows of ``core.test_results``: one per test of the observations whose keys are current."""
     runs = engine.sql(_RUNS, standing=standing, observations=observations)
     return engine.explode(runs, list(IN_OBSERVATIONS))

@@ -50,8 +50,8 @@ def find_collisions(engine: Engine[Rows], *, decoded: Rows, tests: Rows) -> Rows
     """Return the names whose key belongs to another name, once per payload that holds them.
 
     Columns: ``origin``, ``source``, ``endpoint``, ``natural_id``, ``known_at``, ``landed_date`` of the
-    payload, ``test_key``, ``test_name``, ``holder_name`` (whose key it is) and ``reason``. Ask before the new
-    rows of ``core.tests`` are published, or after: the answer is the same.
+    payload, ``test_key``, ``test_name``, ``holder_name`` (whose key it is) and ``reason``. The result is the
+    same before and after the new rows of ``core.tests`` are published.
     """
     return engine.sql(_COLLISIONS, names=_names(engine, decoded), tests=tests)
 
@@ -60,7 +60,7 @@ def leave_out_collisions(engine: Engine[Rows], decoded: Rows, collided: Rows) ->
     """Return the decoded runs without the results of names whose key belongs to another name.
 
     ``collided`` are the rows of ``find_collisions``. A result carries the key alone, but within one payload a
-    key stands for one name (the decoder refuses a second one), so the results to leave out are those of the
+    key means one name (the decoder refuses a second one), so the results to leave out are those of the
     payload's runs under that key. Counts follow; ``content_hash`` stays that of the content as served.
     """
     taken: dict[str, dict[int, bool]] = {}
@@ -118,7 +118,7 @@ def _without(taken: dict[str, dict[int, bool]], runs: pa.Table) -> pa.Table:
             cells = list(zip(*(row[name] for name in _LISTS), strict=True))
             lost = [status for key, status, _ in cells if key in keys and not keys[key]]
             kept = [cell for cell in cells if cell[0] not in keys]
-            row |= {name: [cell[place] for cell in kept] for place, name in enumerate(_LISTS)}
+            row |= {name: [cell[index] for cell in kept] for index, name in enumerate(_LISTS)}
             row["result_count"] -= len(cells) - len(kept)
             row["test_count"] -= len(lost)
             row["passed_count"] -= sum(status in PASSING for status in lost)

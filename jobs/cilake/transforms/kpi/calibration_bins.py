@@ -34,7 +34,7 @@ def transform(engine: Engine[Rows], *, outcomes: Rows, model: Model) -> Rows:
 
 
 def _edge(edges: tuple[float, ...]) -> str:
-    """Return the edge in the place of the bin that holds the probability; the last bin holds 1 too."""
+    """Return the edge at the index of the bin that holds the probability; the last bin holds 1 too."""
     lower_bounds = [*zip(BIN_EDGES[1:-1], edges[1:], strict=True)][::-1]
     cases = (f"WHEN probability >= {double(lower)} THEN {double(edge)}" for lower, edge in lower_bounds)
     return f"CASE {' '.join(cases)} ELSE {double(edges[0])} END"

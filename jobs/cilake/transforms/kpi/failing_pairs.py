@@ -7,14 +7,14 @@ from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import RESULTS_OF_TESTS
 
-MOST_FAILURES = 100
+MAX_FAILURES = 100
 """A run with more failing tests broke as a whole; its pairs would outnumber all others."""
-LEAST_TOGETHER = 3
-LEAST_CORRELATION = 0.5
+MIN_TOGETHER = 3
+MIN_CORRELATION = 0.5
 QUERY = f"""
 WITH results AS (SELECT * FROM {RESULTS_OF_TESTS}),
 failures AS (SELECT DISTINCT run_key, test_key FROM results WHERE test_status IN {listed(FAILING)}),
-broken AS (SELECT run_key FROM failures GROUP BY run_key HAVING count(*) > {MOST_FAILURES}),
+broken AS (SELECT run_key FROM failures GROUP BY run_key HAVING count(*) > {MAX_FAILURES}),
 counted AS (
     SELECT runs.run_key, job_key, started_at, run_url,
         cast(date_trunc('week', run_date) AS date) AS week_date,
@@ -30,7 +30,7 @@ failed AS (
 frequent AS (
     SELECT week_date, test_key, place
     FROM (SELECT *, count(*) OVER (PARTITION BY week_date, test_key) AS failed_count FROM failed)
-    WHERE failed_count >= {LEAST_TOGETHER}
+    WHERE failed_count >= {MIN_TOGETHER}
 ),
 halves AS (
     SELECT one.week_date, one.test_key, other.test_key AS other_test_key,
@@ -38,7 +38,7 @@ halves AS (
     FROM frequent AS one
     JOIN frequent AS other
         ON one.week_date = other.week_date AND one.place = other.place AND one.test_key < other.test_key
-    GROUP BY one.week_date, one.test_key, other.test_key HAVING count(*) >= {LEAST_TOGETHER}
+    GROUP BY one.week_date, one.test_key, other.test_key HAVING count(*) >= {MIN_TOGETHER}
 ),
 together AS (
     SELECT week_date, test_key, other_test_key, together_count, last_place FROM halves
@@ -91,7 +91,7 @@ FROM correlated
 JOIN counted AS runs ON correlated.week_date = runs.week_date AND last_place = runs.place
 JOIN tests AS one ON correlated.test_key = one.test_key
 JOIN tests AS other ON correlated.other_test_key = other.test_key
-WHERE failure_correlation >= {LEAST_CORRELATION}
+WHERE failure_correlation >= {MIN_CORRELATION}
 """
 """The correlation is Pearson's coefficient of two binary columns, from their counts.
 

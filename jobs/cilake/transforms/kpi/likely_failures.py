@@ -8,11 +8,11 @@ from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import double
 
-LEAST_PROBABILITY = 0.01
+MIN_PROBABILITY = 0.01
 QUERY = f"""
 WITH likely AS (
     SELECT * FROM test_failure
-    WHERE abstain_reason IS NULL AND failure_probability >= {double(LEAST_PROBABILITY)}
+    WHERE abstain_reason IS NULL AND failure_probability >= {double(MIN_PROBABILITY)}
 ),
 failures AS (
     SELECT /*+ BROADCAST(likely) */ likely.job_key, likely.test_key, likely.prediction_date,

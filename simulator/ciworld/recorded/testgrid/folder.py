@@ -44,7 +44,7 @@ class RecordedDashboards:
 
     @property
     def held_bytes(self) -> int:
-        """Return how many bytes of encoded answers are cached."""
+        """Return how many bytes of encoded responses are cached."""
         return self._cache.held_bytes
 
     def dashboards(self) -> list[str]:
@@ -80,7 +80,7 @@ class RecordedDashboards:
         newer = grid.newer_than(milliseconds(as_of))
         if ended and not newer:
             return self._cache.get(("file", path), lambda: self._verbatim(path))
-        # Everything the answer depends on is in the key, so equal answers share one ETag.
+        # Everything the response depends on is in the key, so equal responses share one ETag.
         key = (path, newer, grid.is_stale(as_of, newer))
         return self._cache.get(key, lambda: self._table_at(path, newer, as_of))
 
@@ -151,7 +151,7 @@ def _span_of(paths: Iterable[Path]) -> Span | None:
             found = read_json(path)["timestamps"]
             stamps += [min(found), max(found)] if found else []
         except (RecordedError, KeyError, TypeError) as error:
-            # Asking for this table answers with the error; the others can be played.
+            # A request for this table gets the error; the others can be played.
             sys.stderr.write(f"ciworld: {path}: left out of the span of days: {error!r}\n")
     if not stamps:
         return None

@@ -20,7 +20,7 @@ from ciworld.recorded.base import MAX_FILE_BYTES
 from ciworld.services.testgrid.grid import normalise
 
 ATTEMPTS = 5
-LEAST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0
+MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 60.0
 TIMEOUT_SECONDS = 120.0
 SUMMARY = "summary"
 
@@ -38,7 +38,7 @@ def record(
 ) -> Json:
     """Write the summary and every table of the dashboards that match; return the counts of files written.
 
-    One request at a time, `pause` seconds apart, and again later where the service asks for it. A table that
+    One request at a time, `pause` seconds apart, and again later where the service wants it. A table that
     is not obtained is named on standard error and counted as missing; the next run of the command writes it.
     """
     if urlsplit(address).scheme not in ("http", "https"):
@@ -53,7 +53,7 @@ def record(
     counts = {"dashboards": 0, "tables": 0, "missing": 0}
     for name in names:
         if not _is_file_name(name):
-            _say(f"{name!r}: cannot be the name of a folder, left out")
+            _log(f"{name!r}: cannot be the name of a folder, left out")
             counts["missing"] += 1
             continue
         _record_dashboard(service, name, out / name, counts)
@@ -66,13 +66,13 @@ def _record_dashboard(service: "_Service", name: str, folder: Path, counts: dict
     folder.mkdir(parents=True, exist_ok=True)
     for tab in summary:
         if not _is_file_name(tab) or tab == SUMMARY:
-            _say(f"{name}: {tab!r}: cannot be the name of a file, left out")
+            _log(f"{name}: {tab!r}: cannot be the name of a file, left out")
             counts["missing"] += 1
             continue
         try:
             table = service.get(f"{path}/table?tab={quote(tab, safe='')}&show-stale-tests=")
         except RecordingError as error:
-            _say(f"{name}: {tab}: missing ({error})")
+            _log(f"{name}: {tab}: missing ({error})")
             counts["missing"] += 1
             continue
         _write(folder / f"{tab}.json.gz", table)
@@ -80,7 +80,7 @@ def _record_dashboard(service: "_Service", name: str, folder: Path, counts: dict
     # The summary comes last: a folder without one is not taken for a recorded dashboard.
     _write(folder / f"{SUMMARY}.json.gz", summary)
     counts["dashboards"] += 1
-    _say(f"{name}: recorded, {len(summary)} tabs")
+    _log(f"{name}: recorded, {len(summary)} tabs")
 
 
 class _Service:
@@ -102,7 +102,7 @@ class _Service:
             request = urllib.request.Request(  # noqa: S310 - the scheme is checked before
                 f"{self._address}{path}", headers={"Accept-Encoding": "gzip", "User-Agent": "ciworld-record"}
             )
-            wait = max(self._pause, LEAST_WAIT_SECONDS) * 2**attempt
+            wait = max(self._pause, MIN_WAIT_SECONDS) * 2**attempt
             try:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
                     return _object(
@@ -152,6 +152,6 @@ def _write(path: Path, doc: Json) -> None:
     fresh.replace(path)
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     sys.stderr.write(f"ciworld: {message}\n")
     sys.stderr.flush()

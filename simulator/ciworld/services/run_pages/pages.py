@@ -172,8 +172,8 @@ def _results(world: SyntheticWorld, job: Job, run: Run, stage: int) -> str:
     counts.append(("without result", len(job.tests) - len(tests)))
     tiles = "".join(f'<li class="card of-{w.replace(" ", "-")}"><b>{n:,}</b>{w}</li>' for w, n in counts)
     rows = sorted(
-        (code == FLAKY, name, said.get(0, ""))
-        for (code, name), said in zip(tests, results.messages, strict=True)
+        (code == FLAKY, name, texts.get(0, ""))
+        for (code, name), texts in zip(tests, results.messages, strict=True)
         if code in (FAIL, FLAKY)
     )
     lines = [

@@ -83,7 +83,7 @@ def cut_table(table: Json, newer: int) -> Json:
     """Return the table as it was before its `newer` newest columns existed.
 
     Everything that is derived from the whole grid (alerts, clusters, notifications) is emptied, because
-    it could tell what was still to come.
+    it could show what was still to come.
     """
     width = len(table["timestamps"])
     out = dict(table)

@@ -92,10 +92,13 @@ class SyntheticDashboards:
         verdicts = [self._world.column(run, stage) for run, stage in view.columns]
         overall = np.array([[verdict.overall for verdict in verdicts]], np.uint8)
         cells = np.concatenate((overall, results.codes))
-        said = [{place: verdict.overall_message for place, verdict in enumerate(verdicts)}, *results.messages]
+        by_row = [
+            {index: verdict.overall_message for index, verdict in enumerate(verdicts)},
+            *results.messages,
+        ]
         messages = [
-            [texts.get(place, "") for place in np.flatnonzero(line).tolist()]
-            for texts, line in zip(said, cells, strict=True)
+            [texts.get(index, "") for index in np.flatnonzero(line).tolist()]
+            for texts, line in zip(by_row, cells, strict=True)
         ]
         builds = [run.build_id for run, _ in view.columns]
         return Grid(["Overall", *results.names], cells, _stamps(view), builds), messages

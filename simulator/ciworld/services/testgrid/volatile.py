@@ -1,4 +1,4 @@
-"""The keys of a table that TestGrid fills differently in every answer."""
+"""The keys of a table that TestGrid fills differently in every response."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ VOLATILE_KEYS = ("status", "phase-timer", "cached")
 
 
 def table_payload(table: Json) -> Payload:
-    """Return the payload of a table whose volatile keys are written for every answer."""
+    """Return the payload of a table whose volatile keys are written for every response."""
     return Payload.varying(_stable(table), volatile_part)
 
 
@@ -20,7 +20,7 @@ def table_etag(table: Json) -> str:
 
 
 def volatile_part(count: int) -> dict[str, Any]:
-    """Return the volatile keys of the count-th answer."""
+    """Return the volatile keys of the count-th response."""
     delta = [0.00001 + (count * 37 % 991) / 1e7, 0.01 + (count * 53 % 997) / 1e5, 0.002, 0.004]
     total = sum(delta)
     return {

@@ -47,7 +47,7 @@ def test_results_past_the_horizon_and_empty_inputs_give_nothing():
 
 @pytest.mark.spark
 def test_both_engines_make_the_same_rows(spark):
-    """Days, ties, all statuses and abstentions, both ends of the horizon, a test that has not run again."""
+    """Cover days, ties, statuses, abstentions, both ends of the horizon, a test that has not run again."""
     days = [f"2021-06-{day:02}" for day in range(1, 31)]
     predictions = [
         predict(day, abstain_reason="too_few_runs" if number % 2 else None, test_key=test)

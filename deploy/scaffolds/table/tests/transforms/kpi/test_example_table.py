@@ -38,7 +38,7 @@ def test_same_input_same_rows_and_none_from_none():
 
 @pytest.mark.spark
 def test_both_engines_make_the_same_rows(spark):
-    """EXAMPLE: days and jobs, one of which has no name; give rows for all that the query tells apart."""
+    """Cover days and jobs, one without a name. EXAMPLE: give rows for all that the query distinguishes."""
     keys = [(number, f"2021-06-{21 + number % 3}", (11, 12)[number % 2]) for number in range(12)]
     runs = [make_row(CI_RUNS, run_key=key, run_date=day, job_key=job) for key, day, job in keys]
     engine = SparkEngine(spark)

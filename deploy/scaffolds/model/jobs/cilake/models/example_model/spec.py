@@ -1,4 +1,4 @@
-"""The declaration of the model: what it is asked, from what, and when it is believed."""
+"""The declaration of the model: what it forecasts, from what, and when it is believed."""
 
 from __future__ import annotations
 

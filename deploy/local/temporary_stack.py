@@ -17,8 +17,8 @@ _S3_PORTS = 20
 _COMMAND_SECONDS = 900
 
 
-class Scratch:
-    """The commands of one stack: call it with the words of ``python -m deploy.local``."""
+class TemporaryStack:
+    """The commands of one stack: call it with the arguments of ``python -m deploy.local``."""
 
     def __init__(self, home: Path) -> None:
         first = _free_block(_S3_PORTS + 8)
@@ -29,10 +29,10 @@ class Scratch:
         self.environment = {**os.environ, "CILAKE_HOME": str(home)}
         self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}
 
-    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *args: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command; return its status and what it printed. ``variables`` join its environment."""
         return subprocess.run(
-            [sys.executable, "-m", "deploy.local", *words],
+            [sys.executable, "-m", "deploy.local", *args],
             cwd=REPO,
             env=self.environment | variables,
             capture_output=True,
@@ -62,14 +62,14 @@ class Scratch:
 
 
 @contextmanager
-def scratch_stack(home: Path, *services: str) -> Iterator[Scratch]:
+def temporary_stack(home: Path, *services: str) -> Iterator[TemporaryStack]:
     """Yield a stack that runs the given services and what they need, removed at the end.
 
     Raises:
-        RuntimeError: with what `up` said, when it does not come up.
+        RuntimeError: with the output of `up`, when the stack does not start.
 
     """
-    stack = Scratch(home)
+    stack = TemporaryStack(home)
     try:
         done = stack("up", "--only", ",".join(services))
         if done.returncode:

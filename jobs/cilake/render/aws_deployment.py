@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cilake.settings import Settings, SettingsError
 
 UNKNOWN_APPLICATION = "APPLICATION_ID"
-"""Stands for the id of the EMR Serverless application until it is created."""
+"""The id of the EMR Serverless application until it is created."""
 
 _SHAPES = {
     "account": r"\d{12}",
@@ -21,7 +21,7 @@ _SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class AwsPlace:
+class AwsDeployment:
     """One lake on AWS: its account, region, bucket and catalog; resources are called ``name``."""
 
     account: str
@@ -60,7 +60,7 @@ class AwsPlace:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the work at this place."""
+        """The settings of the jobs of this deployment."""
         return Settings(
             catalog=self.catalog,
             warehouse=self.table_bucket if self.catalog == "s3tables" else self.address("warehouse"),

@@ -1,4 +1,4 @@
-"""Chance without state: the same keys always give the same numbers, in whatever order one asks."""
+"""Chance without state: the same keys always give the same numbers, in whatever order they are drawn."""
 
 import hashlib
 
@@ -29,7 +29,7 @@ def uniforms(keys: np.ndarray, salt: int) -> np.ndarray:
     return (mix(keys, salt) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-class Dice:
+class Rng:
     """A short sequence of draws that belongs to one thing, named by its keys."""
 
     def __init__(self, *parts: object):
