@@ -28,8 +28,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import FAILING, PASSING, VERDICT_NAME
 from cilake.contracts.model_spec import MODEL_SCORER
+from cilake.contracts.vocabulary.ci import FAILING, PASSING, VERDICT_NAME
 from cilake.models import gate
 from cilake.models.test_failure import labels, sample, score, train
 from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions

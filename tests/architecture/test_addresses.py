@@ -20,7 +20,7 @@ def _addresses(folder: str, suffix: str, prefix: str = "") -> list[str]:
     return sorted(
         f"{path.parent.name}.{path.name.removeprefix(prefix).removesuffix(suffix)}"
         for path in (ROOT / folder).glob(f"*/{prefix}*{suffix}")
-        if path.name not in ("__init__.py", "conftest.py")
+        if path.name not in ("__init__.py", "conftest.py") and path.parent.name != "vocabulary"
     )
 
 

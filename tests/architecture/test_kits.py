@@ -40,16 +40,19 @@ NAMED_WITH_REASON = {
 
 def _shared() -> list[Path]:
     """The files of the platform that belong to no source and no model."""
-    command = ["git", "ls-files", *FOLDERS]
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *FOLDERS]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     names = "|".join((*SOURCES, *MODELS))
     own = re.compile(rf"/(?:{names})(?:/|\.py$|__\w+\.py$|_\w+\.py$)")
     # A table is its own file, and so is what makes it; the simulator shows services by theirs.
-    of_tables = re.compile(r"^jobs/cilake/(?:contracts|transforms)/\w+/\w+\.py$|^simulator/ciworld/recorded/")
+    of_tables = re.compile(
+        r"^jobs/cilake/(?:contracts|transforms)/(?!vocabulary)\w+/\w+\.py$|^simulator/ciworld/recorded/"
+    )
     return [
         ROOT / name
         for name in listed.stdout.splitlines()
         if name.endswith((".py", ".example", ".toml", ".yaml"))
+        and (ROOT / name).is_file()
         and not own.search(name)
         and not of_tables.search(name)
     ]

@@ -16,8 +16,8 @@ from tests.support.lake_session import make_catalog
 from tests.support.reply_service import Replies, closed_port, reply_service
 
 from cilake.commands import land
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.registry import table
+from cilake.contracts.vocabulary.ci import TEST_STATUSES
 from cilake.errors import SourceError
 from cilake.settings import Settings
 from cilake.sources.decoder import DECODED

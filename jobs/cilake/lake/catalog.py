@@ -27,9 +27,9 @@ from pyiceberg.types import (
 )
 from pyiceberg.utils.datetime import days_to_date
 
-from cilake.contracts.columns import WEEK_DATE
 from cilake.contracts.model import Column, Table, partition_column
 from cilake.contracts.registry import tables
+from cilake.contracts.vocabulary.ci import WEEK_DATE
 from cilake.errors import PermanentError
 from cilake.lake.profiles import CATALOG, pyiceberg_catalog
 from cilake.settings import Settings

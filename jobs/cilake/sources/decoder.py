@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cilake.contracts.columns import TEST_STATUSES
+from cilake.contracts.vocabulary.ci import TEST_STATUSES
 from cilake.landing.gc_paused import gc_paused
 from cilake.sources.errors import UnreadableError, odd_payload
 from cilake.sources.keys import hash_names

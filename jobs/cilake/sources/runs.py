@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, PASSING, RUNNING, TEST_STATUSES, VERDICT_NAME
+from cilake.contracts.vocabulary.ci import FAILING, PASSING, RUNNING, TEST_STATUSES, VERDICT_NAME
 from cilake.sources.keys import hash_job, hash_name, hash_run
 
 FIRST_START = datetime(2014, 1, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cilake.contracts.columns import VERDICT_NAME
 from cilake.contracts.predictions.accuracy import CLIP
+from cilake.contracts.vocabulary.ci import VERDICT_NAME
 from cilake.lake.literals import quoted
 
 RESULTS_OF_TESTS = """(

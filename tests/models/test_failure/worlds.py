@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, PASSING
+from cilake.contracts.vocabulary.ci import FAILING, PASSING
 from cilake.models.test_failure.features import RESULTS_SCHEMA, RUNS_SCHEMA
 
 START = datetime(2021, 3, 1, tzinfo=UTC)

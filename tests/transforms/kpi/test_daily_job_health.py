@@ -7,12 +7,12 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import FAILING, TEST_STATUSES, VERDICT_NAME
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.daily_job_health import TABLE
+from cilake.contracts.vocabulary.ci import FAILING, TEST_STATUSES, VERDICT_NAME
 from cilake.sources.keys import hash_name
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.kpi import daily_job_health

@@ -7,11 +7,11 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import FAILING, TEST_STATUSES
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.failing_pairs import TABLE
+from cilake.contracts.vocabulary.ci import FAILING, TEST_STATUSES
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.kpi import failing_pairs
 

@@ -4,13 +4,13 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import FAILING
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.likely_failures import TABLE
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
+from cilake.contracts.vocabulary.ci import FAILING
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.kpi import likely_failures
 

@@ -7,12 +7,12 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_jobs import TABLE as CI_JOBS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS, TABLE
+from cilake.contracts.vocabulary.ci import TEST_STATUSES
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.kpi import weekly_test_health
 

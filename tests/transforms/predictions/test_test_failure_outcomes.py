@@ -6,12 +6,12 @@ import pytest
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.core.tests import TABLE as TESTS
 from cilake.contracts.predictions.test_failure import TABLE as PREDICTIONS
 from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS, TABLE
+from cilake.contracts.vocabulary.ci import TEST_STATUSES
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.predictions import test_failure_outcomes as outcomes
 

@@ -1,7 +1,7 @@
 """CI jobs, with what their names say about them."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, PLATFORM, RELEASE
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import JOB_KEY, JOB_NAME, PLATFORM, RELEASE
 
 
 def _variant(name: str, description: str, example: str) -> Column:

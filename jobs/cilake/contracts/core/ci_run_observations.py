@@ -1,16 +1,9 @@
 """What each source showed of a run, and when: ``core.ci_runs`` and ``core.test_results`` follow from it."""
 
-from cilake.contracts.columns import (
-    DECODER_VERSION,
-    JOB_KEY,
-    LANDED_DATE,
-    NATURAL_ID,
-    RUN_DATE,
-    RUN_KEY,
-    STARTED_AT,
-)
 from cilake.contracts.core.ci_runs import FACTS
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import JOB_KEY, RUN_DATE, RUN_KEY, STARTED_AT
+from cilake.contracts.vocabulary.payload import DECODER_VERSION, LANDED_DATE, NATURAL_ID
 
 TABLE = Table(
     address="core.ci_run_observations",

@@ -1,16 +1,8 @@
 """CI runs, conformed over whatever system or collector they came from."""
 
-from cilake.contracts.columns import (
-    DECODER_VERSION,
-    JOB_KEY,
-    KNOWN_AT,
-    LANDED_DATE,
-    RUN_DATE,
-    RUN_KEY,
-    STARTED_AT,
-    TEST_STATUSES,
-)
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import JOB_KEY, KNOWN_AT, RUN_DATE, RUN_KEY, STARTED_AT, TEST_STATUSES
+from cilake.contracts.vocabulary.payload import DECODER_VERSION, LANDED_DATE
 
 FACTS = (
     Column(

@@ -1,7 +1,15 @@
 """Results of tests in runs."""
 
-from cilake.contracts.columns import JOB_KEY, KNOWN_AT, RUN_DATE, RUN_KEY, STARTED_AT, TEST_KEY, TEST_STATUSES
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import (
+    JOB_KEY,
+    KNOWN_AT,
+    RUN_DATE,
+    RUN_KEY,
+    STARTED_AT,
+    TEST_KEY,
+    TEST_STATUSES,
+)
 
 TABLE = Table(
     address="core.test_results",

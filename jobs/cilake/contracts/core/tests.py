@@ -1,7 +1,7 @@
 """Tests by name."""
 
-from cilake.contracts.columns import TEST_KEY, TEST_NAME
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import TEST_KEY, TEST_NAME
 
 TABLE = Table(
     address="core.tests",

@@ -1,8 +1,8 @@
 """Forecasts against what happened, in bins of the forecast."""
 
-from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.prediction import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 
 BIN_EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 """Edges of the bins: failures are rare, so most bins lie below 0.1."""

@@ -1,8 +1,8 @@
 """How each job did on each day."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, LAST_FAILED_RUN_URL, PLATFORM, RELEASE, RUN_DATE
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.ci import JOB_KEY, JOB_NAME, LAST_FAILED_RUN_URL, PLATFORM, RELEASE, RUN_DATE
 
 TABLE = Table(
     address="kpi.daily_job_health",

@@ -1,16 +1,9 @@
 """What was predicted for each job each night, and what came of it."""
 
-from cilake.contracts.columns import (
-    JOB_KEY,
-    JOB_NAME,
-    MODEL_NAME,
-    MODEL_VERSION,
-    PLATFORM,
-    PREDICTION_DATE,
-    RELEASE,
-)
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.ci import JOB_KEY, JOB_NAME, PLATFORM, RELEASE
+from cilake.contracts.vocabulary.prediction import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 
 TABLE = Table(
     address="kpi.daily_predictions",

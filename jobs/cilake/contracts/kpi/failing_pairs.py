@@ -1,8 +1,8 @@
 """Which tests fail in the same runs, week by week."""
 
-from cilake.contracts.columns import TEST_KEY, TEST_NAME, WEEK_DATE
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_week
+from cilake.contracts.vocabulary.ci import TEST_KEY, TEST_NAME, WEEK_DATE
 
 TABLE = Table(
     address="kpi.failing_pairs",

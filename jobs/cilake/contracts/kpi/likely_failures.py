@@ -1,19 +1,17 @@
 """The tests most likely to fail in the next run of their job."""
 
-from cilake.contracts.columns import (
+from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.ci import (
     JOB_KEY,
     JOB_NAME,
     LAST_FAILED_RUN_URL,
-    MODEL_NAME,
-    MODEL_VERSION,
     PLATFORM,
-    PREDICTION_DATE,
     RELEASE,
     TEST_KEY,
     TEST_NAME,
 )
-from cilake.contracts.model import Column, Table
-from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.prediction import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 
 LOOKBACK_DAYS = 28
 """How far back the last failing run is looked for."""

@@ -1,6 +1,8 @@
 """How each test did in each job, week by week."""
 
-from cilake.contracts.columns import (
+from cilake.contracts.model import Column, Table
+from cilake.contracts.rebuild import by_week
+from cilake.contracts.vocabulary.ci import (
     JOB_KEY,
     JOB_NAME,
     LAST_FAILED_RUN_URL,
@@ -10,8 +12,6 @@ from cilake.contracts.columns import (
     TEST_NAME,
     WEEK_DATE,
 )
-from cilake.contracts.model import Column, Table
-from cilake.contracts.rebuild import by_week
 
 MIN_GOOD_BEFORE = 5
 """How many good results in a row before a failure make it the start of failing, and not a test that flips."""

@@ -1,7 +1,7 @@
 """What every request of a landing brought."""
 
-from cilake.contracts.columns import LANDING_ID
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.payload import LANDING_ID
 
 TABLE = Table(
     address="ops.fetches",

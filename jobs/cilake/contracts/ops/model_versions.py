@@ -1,7 +1,7 @@
 """The registry of trained models."""
 
-from cilake.contracts.columns import MODEL_NAME
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.prediction import MODEL_NAME
 
 TABLE = Table(
     address="ops.model_versions",

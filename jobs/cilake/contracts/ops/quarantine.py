@@ -1,7 +1,7 @@
 """Payloads, and parts of payloads, that could not be read."""
 
-from cilake.contracts.columns import LANDING_ID
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.payload import LANDING_ID
 
 TABLE = Table(
     address="ops.quarantine",

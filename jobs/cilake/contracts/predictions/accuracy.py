@@ -1,9 +1,9 @@
 """How good the predictions were."""
 
-from cilake.contracts.columns import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 from cilake.contracts.kpi.calibration_bins import BIN_EDGES
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.prediction import MODEL_NAME, MODEL_VERSION, PREDICTION_DATE
 
 CLIP = 1e-6
 """Probabilities are kept this far from 0 and 1 where a loss is taken: one surprise costs much, not everything."""

@@ -1,15 +1,9 @@
 """What happened after each prediction of a test failure."""
 
-from cilake.contracts.columns import (
-    JOB_KEY,
-    KNOWN_AT,
-    MODEL_VERSION,
-    PREDICTION_DATE,
-    RUN_KEY,
-    TEST_KEY,
-)
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.ci import JOB_KEY, KNOWN_AT, RUN_KEY, TEST_KEY
+from cilake.contracts.vocabulary.prediction import MODEL_VERSION, PREDICTION_DATE
 
 HORIZON_DAYS = 14
 """How long after the decision day the next result is an outcome."""

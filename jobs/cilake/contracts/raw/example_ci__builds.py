@@ -1,7 +1,7 @@
 """Listings of builds of Example CI, verbatim."""
 
-from cilake.contracts.columns import payload_columns
 from cilake.contracts.model import Table
+from cilake.contracts.vocabulary.payload import payload_columns
 
 TABLE = Table(
     address="raw.example_ci__builds",

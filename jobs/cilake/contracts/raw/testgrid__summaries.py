@@ -1,7 +1,7 @@
 """Replies of TestGrid's ``summary`` endpoint, verbatim."""
 
-from cilake.contracts.columns import payload_columns
 from cilake.contracts.model import Table
+from cilake.contracts.vocabulary.payload import payload_columns
 
 TABLE = Table(
     address="raw.testgrid__summaries",

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import RUNNING, UNDECIDED
+from cilake.contracts.vocabulary.ci import RUNNING, UNDECIDED
 
 from .elsewhere import elsewhere_features
 from .history import Decisions, order_results

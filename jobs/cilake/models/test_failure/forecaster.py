@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
-from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.model import Table
+from cilake.contracts.vocabulary.ci import UNDECIDED
 from cilake.lake.literals import listed
 from cilake.lake.snapshots import Pins
 from cilake.log import logger

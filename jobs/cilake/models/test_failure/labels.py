@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cilake.contracts.columns import TEST_STATUSES, UNDECIDED
+from cilake.contracts.vocabulary.ci import TEST_STATUSES, UNDECIDED
 
 #: A number by ``test_status``; 0 is for a result that is not known yet.
 STATUS_CODES = {status: code for code, status in enumerate(TEST_STATUSES, start=1)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cilake.contracts.columns import RUNNING, SKIPPED
+from cilake.contracts.vocabulary.ci import RUNNING, SKIPPED
 from cilake.sources.decoder import Decode, payload_decoder
 from cilake.sources.errors import UnreadableError
 from cilake.sources.payload import content_digest, parse_object

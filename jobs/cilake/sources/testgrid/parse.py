@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, FLAKY, PASSING, RUNNING, TEST_STATUSES
+from cilake.contracts.vocabulary.ci import FAILING, FLAKY, PASSING, RUNNING, TEST_STATUSES
 from cilake.sources.errors import UnreadableError
 from cilake.sources.keys import hash_job, hash_names, mix
 from cilake.sources.runs import CODES, RUNS, Decoded, is_verdict, shorten

@@ -6,7 +6,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from cilake.contracts.columns import FAILING, PASSING, RUNNING
+from cilake.contracts.vocabulary.ci import FAILING, PASSING, RUNNING
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import is_verdict, of
 

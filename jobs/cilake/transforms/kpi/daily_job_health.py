@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cilake.contracts.columns import FAILING, PASSING, RUNNING
+from cilake.contracts.vocabulary.ci import FAILING, PASSING, RUNNING
 from cilake.lake.literals import listed, quoted
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import RESULTS_OF_TESTS

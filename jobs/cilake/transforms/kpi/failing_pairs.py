@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cilake.contracts.columns import FAILING, UNDECIDED
+from cilake.contracts.vocabulary.ci import FAILING, UNDECIDED
 from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import RESULTS_OF_TESTS

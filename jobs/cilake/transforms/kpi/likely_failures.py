@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cilake.contracts.columns import FAILING
 from cilake.contracts.kpi.likely_failures import LOOKBACK_DAYS
+from cilake.contracts.vocabulary.ci import FAILING
 from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import double

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cilake.contracts.columns import FAILING, PASSING
 from cilake.contracts.kpi.weekly_test_health import LOOKBACK_DAYS
+from cilake.contracts.vocabulary.ci import FAILING, PASSING
 from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.stretches import WEEKS, summarise_weeks

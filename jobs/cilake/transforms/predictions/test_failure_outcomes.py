@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cilake.contracts.columns import UNDECIDED
 from cilake.contracts.predictions.test_failure_outcomes import HORIZON_DAYS
+from cilake.contracts.vocabulary.ci import UNDECIDED
 from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 from cilake.transforms.words import RESULTS_OF_TESTS

@@ -6,9 +6,9 @@ from cilake.contracts.predictions.example_model_outcomes import HORIZON_DAYS, TA
 from tests.support.builders import make_row
 from tests.support.engines import make_input, take
 
-from cilake.contracts.columns import TEST_STATUSES
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
+from cilake.contracts.vocabulary.ci import TEST_STATUSES
 from cilake.transforms.engines import DuckEngine, SparkEngine
 from cilake.transforms.predictions import example_model_outcomes
 

@@ -1,7 +1,8 @@
 """The nightly ledger of the model ``example_model``."""
 
-from cilake.contracts.columns import JOB_KEY, MODEL_VERSION, PREDICTION_DATE, TEST_KEY
 from cilake.contracts.model import Column, Table
+from cilake.contracts.vocabulary.ci import JOB_KEY, TEST_KEY
+from cilake.contracts.vocabulary.prediction import MODEL_VERSION, PREDICTION_DATE
 
 TABLE = Table(
     address="predictions.example_model",

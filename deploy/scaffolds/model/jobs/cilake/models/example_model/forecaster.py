@@ -14,7 +14,7 @@ from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 from sklearn.linear_model import LogisticRegression
 
-from cilake.contracts.columns import UNDECIDED
+from cilake.contracts.vocabulary.ci import UNDECIDED
 from cilake.lake.literals import listed
 from cilake.lake.snapshots import Pins
 from cilake.models import artifact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cilake.contracts.predictions.example_model_outcomes import HORIZON_DAYS
 
-from cilake.contracts.columns import UNDECIDED
+from cilake.contracts.vocabulary.ci import UNDECIDED
 from cilake.lake.literals import listed
 from cilake.transforms.engines import Engine, Rows
 

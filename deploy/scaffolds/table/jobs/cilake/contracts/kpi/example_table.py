@@ -1,8 +1,8 @@
 """EXAMPLE: how often each job ran on each day."""
 
-from cilake.contracts.columns import JOB_KEY, JOB_NAME, RUN_DATE
 from cilake.contracts.model import Column, Table
 from cilake.contracts.rebuild import by_day
+from cilake.contracts.vocabulary.ci import JOB_KEY, JOB_NAME, RUN_DATE
 
 TABLE = Table(
     address="kpi.example_table",

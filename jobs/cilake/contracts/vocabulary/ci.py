@@ -1,4 +1,4 @@
-"""Columns that mean the same everywhere, declared once."""
+"""Columns and words about jobs, runs and tests that mean the same in every table."""
 
 from cilake.contracts.model import Column
 
@@ -43,34 +43,6 @@ KNOWN_AT = Column(
     "When the source first served this content of the run, by the source's own clock, UTC.",
     example="2021-06-22T00:00:00Z",
 )
-NATURAL_ID = Column(
-    "natural_id",
-    "string",
-    "What the payload that showed it describes, in the source, such as a tab of a dashboard.",
-    example="redhat-blocking/e2e-aws",
-)
-DECODER_VERSION = Column(
-    "decoder_version",
-    "int",
-    "Version of the decoder that read the payload; a new one reads the same payload differently.",
-    example=1,
-)
-LANDED_DATE = Column(
-    "landed_date", "date", "Day of the landing (partition key of the ingest run) that brought this row.",
-    example="2021-06-21",
-)
-LANDING_ID = Column("landing_id", "string", "Landing that wrote the row.", example="example_source-2021-06-21")
-PREDICTION_DATE = Column(
-    "prediction_date", "date", "Decision day: the prediction uses what was known when this day ended, UTC.",
-    example="2021-06-21",
-)
-MODEL_NAME = Column("model_name", "string", "Model that made the prediction.", example="a_model")
-MODEL_VERSION = Column(
-    "model_version",
-    "string",
-    "Version of the model, or `baseline` when none was promoted.",
-    example="baseline",
-)
 
 TEST_STATUSES = (
     "passed",
@@ -104,25 +76,3 @@ VERDICT_NAME = "^(?:[A-Za-z0-9._-]+[.])?(?:Overall|Pod)$"
 """The names of rows that services add to the tests of a run: the verdict of the whole run or of its pod, alone
 or after the name of a job. By the name alone, so that all tables agree whatever was landed first: a test `Pod`
 of a suite whose name could be a job's is taken for a verdict, `[sig-node] Pod` and `//pkg:a.Pod` are tests."""
-
-
-def payload_columns(*, source: str, endpoint: str, describes: str, example: str) -> tuple[Column, ...]:
-    """Return the columns of every raw table: one stored payload a row, and where and when it came from.
-
-    ``describes`` says in words what one payload is about, ``example`` is the natural id of one.
-    """
-    return (
-        Column("source", "string", "Source of the payload.", example=source),
-        Column("endpoint", "string", "Endpoint of the source.", example=endpoint),
-        Column("natural_id", "string", f"What the payload describes: {describes}.", example=example),
-        Column("partition_date", "date", "Day the landing was for.", example="2021-06-21"),
-        Column("fetched_at", "timestamp", "When the reply arrived, by our clock, UTC.", example="2021-06-22T00:00:01Z"),
-        Column("served_at", "timestamp", "When the reply was made, by the server's clock, UTC.", example="2021-06-22T00:00:00Z"),
-        Column("http_status", "int", "HTTP status of the reply.", example=200),
-        Column("etag", "string", "Entity tag of the reply, if the server sent one.", nullable=True, example='"a1"'),
-        Column("payload", "binary", "The body, decoded from its transfer encoding and otherwise untouched.", example=b"{}"),
-        Column("payload_bytes", "bigint", "Size of the body.", unit="bytes", example=2),
-        Column("payload_sha256", "string", "SHA-256 of the body.", example="0" * 64),
-        Column("content_sha256", "string", "SHA-256 of the body without what changes on every request.", example="0" * 64),
-        LANDING_ID,
-    )
