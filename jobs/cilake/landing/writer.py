@@ -11,6 +11,7 @@ from pyiceberg.expressions import And, BooleanExpression, EqualTo, In, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
+from cilake.lake.catalog import newest_date
 from cilake.lake.records import append_missing, append_rows
 from cilake.landing.envelope import FLAWS, STATES, Envelope, Fetch, StoredContent
 from cilake.landing.latest_receipts import replace_latest_receipts
@@ -18,7 +19,7 @@ from cilake.landing.quarantine import append_quarantine
 from cilake.windows import known_until
 
 KNOWN_DAYS = 35
-"""How far back replies are looked at: nothing that is requested every night is older."""
+"""How far around a day replies are looked at: nothing that is requested every night is older."""
 NOTE_LENGTH = 500
 _FETCHED = ("natural_id", "served_at", "content_sha256", "partition_date", "fetched_at", "etag")
 
@@ -28,12 +29,13 @@ def read_known(
 ) -> dict[str, dict[str, StoredContent]]:
     """Return what earlier replies showed, by endpoint and natural id; ``addresses`` are the raw tables.
 
-    Replies of landings for the last ``KNOWN_DAYS`` before the day count, and those for later days: what was
-    not requested for so long is stored again. The entity tag is that of the newest reply up to the day.
+    Replies of landings within ``KNOWN_DAYS`` of the day count, and of the newest day, which a live source is
+    compared with whatever the day: what was not requested for so long is stored again. The entity tag is that
+    of the newest reply up to the day.
     """
-    since = day - timedelta(days=KNOWN_DAYS)
+    days = _days_looked_at(catalog, day)
     fetched = catalog.load_table(FETCHES.address).scan(
-        row_filter=f"source = '{source}' and partition_date >= '{since}'",
+        row_filter=f"source = '{source}' and {days}",
         selected_fields=("endpoint", *_FETCHED, "fetch_status"),
     ).to_arrow().to_pylist()  # fmt: skip
     replies = [
@@ -42,7 +44,7 @@ def read_known(
     for endpoint, address in addresses.items():
         # A landing that was killed has stored payloads without a word about their requests.
         stored = catalog.load_table(address).scan(
-            row_filter=f"partition_date >= '{since}'", selected_fields=_FETCHED
+            row_filter=days, selected_fields=_FETCHED
         ).to_arrow().to_pylist()  # fmt: skip
         replies += [row | {"endpoint": endpoint, "is_stored": True} for row in stored]
     grouped: dict[str, dict[str, dict[tuple[object, ...], Fetch]]] = {endpoint: {} for endpoint in addresses}
@@ -56,6 +58,13 @@ def read_known(
         endpoint: {name: _known(list(fetches.values()), day) for name, fetches in of_endpoint.items()}
         for endpoint, of_endpoint in grouped.items()
     }
+
+
+def _days_looked_at(catalog: Catalog, day: date) -> str:
+    reach = timedelta(days=KNOWN_DAYS)
+    newest = newest_date(catalog, FETCHES) or day
+    near = f"partition_date >= '{day - reach}' and partition_date <= '{day + reach}'"
+    return f"(({near}) or partition_date >= '{newest - reach}')"
 
 
 def _known(fetches: list[Fetch], day: date) -> StoredContent:
