@@ -239,8 +239,8 @@ def report_query(trino_url: str, name: str, query: str, **target: float) -> None
 
 def report_scoring(folder: Path) -> date:
     """Report the times of features and forecasts as bare functions; return the day of the newest run."""
-    from cilake.models.test_failure import sample, score, train
-    from cilake.models.test_failure.features import compute_features
+    from cilake.models.test_failure import fit, predict, sample
+    from cilake.models.test_failure.features.compute import compute_features
 
     results, runs = decode(folder)
     seconds, features = timed(lambda: compute_features(results, runs))
@@ -250,10 +250,10 @@ def report_scoring(folder: Path) -> date:
     report(
         "features", seconds, "s", baseline=counting, of="one count per job and test", decisions=len(features)
     )
-    model = train.train(sample.sample(features, sample.TRAINING_SHARES, total=len(features)))
+    model = fit.fit_sample(sample.sample(features, sample.TRAINING_SHARES, total=len(features)))
     chosen: pa.Table = features.slice(len(features) - min(SCORED_ENTITIES, len(features)))
-    forecast, _ = timed(lambda: score.predict(model, chosen, with_reasons=False))
-    explained, _ = timed(lambda: score.predict(model, chosen))
+    forecast, _ = timed(lambda: predict.predict(model, chosen, with_reasons=False))
+    explained, _ = timed(lambda: predict.predict(model, chosen))
     report(
         "scoring",
         explained,

@@ -31,8 +31,8 @@ import pyarrow.compute as pc
 from cilake.contracts.model_spec import MODEL_SCORER
 from cilake.contracts.vocabulary.ci import FAILING, PASSING, VERDICT_NAME
 from cilake.models import gate
-from cilake.models.test_failure import labels, sample, score, train
-from cilake.models.test_failure.features import TIMESTAMP, compute_features, pending_decisions
+from cilake.models.test_failure import fit, fitted, labels, predict, sample
+from cilake.models.test_failure.features.compute import TIMESTAMP, compute_features, pending_decisions
 from cilake.models.test_failure.spec import MODEL
 from cilake.transforms import measures
 
@@ -220,11 +220,11 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     del features
     if not len(earlier) or not len(later):
         raise NoData(f"the split {split.isoformat()} leaves no decisions on one side")
-    model = train.train(sample.sample(earlier, sample.TRAINING_SHARES, total=len(earlier)))
-    data, digest = train.to_bytes(model)
-    model = train.from_bytes(data, digest)
+    model = fit.fit_sample(sample.sample(earlier, sample.TRAINING_SHARES, total=len(earlier)))
+    data, digest = fitted.to_bytes(model)
+    model = fitted.from_bytes(data, digest)
     watch.lap("train")
-    predictions = score.predict(model, later, with_reasons=False)
+    predictions = predict.predict(model, later, with_reasons=False)
     outcome = later.column("has_failed").to_numpy()
     forecasts = {scorer: predictions.column(column).to_numpy() for scorer, column in MODEL.scorers.items()}
     table = measures.evaluate(forecasts, outcome)
@@ -236,7 +236,7 @@ def measure(root: Path, wanted_split: datetime | None) -> dict[str, Any]:
     watch.lap("gate")
     latest = pc.max(results.column("started_at")).as_py()
     pending = pending_decisions(results, latest).slice(0, SCORED_ENTITIES)
-    score.predict(model, later.slice(0, SCORED_ENTITIES))
+    predict.predict(model, later.slice(0, SCORED_ENTITIES))
     watch.lap(f"score_{min(len(later), SCORED_ENTITIES)}_with_reasons")
     figures.update(
         split=split.isoformat(),

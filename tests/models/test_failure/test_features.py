@@ -11,7 +11,7 @@ from tests.models.test_failure import worlds
 from tests.models.test_failure.worlds import hours, results, runs_of
 
 from cilake.models.test_failure import spec
-from cilake.models.test_failure.features import (
+from cilake.models.test_failure.features.compute import (
     FEATURES_SCHEMA,
     RESULTS_SCHEMA,
     RUNS_SCHEMA,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cilake.models.test_failure.flips import flip_rate, flip_rates
+from cilake.models.test_failure.features.flips import flip_rate, flip_rates
 
 ALTERNATING = [1, 12]
 VECTORS = [

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cilake.contracts.vocabulary.ci import FAILING, PASSING
-from cilake.models.test_failure.features import RESULTS_SCHEMA, RUNS_SCHEMA
+from cilake.models.test_failure.features.compute import RESULTS_SCHEMA, RUNS_SCHEMA
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
 NAMES = {"p": "passed", "f": "failed", "k": "flaky", "r": "running", "s": "passed_with_skips", "?": None}

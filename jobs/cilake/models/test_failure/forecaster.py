@@ -22,18 +22,22 @@ from cilake.log import logger
 from cilake.models.as_of import History, count_results, in_buckets
 from cilake.models.landed import read_jobs_not_obtained
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
+from cilake.models.test_failure import sample
+from cilake.models.test_failure.features.compute import (
+    RESULTS_SCHEMA,
+    TIMESTAMP,
+    compute_features,
+    pending_decisions,
+)
+from cilake.models.test_failure.fit import MINIMUM_FAILURES, fit_sample
+from cilake.models.test_failure.fitted import FittedModel, from_bytes, to_bytes
+from cilake.models.test_failure.predict import PREDICTIONS_SCHEMA, predict
+from cilake.models.test_failure.spec import ACTIVE_DAYS, FEATURES, MODEL
 from cilake.windows import day_start
-
-from . import sample, score, train
-from .features import RESULTS_SCHEMA, TIMESTAMP, compute_features, pending_decisions
-from .spec import ACTIVE_DAYS, FEATURES, MODEL
-from .train import from_bytes, to_bytes
 
 __all__ = ["fit", "forecast", "from_bytes", "predict_day", "read_decisions", "to_bytes"]
 
-SCORED = pa.schema(
-    [field for field in score.PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")]
-)
+SCORED = pa.schema([field for field in PREDICTIONS_SCHEMA if field.name not in ("run_key", "started_at")])
 FINALS = f"""
 SELECT count(*) AS result_count, count_if(test_status = 'failed') AS failed_count,
     min(started_at) AS first, max(started_at) AS last
@@ -107,31 +111,31 @@ def split(sampled: pa.Table, at: datetime, day: date) -> Split:
     return split_by_time(sampled, at, day, order=("started_at", "job_key", "test_key", "run_key"))
 
 
-def fit(split: Split) -> train.TrainedModel:
+def fit(split: Split) -> FittedModel:
     """Fit the challenger on the earlier decisions.
 
     Raises:
         ShortHistory: when too few of them failed, or too few did not.
 
     """
-    model = train.train(split.earlier)
+    model = fit_sample(split.earlier)
     if model.estimator is None:
         raise ShortHistory(
             f"{model.failure_count:,} of {model.decision_count:,} results before"
             f" {split.evaluated_from:%Y-%m-%d %H:%M} failed;"
-            f" at least {train.MINIMUM_FAILURES} must have failed and as many must not"
+            f" at least {MINIMUM_FAILURES} must have failed and as many must not"
         )
     return model
 
 
-def forecast(fitted: train.TrainedModel, decisions: pa.Table) -> Mapping[str, np.ndarray]:
+def forecast(fitted: FittedModel, decisions: pa.Table) -> Mapping[str, np.ndarray]:
     """Return what the model and its baselines say about decisions, abstentions included."""
-    predictions = score.predict(fitted, decisions, with_reasons=False)
+    predictions = predict(fitted, decisions, with_reasons=False)
     return {scorer: predictions[column].to_numpy() for scorer, column in MODEL.scorers.items()}
 
 
 def predict_day(
-    spark: SparkSession, catalog: Catalog, pins: Pins, history: History, fitted: train.TrainedModel | None
+    spark: SparkSession, catalog: Catalog, pins: Pins, history: History, fitted: FittedModel | None
 ) -> Any:
     """Return the predictions for every active test of a job; ``None`` when nothing has run yet."""
     day, engine = history.day, history.engine
@@ -153,14 +157,14 @@ def _snapshot(pins: Pins, table: Table) -> str:
     return f"cast({'NULL' if pinned is None else pinned} AS bigint)"
 
 
-def _baseline(history: History) -> train.TrainedModel | None:
+def _baseline(history: History) -> FittedModel | None:
     """Return the shrunken history rate as a model, with the history's base rate; ``None`` without any."""
     engine = history.engine
     (found,) = engine.to_arrow(engine.sql(FINALS, results=history.results)).to_pylist()
     count, failed = found["result_count"], found["failed_count"]
     if not count:
         return None
-    return train.TrainedModel(
+    return FittedModel(
         estimator=None,
         base_rate=failed / count,
         uneventful=(),
@@ -173,18 +177,18 @@ def _baseline(history: History) -> train.TrainedModel | None:
 
 
 def _bucket_scorer(
-    model: train.TrainedModel, runs: pa.Table, decided_at: datetime, not_obtained: frozenset[int]
+    model: FittedModel, runs: pa.Table, decided_at: datetime, not_obtained: frozenset[int]
 ) -> Callable[[pa.Table], pa.Table]:
     """Return a function from all results of some tests to the predictions for their active entities."""
-    artifact, digest = train.to_bytes(model)
-    loaded: list[train.TrainedModel] = []
+    artifact, digest = to_bytes(model)
+    loaded: list[FittedModel] = []
 
     def score_bucket(results: pa.Table) -> pa.Table:
         if not loaded:
-            loaded.append(train.from_bytes(artifact, digest))
+            loaded.append(from_bytes(artifact, digest))
         pending = pending_decisions(results, decided_at)
         known = results.select(pending.column_names).cast(pending.schema)
         decisions = compute_features(pa.concat_tables([known, pending]), runs, only_pending=True)
-        return score.predict(loaded[0], decisions, not_obtained=not_obtained).select(SCORED.names)
+        return predict(loaded[0], decisions, not_obtained=not_obtained).select(SCORED.names)
 
     return score_bucket

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cilake.models.base import WEIGHT
-
-from .features import FEATURES_SCHEMA
+from cilake.models.test_failure.features.compute import FEATURES_SCHEMA
 
 SAMPLE_SCHEMA = FEATURES_SCHEMA.append(WEIGHT)
 

@@ -14,13 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cilake.contracts.vocabulary.ci import RUNNING, UNDECIDED
-
-from .elsewhere import elsewhere_features
-from .history import Decisions, order_results
-from .job_health import job_features, run_fail_ratio
-from .labels import LABEL, has_failed, status_codes
-from .own_history import own_features
-from .spec import ACTIVE_DAYS, FEATURES
+from cilake.models.test_failure.features.elsewhere import elsewhere_features
+from cilake.models.test_failure.features.history import Decisions, order_results
+from cilake.models.test_failure.features.job_health import job_features, run_fail_ratio
+from cilake.models.test_failure.features.own_history import own_features
+from cilake.models.test_failure.labels import LABEL, has_failed, status_codes
+from cilake.models.test_failure.spec import ACTIVE_DAYS, FEATURES
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 

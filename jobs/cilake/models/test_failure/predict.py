@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from .matrix import feature_matrix, read_column
-from .spec import (
+from cilake.models.test_failure.features.matrix import feature_matrix, read_column
+from cilake.models.test_failure.spec import (
     ACTIVE_DAYS,
     FEATURE_LIST,
     MINIMUM_RUNS,
@@ -20,7 +20,7 @@ from .spec import (
 )
 
 if TYPE_CHECKING:
-    from .train import TrainedModel
+    from cilake.models.test_failure.fitted import FittedModel
 
 #: The last value is a verdict, not a probability; certainty would make its log loss infinite.
 LAST_VALUE_DOUBT = 0.001
@@ -47,7 +47,7 @@ PREDICTIONS_SCHEMA = pa.schema(
 
 
 def predict(
-    model: TrainedModel,
+    model: FittedModel,
     features: pa.Table,
     *,
     with_reasons: bool = True,
@@ -81,7 +81,7 @@ def predict(
     )
 
 
-def probabilities(model: TrainedModel, features: pa.Table) -> np.ndarray:
+def probabilities(model: FittedModel, features: pa.Table) -> np.ndarray:
     """Return the model's own probability of each decision, or the baseline's where that one serves."""
     if model.estimator is None:
         return baseline_probabilities(features, model.base_rate)["shrunken_history"]
@@ -129,7 +129,7 @@ def _is_silent(features: pa.Table) -> np.ndarray:
     return silent
 
 
-def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray) -> list[list[str]]:
+def top_reasons(model: FittedModel, features: pa.Table, probability: np.ndarray) -> list[list[str]]:
     """Return for each decision what raises its probability most, in words, strongest first.
 
     A group of features counts by how much the odds fall when the group is replaced by the values of an
@@ -156,7 +156,7 @@ def top_reasons(model: TrainedModel, features: pa.Table, probability: np.ndarray
     return reasons
 
 
-def _log_odds(model: TrainedModel, matrix: np.ndarray) -> np.ndarray:
+def _log_odds(model: FittedModel, matrix: np.ndarray) -> np.ndarray:
     if model.estimator is None:
         raise ValueError("the baseline has no estimator to ask")
     with threadpool_limits(limits=1):
@@ -169,7 +169,7 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
     return odds
 
 
-def _without(model: TrainedModel, matrix: np.ndarray, group: str) -> np.ndarray:
+def _without(model: FittedModel, matrix: np.ndarray, group: str) -> np.ndarray:
     changed = matrix.copy()
     for i, feature in enumerate(FEATURE_LIST):
         if feature.group == group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .labels import FAILED, FLAKY, PASSED
+from cilake.models.test_failure.labels import FAILED, FLAKY, PASSED
 
 #: Failing stretches of at least this many failures are an outage, not flakiness.
 IGNORED_STRETCH = 3

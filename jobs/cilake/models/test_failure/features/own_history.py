@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .flips import flip_rates
-from .history import DAY_US, HOUR_US, Decisions, History, prefix_sum
-from .labels import FAILED
-from .spec import FEATURE_PRIOR, FLIP_WINDOW, ISOLATED_RATIO, SHRINKAGE_RUNS
+from cilake.models.test_failure.features.flips import flip_rates
+from cilake.models.test_failure.features.history import DAY_US, HOUR_US, Decisions, History, prefix_sum
+from cilake.models.test_failure.labels import FAILED
+from cilake.models.test_failure.spec import FEATURE_PRIOR, FLIP_WINDOW, ISOLATED_RATIO, SHRINKAGE_RUNS
 
 #: Results after which a failure counts half, and how far back the decayed score looks.
 HALF_LIFE_RESULTS = 4

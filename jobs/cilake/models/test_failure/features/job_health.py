@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from .history import DAY_US, HOUR_US, Decisions, History, factorize
-from .spec import ISOLATED_RATIO
+from cilake.models.test_failure.features.history import DAY_US, HOUR_US, Decisions, History, factorize
+from cilake.models.test_failure.spec import ISOLATED_RATIO
 
 WINDOW_RUNS = 10
 #: Fractions are summed in units of one millionth.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .history import DAY_US, HOUR_US, Decisions, History, prefix_sum
-from .labels import FAILED, FLAKY
-from .own_history import last_before, log_odds
+from cilake.models.test_failure.features.history import DAY_US, HOUR_US, Decisions, History, prefix_sum
+from cilake.models.test_failure.features.own_history import last_before, log_odds
+from cilake.models.test_failure.labels import FAILED, FLAKY
 
 #: A job counts as failing the test for this long after the failure, unless a later result says else.
 FAILING_HOURS = 72

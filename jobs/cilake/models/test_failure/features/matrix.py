@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .spec import FEATURES
+from cilake.models.test_failure.spec import FEATURES
 
 
 def feature_matrix(features: pa.Table, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:

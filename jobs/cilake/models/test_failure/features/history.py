@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .labels import FAILED, FLAKY, PENDING, UNDECIDED_CODES
+from cilake.models.test_failure.labels import FAILED, FLAKY, PENDING, UNDECIDED_CODES
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from cilake.commands.train import collect_evidence
 from cilake.models import gate
 from cilake.models.base import OutdatedModelError
-from cilake.models.test_failure import forecaster, sample, score, train
-from cilake.models.test_failure.features import FEATURES_SCHEMA
+from cilake.models.test_failure import fit, fitted, forecaster, predict, sample
+from cilake.models.test_failure.features.compute import FEATURES_SCHEMA
 from cilake.models.test_failure.spec import FEATURES, MODEL
 
 START = datetime(2021, 3, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def sampled(features: pa.Table) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def model(past):
-    return train.train(sampled(past))
+    return fit.fit_sample(sampled(past))
 
 
 def test_the_model_passes_its_gate_on_later_decisions(model):
@@ -118,29 +118,29 @@ def test_few_decisions_are_all_taken(past):
 
 def test_a_sample_trains_a_model_as_calibrated_as_all(past, monkeypatch):
     monkeypatch.setattr(sample, "MAX_ROWS", sample.SHARES_FOR)
-    small = train.train(sample.sample(past, (0.3, 0.3, 0.3), total=sample.SHARES_FOR))
+    small = fit.fit_sample(sample.sample(past, (0.3, 0.3, 0.3), total=sample.SHARES_FOR))
     later = decisions(20_000, seed=1)
-    expected = score.probabilities(small, later).sum()
+    expected = predict.probabilities(small, later).sum()
     assert small.decision_count == len(past)
     assert expected == pytest.approx(later["has_failed"].to_numpy().sum(), rel=0.08)
 
 
 def test_training_repeats(past, model):
-    again = train.train(sampled(past))
+    again = fit.fit_sample(sampled(past))
     rows = past.slice(0, 500)
-    assert np.array_equal(score.probabilities(again, rows), score.probabilities(model, rows))
+    assert np.array_equal(predict.probabilities(again, rows), predict.probabilities(model, rows))
 
 
 def test_round_trip_through_bytes(past, model):
-    data, digest = train.to_bytes(model)
+    data, digest = fitted.to_bytes(model)
     assert digest == hashlib.sha256(data).hexdigest()
-    loaded = train.from_bytes(data, digest)
-    assert score.predict(loaded, past.slice(0, 999)).equals(score.predict(model, past.slice(0, 999)))
+    loaded = fitted.from_bytes(data, digest)
+    assert predict.predict(loaded, past.slice(0, 999)).equals(predict.predict(model, past.slice(0, 999)))
     assert np.array_equal(loaded.uneventful, model.uneventful, equal_nan=True)
     bare = {"estimator": None, "uneventful": ()}
     assert replace(loaded, **bare) == replace(model, **bare)
-    fallback = train.baseline(sampled(past))
-    assert train.from_bytes(*train.to_bytes(fallback)) == fallback
+    fallback = fit.baseline(sampled(past))
+    assert fitted.from_bytes(*fitted.to_bytes(fallback)) == fallback
 
 
 class Hostile:
@@ -151,59 +151,59 @@ class Hostile:
 
 
 def altered(model, **changes):
-    content = skops.io.loads(train.to_bytes(model)[0], trusted=list(train.TRUSTED_TYPES))
+    content = skops.io.loads(fitted.to_bytes(model)[0], trusted=list(fitted.TRUSTED_TYPES))
     return skops.io.dumps({**content, **changes})
 
 
 def test_how_many_threads_learned_changes_no_byte():
     def stored(threads):
         with threadpool_limits(limits=threads):
-            return train.to_bytes(train.train(sampled(decisions(20_000))))
+            return fitted.to_bytes(fit.fit_sample(sampled(decisions(20_000))))
 
     assert stored(1) == stored(2)
 
 
 def test_foreign_bytes_are_refused(model):
-    data, digest = train.to_bytes(model)
+    data, digest = fitted.to_bytes(model)
     with pytest.raises(ValueError, match="SHA-256"):
-        train.from_bytes(data[:-1], digest)
+        fitted.from_bytes(data[:-1], digest)
     with pytest.raises(ValueError, match="Hostile"):
-        train.from_bytes(altered(model, estimator=Hostile()))
+        fitted.from_bytes(altered(model, estimator=Hostile()))
     with pytest.raises(ValueError, match="unexpected estimator"):
-        train.from_bytes(altered(model, estimator=LogisticRegression()))
+        fitted.from_bytes(altered(model, estimator=LogisticRegression()))
     with pytest.raises(ValueError, match="other features"):
-        train.from_bytes(altered(model, feature_names=["a"]))
+        fitted.from_bytes(altered(model, feature_names=["a"]))
     with pytest.raises(ValueError, match="unknown layout"):
-        train.from_bytes(altered(model, format=99))
+        fitted.from_bytes(altered(model, format=99))
     with pytest.raises(OutdatedModelError, match="layout 1, this version reads 3"):
-        train.from_bytes(altered(model, format=1, slope=1.0))
+        fitted.from_bytes(altered(model, format=1, slope=1.0))
     with pytest.raises(OutdatedModelError, match="layout 2, this version reads 3"):
-        train.from_bytes(altered(model, format=2))
+        fitted.from_bytes(altered(model, format=2))
     with pytest.raises(ValueError, match="unknown layout"):
-        train.from_bytes(skops.io.dumps([1, 2]))
+        fitted.from_bytes(skops.io.dumps([1, 2]))
     with pytest.raises(ValueError, match="no model"):
-        train.from_bytes(b"not a model")
+        fitted.from_bytes(b"not a model")
     hollow = io.BytesIO()
     with zipfile.ZipFile(hollow, "w") as archive:
         archive.writestr("readme", "nothing")
     with pytest.raises(ValueError, match="no model"):
-        train.from_bytes(hollow.getvalue())
+        fitted.from_bytes(hollow.getvalue())
 
 
 def test_too_few_failures_give_the_baseline(past):
     few = past.slice(0, 200)
-    fallback = train.train(sampled(few))
+    fallback = fit.fit_sample(sampled(few))
     assert fallback.estimator is None
-    scored = score.predict(fallback, few)
+    scored = predict.predict(fallback, few)
     assert scored["failure_probability"].equals(scored["shrunken_probability"])
     with pytest.raises(ValueError, match="no decided outcome"):
-        train.baseline(sampled(past.slice(0, 0)))
+        fit.baseline(sampled(past.slice(0, 0)))
 
 
 def test_pending_rows_teach_nothing(past, model):
     index = FEATURES_SCHEMA.get_field_index("has_failed")
     pending = past.slice(0, 3000).set_column(index, FEATURES_SCHEMA.field(index), pa.nulls(3000, pa.bool_()))
-    again = train.train(sampled(pa.concat_tables([past, pending])))
+    again = fit.fit_sample(sampled(pa.concat_tables([past, pending])))
     assert again.decision_count == model.decision_count
     assert again.base_rate == model.base_rate
 
@@ -234,26 +234,26 @@ def test_abstention(past, model):
         ({"job_hours_since_run": 49, "job_run_count": 300}, "stale_input"),
         ({"job_hours_since_run": 73, "job_run_count": 7}, None),  # a run in five days
     ]
-    scored = score.predict(model, pa.concat_tables([with_values(row, **change) for change, _ in cases]))
-    assert scored.schema == score.PREDICTIONS_SCHEMA
+    scored = predict.predict(model, pa.concat_tables([with_values(row, **change) for change, _ in cases]))
+    assert scored.schema == predict.PREDICTIONS_SCHEMA
     assert scored["abstain_reason"].to_pylist() == [reason for _, reason in cases]
 
 
 def test_a_job_that_was_not_obtained_gets_the_history_rate(past, model):
     some = past.slice(0, 200)
-    calm = score.predict(model, some)
-    scored = score.predict(model, some, not_obtained={3})
+    calm = predict.predict(model, some)
+    scored = predict.predict(model, some, not_obtained={3})
     is_lost = np.array(some["job_key"].to_pylist()) == 3
     assert set(scored.filter(pa.array(is_lost))["abstain_reason"].to_pylist()) == {"stale_input"}
     assert scored.filter(pa.array(~is_lost)).equals(calm.filter(pa.array(~is_lost)))
     shrunken = scored.filter(pa.array(is_lost))
     assert shrunken["failure_probability"].equals(shrunken["shrunken_probability"])
-    assert score.predict(model, some, not_obtained=set()).equals(calm)
+    assert predict.predict(model, some, not_obtained=set()).equals(calm)
 
 
 def test_baselines_by_hand(past):
     row = with_values(past.slice(0, 1), own_run_count=8, own_fail_count=3, own_failed_last_1=1)
-    values = score.baseline_probabilities(row, 0.01)
+    values = predict.baseline_probabilities(row, 0.01)
     assert values["shrunken_history"] == pytest.approx([3.02 / 10])
     assert values["last_value"] == pytest.approx([0.999])
     assert values["base_rate"] == pytest.approx([0.01])
@@ -271,10 +271,10 @@ def test_reasons_are_readable_and_only_given_when_they_matter(past, model):
     calm = with_values(
         broken, own_fail_count_5=0, own_fail_count_20=0, own_fail_count=0, own_fail_streak_count=0
     )
-    reasons = score.predict(model, pa.concat_tables([broken, calm]))["top_reasons"].to_pylist()
+    reasons = predict.predict(model, pa.concat_tables([broken, calm]))["top_reasons"].to_pylist()
     assert reasons[0][0] == "failed in 4 of last 5 runs"
     assert not [text for text in reasons[1] if not text or text.startswith("failed in")]
-    assert len(reasons[0]) <= score.MAX_REASONS
+    assert len(reasons[0]) <= predict.MAX_REASONS
 
 
 def test_the_baseline_gives_the_failures_it_counts_as_reasons(past, model):
@@ -288,7 +288,7 @@ def test_the_baseline_gives_the_failures_it_counts_as_reasons(past, model):
     )
     calm = with_values(failing, own_fail_count=0)
     baseline = replace(model, estimator=None)
-    reasons = score.predict(baseline, pa.concat_tables([failing, calm]))["top_reasons"].to_pylist()
+    reasons = predict.predict(baseline, pa.concat_tables([failing, calm]))["top_reasons"].to_pylist()
     assert [[text.split(",")[0] for text in texts] for texts in reasons] == [
         ["failed in 6 of all 30 runs"],
         [],
@@ -312,15 +312,15 @@ def test_what_happened_in_other_jobs_is_told_in_words(past, failed, total, jobs,
         elsewhere_result_count_24h=total,
         elsewhere_failing_job_count=jobs,
     )
-    assert score.reason_texts(row)["elsewhere"] == [text]
+    assert predict.reason_texts(row)["elsewhere"] == [text]
 
 
 def test_shares_are_told_with_one_decimal(past):
     row = with_values(past.slice(0, 1), job_fail_ratio_last_1=0.006, job_mass_failure_count_10=0)
-    assert score.reason_texts(row)["job"] == [
+    assert predict.reason_texts(row)["job"] == [
         "0.6 % of the job's tests failed in its previous run, 0 of its last 10 runs broke widely"
     ]
 
 
 def test_nothing_to_score(past, model):
-    assert score.predict(model, past.slice(0, 0)).to_pylist() == []
+    assert predict.predict(model, past.slice(0, 0)).to_pylist() == []
