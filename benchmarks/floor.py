@@ -136,7 +136,7 @@ def table_files(roots: list[Path]) -> Iterator[Path]:
 
 
 def expand(job: str, table: dict[str, Any]) -> TableCells | None:
-    """Undo the run-length encoding of one table and keep the cells that hold a result.
+    """Return the cells of one table that hold a result, without its run-length encoding.
 
     Returns ``None`` for a table without rows or columns.  Raises ``ValueError`` when a row does
     not cover the columns exactly, because every later row would then be shifted.
@@ -195,7 +195,7 @@ class DictionaryColumn:
 
 
 def to_arrow(batch: list[TableCells]) -> pa.Table:
-    """Join the cells of several tables; the dictionaries are local to the batch."""
+    """Return the cells of several tables together; the dictionaries are local to the batch."""
     jobs, builds, tests = DictionaryColumn(), DictionaryColumn(), DictionaryColumn()
     for cells in batch:
         jobs.add([cells.job], np.zeros(len(cells.status), dtype=np.intp))
@@ -215,7 +215,7 @@ def to_arrow(batch: list[TableCells]) -> pa.Table:
 
 
 def run(roots: list[Path], out: Path) -> Report:
-    """Convert every table below ``roots`` into ``out/cells.parquet`` and report the cost."""
+    """Write every table below ``roots`` into ``out/cells.parquet``; return the cost."""
     report = Report()
     spent = report.seconds
     out.mkdir(parents=True, exist_ok=True)
@@ -282,7 +282,7 @@ def run(roots: list[Path], out: Path) -> Report:
 
 
 def as_text(figures: dict[str, Any]) -> str:
-    """Format the figures for a reader."""
+    """Return the figures as text for a reader."""
     split = ", ".join(f"{stage} {spent:.2f}" for stage, spent in figures["seconds"].items())
     codes = ", ".join(f"{code}: {count:,}" for code, count in figures["cells_by_status"].items())
     return "\n".join(
@@ -304,7 +304,7 @@ def as_text(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Parse the command line, run once and print the figures."""
+    """Run once as the command line says, and print the figures."""
     parser = argparse.ArgumentParser(description="Time a bare TestGrid conversion.")
     parser.add_argument("roots", nargs="+", type=Path, metavar="DIR", help="folder with dashboards")
     parser.add_argument("--out", type=Path, help="keep cells.parquet in this folder")

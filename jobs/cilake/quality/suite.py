@@ -123,10 +123,10 @@ def build(name: str, entries: list[Entry]) -> Any:
 
 
 def render(table: Table, root: Path = SUITES_DIR) -> str:
-    """Return the text of the table's suite file: fresh generated rules, then the hand-written ones."""
+    """Return the text of the table's suite file: the hand-written rules, then fresh generated ones."""
     path = suite_path(table, root)
     written = [entry for entry in read(table, root) if not is_generated(entry)] if path.exists() else []
-    suite = {"name": table.address, "expectations": generate(table) + written}
+    suite = {"name": table.address, "expectations": written + generate(table)}
     return json.dumps(suite, indent=2, ensure_ascii=False) + "\n"
 
 
