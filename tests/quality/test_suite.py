@@ -63,7 +63,7 @@ def test_write_suites_keeps_hand_written_rules_and_refreshes_generated_ones(tmp_
     written["expectations"] = [ours, {**written["expectations"][0], "notes": "edited"}]
     path.write_text(json.dumps(written))
     assert suite.write_suites(tmp_path) == [path]
-    assert suite.read(table, tmp_path) == [*suite.generate(table), ours]
+    assert suite.read(table, tmp_path) == [ours, *suite.generate(table)]
     assert suite.write_suites(tmp_path) == []
 
 
