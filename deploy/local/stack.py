@@ -70,7 +70,7 @@ def up(
     _await(layout, settings, wanted)
     if "superset" in names and dashboards:
         superset.import_dashboards(layout, settings)
-    logger.info(f"local stack: up{': ' + ', '.join(service.name for service in wanted) if only else ''}")
+    logger.info("local stack: up" + (f" ({', '.join(service.name for service in wanted)})" if only else ""))
     return settings
 
 

@@ -150,7 +150,7 @@ def test_of_two_builds_at_once_one_says_to_run_again_and_nothing_is_doubled(lake
 def test_a_worker_that_lacks_memory_leaves_the_payloads_to_spark(lake, monkeypatch, caplog, step):
     land(lake, FINAL)
     build_by(monkeypatch, "slices")
-    worker = slices._tell
+    worker = slices._report
 
     def fail(every, *given):
         yield from worker(every, exceed_memory, given[-1])
