@@ -12,8 +12,14 @@ from collections.abc import Callable
 if sys.version_info < (3, 11):  # noqa: UP036 - what an older Python must say
     sys.exit("cilake needs Python 3.11 or newer: run make with PYTHON=python3.11 (or newer)")
 
-from . import bundle, checks, configuration, env_file, environments, layout, scaffold, stack, superset
-from .errors import StackError
+from deploy.local import configuration, layout
+from deploy.local.commands import checks, scaffold
+from deploy.local.commands import dist as bundle
+from deploy.local.commands import env as env_file
+from deploy.local.commands import up as stack
+from deploy.local.errors import StackError
+from deploy.local.install import environments
+from deploy.local.services import superset
 
 HELP = """\
 See it work
@@ -202,7 +208,9 @@ def _docs(arguments: argparse.Namespace, here: layout.Layout) -> int:
 
 
 def _nights(arguments: argparse.Namespace, here: layout.Layout) -> int:
-    nights = importlib.import_module(".nights", __package__)  # only it needs the simulator and Airflow
+    nights = importlib.import_module(
+        "deploy.local.commands.nights.play"
+    )  # only it needs the simulator and Airflow
     args = ["--demo", *arguments.rest] if arguments.command == "demo" else arguments.rest
     return int(nights.main(args) or 0)
 

@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from cilake.variables import read_variables
+from deploy.local.errors import StackError
+from deploy.local.layout import REPO, Layout
 
-from .errors import StackError
-from .layout import REPO, Layout
+from cilake.variables import read_variables
 
 PORTS = {
     "CILAKE_PORT_POSTGRES": 18432,

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from deploy.local import env_file
+from deploy.local.commands import env as env_file
 
 import cilake
 from cilake.cli import main

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from deploy.local import bundle
+from deploy.local.commands import dist as bundle
 
 from cilake.contracts import registry
 from cilake.quality import suite

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from deploy.images import health, start_s3, start_spark
-from deploy.local import env_file, postgres
+from deploy.local.commands import env as env_file
+from deploy.local.services import postgres
 from tests.deploy.compose_file import (
     COMPOSE,
     DOCKERFILE,

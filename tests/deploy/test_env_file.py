@@ -9,7 +9,7 @@ import ssl
 import stat
 
 import pytest
-from deploy.local import env_file
+from deploy.local.commands import env as env_file
 from deploy.local.errors import StackError
 
 from cilake.settings import find_settings

@@ -8,7 +8,7 @@ import os
 import subprocess
 
 import pytest
-from deploy.local import bundle
+from deploy.local.commands import dist as bundle
 from deploy.local.layout import REPO, current
 
 from cilake.render.mwaa import AIRFLOW_VERSION

@@ -13,10 +13,13 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from deploy.local import layout, nights, nights_report, services
-from deploy.local.airflow_client import Airflow
+from deploy.local import layout
+from deploy.local.commands.nights import play as nights
+from deploy.local.commands.nights import report as nights_report
 from deploy.local.errors import StackError
-from deploy.local.trino_client import ask
+from deploy.local.services import table as services
+from deploy.local.services.airflow_client import Airflow
+from deploy.local.services.trino_client import ask
 
 SCORING = [step for step in nights.STEPS.following if step.startswith("score_")]
 FOLLOWS = {

@@ -7,7 +7,8 @@ import json
 import subprocess
 
 import pytest
-from deploy.local import layout, stack
+from deploy.local import layout
+from deploy.local.commands import up as stack
 from deploy.local.layout import REPO, current
 from tests.deploy.compose_file import DOCKERFILE, SERVICES
 

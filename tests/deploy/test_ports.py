@@ -7,10 +7,10 @@ from itertools import pairwise
 from threading import Thread
 
 import pytest
-from deploy.local import nights
+from deploy.local.commands.nights import play as nights
 from deploy.local.configuration import PORTS, S3_BLOCK
 from deploy.local.errors import StackError
-from deploy.local.probe import answers
+from deploy.local.services.probe import answers
 
 FIRST_OF_OUTGOING = 32768
 

@@ -8,8 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from deploy.local import configuration, layout, services, temporary_stack
+from deploy.local import configuration, layout
+from deploy.local.services import table as services
 from pyarrow.fs import FileType, S3FileSystem
+from tests.support import temporary_stack
 
 S3 = services.BY_NAME["s3"]
 KEY = "lake/warehouse/core/a.parquet"

@@ -10,8 +10,10 @@ import threading
 
 import pytest
 from deploy.images import start_s3, start_spark
-from deploy.local import configuration, layout, services, supervision
+from deploy.local import configuration, layout
 from deploy.local.configuration import is_secret
+from deploy.local.services import table as services
+from deploy.local.supervise import supervision
 from tests.deploy.compose_file import SERVICES, environment_of
 
 AIRFLOW = ("CILAKE_AIRFLOW_DB_PASSWORD", "CILAKE_AIRFLOW_FERNET_KEY")

@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
-from deploy.local import configuration, env_file, layout, trino
+from deploy.local import configuration, layout
+from deploy.local.commands import env as env_file
 from deploy.local.layout import REPO
+from deploy.local.services import trino
 from tests.deploy.compose_file import DOCKERFILE, environment_of
 
 from cilake.contracts.registry import tables

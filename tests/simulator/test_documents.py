@@ -6,9 +6,9 @@ import subprocess
 from datetime import date
 
 import pytest
-from deploy.local import nights
+from deploy.local.commands.nights import play as nights
 from deploy.local.layout import REPO
-from deploy.local.temporary_stack import _free_block
+from tests.support.temporary_stack import _free_block
 
 from ciworld.faults import KINDS
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cilake.variables import read_variables
+from deploy.local.configuration import CATALOG_READER, of_sources, write_private
+from deploy.local.errors import StackError
+from deploy.local.layout import REPO
+from deploy.local.log import logger
 
-from .configuration import CATALOG_READER, of_sources, write_private
-from .errors import StackError
-from .layout import REPO
-from .log import logger
+from cilake.variables import read_variables
 
 _CONTAINER_USER = 1000
 _ITERATIONS = 200_000

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import configuration, processes
-from .layout import REPO, Layout
+from deploy.local import configuration, processes
+from deploy.local.layout import REPO, Layout
 
 _S3_PORTS = 20
 _COMMAND_SECONDS = 900

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy import templates
+from deploy.local.commands.env import LOGINS, OPERATOR
+from deploy.local.configuration import CATALOG_READER
+from deploy.local.install import java
+from deploy.local.layout import Layout
+from deploy.local.services.probe import answers
 
-from . import java
-from .configuration import CATALOG_READER
-from .env_file import LOGINS, OPERATOR
-from .layout import Layout
-from .probe import answers
+from deploy import templates
 
 Settings = Mapping[str, str]
 

@@ -13,9 +13,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from .errors import StackError
-from .layout import Layout
-from .log import logger
+from deploy.local.errors import StackError
+from deploy.local.layout import Layout
+from deploy.local.log import logger
 
 _PINS = Path(__file__).with_name("artifacts.toml")
 
@@ -76,7 +76,7 @@ def fetch(layout: Layout, pin: dict[str, Any]) -> Path:
         path.unlink()
         if attempt == 2:
             raise StackError(
-                f"{title} has SHA-256 {found}, but deploy/local/artifacts.toml pins {pin['sha256']}: "
+                f"{title} has SHA-256 {found}, but deploy/local/install/artifacts.toml pins {pin['sha256']}: "
                 "do not use this file; check where it comes from"
             )
         logger.info(f"{title}: SHA-256 differs, downloading again")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import CONNECTION_ERRORS, StackError
+from deploy.local.errors import CONNECTION_ERRORS, StackError
 
 TIMEOUT_SECONDS = 120
 """How long requests to an API that does not respond are repeated: a restart of it takes about 15 s."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
-from .errors import CONNECTION_ERRORS
+from deploy.local.errors import CONNECTION_ERRORS
 
 
 def answers(url: str, *, timeout: float = 3) -> bytes | None:

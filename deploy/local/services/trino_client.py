@@ -7,7 +7,7 @@ import time
 import urllib.request
 from typing import Any
 
-from .errors import CONNECTION_ERRORS, StackError
+from deploy.local.errors import CONNECTION_ERRORS, StackError
 
 TRINO_TIMEOUT_SECONDS = 60
 

@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import StackError
-from .layout import REPO, Layout
-from .log import logger
+from deploy.local.errors import StackError
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
 
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from deploy.local.errors import StackError
 from playwright.sync_api import (
     APIResponse,
     Browser,
@@ -28,8 +29,6 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from playwright.sync_api import TimeoutError as NotInTimeError
-
-from .errors import StackError
 
 WIDTH, HEIGHT = 1500, 1000
 _TALLEST = 9000

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.images import start_s3
+from deploy.local import configuration, processes
+from deploy.local.configuration import S3_BLOCK
+from deploy.local.install import java
+from deploy.local.layout import REPO, Layout
+from deploy.local.services import postgres, superset, trino
+from deploy.local.services.probe import answers
 
 from deploy import templates
-
-from . import configuration, java, postgres, processes, superset, trino
-from .configuration import S3_BLOCK
-from .layout import REPO, Layout
-from .probe import answers
 
 Settings = Mapping[str, str]
 

@@ -14,11 +14,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from . import configuration, environments, postgres, processes, superset, supervision
-from .errors import StackError
-from .layout import REPO, Layout
-from .log import logger
-from .services import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
+from deploy.local import configuration, processes
+from deploy.local.errors import StackError
+from deploy.local.install import environments
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
+from deploy.local.services import postgres, superset
+from deploy.local.services.table import BY_NAME, SERVICES, Service, airflow_environment, ciworld_arguments
+from deploy.local.supervise import supervision
 
 _MIN_MEMORY = 4 * 1024**3
 _TIMEOUT_SECONDS = 180

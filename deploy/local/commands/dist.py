@@ -6,8 +6,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from .layout import REPO
-from .log import logger
+from deploy.local.layout import REPO
+from deploy.local.log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
 """The same bytes for the same files: a zip would otherwise hold when it was made."""

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StackError
-from .layout import Layout
+from deploy.local.errors import StackError
+from deploy.local.layout import Layout
 
 _FOR_SPARK = (17, 21)
 _WRAPPER = """#!/bin/sh

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import stack
-from .layout import Layout
-from .trino_client import ask
+from deploy.local.commands import up as stack
+from deploy.local.layout import Layout
+from deploy.local.services.trino_client import ask
 
 LAND = "land_testgrid"
 COUNTED = (

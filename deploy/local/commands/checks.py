@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import java
-from .layout import REPO, Layout
-from .log import logger
+from deploy.local.install import java
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
 
 
 @dataclass(frozen=True)

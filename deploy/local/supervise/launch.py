@@ -1,7 +1,7 @@
 """The parent of every service: sets its environment and user, and ends what it leaves behind.
 
-`python -m deploy.local.launch NAME` becomes the service NAME. `… launch keeper` is the root of the whole
-stack: it runs supervisord and is the one to whom orphaned processes fall, so that none outlives it.
+`python -m deploy.local.supervise.launch NAME` becomes the service NAME. `… launch keeper` is the root of
+the whole stack: it runs supervisord and is the one to whom orphaned processes fall, so that none outlives it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import configuration, layout, postgres
-from .services import BY_NAME
+from deploy.local import configuration, layout
+from deploy.local.services import postgres
+from deploy.local.services.table import BY_NAME
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

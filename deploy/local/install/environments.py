@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from . import artifacts, java
-from .errors import StackError
-from .layout import REPO, Layout
-from .log import logger
+from deploy.local.errors import StackError
+from deploy.local.install import artifacts, java
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
 
 ENVIRONMENTS = ("jobs", "airflow", "trino", "superset")
 ONLY_TESTED = ("mwaa",)

@@ -18,14 +18,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from . import configuration, environments, layout, stack, superset
-from .airflow_client import Airflow
-from .errors import CONNECTION_ERRORS, StackError
-from .layout import Layout
-from .log import logger
-from .night_steps import MAINTAIN, find_steps
-from .nights_report import Night, report
-from .trino_client import ask
+from deploy.local import configuration, layout
+from deploy.local.commands import up as stack
+from deploy.local.commands.nights.report import Night, report
+from deploy.local.commands.nights.steps import MAINTAIN, find_steps
+from deploy.local.errors import CONNECTION_ERRORS, StackError
+from deploy.local.install import environments
+from deploy.local.layout import Layout
+from deploy.local.log import logger
+from deploy.local.services import superset
+from deploy.local.services.airflow_client import Airflow
+from deploy.local.services.trino_client import ask
 
 SIMULATED = "testgrid"
 """The source that the simulator replaces, and whose service an address is."""

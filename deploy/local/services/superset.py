@@ -7,12 +7,11 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local import configuration
+from deploy.local.errors import StackError
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
 from deploy.superset.guide_queries import GUIDES
-
-from . import configuration
-from .errors import StackError
-from .layout import REPO, Layout
-from .log import logger
 
 Settings = Mapping[str, str]
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy import templates
+from deploy.local import processes
+from deploy.local.configuration import CATALOG_READER
+from deploy.local.errors import StackError
+from deploy.local.layout import Layout
+from deploy.local.log import logger
 
-from . import processes
-from .configuration import CATALOG_READER
-from .errors import StackError
-from .layout import Layout
-from .log import logger
+from deploy import templates
 
 _DATABASES = {
     "iceberg": "CILAKE_CATALOG_PASSWORD",

@@ -13,13 +13,13 @@ import xmlrpc.client
 from collections.abc import Mapping
 from typing import Any
 
-from . import processes
-from .configuration import environment, write_private
-from .errors import CONNECTION_ERRORS, StackError
-from .launch import KEEPER
-from .layout import REPO, Layout
-from .log import logger
-from .services import SERVICES
+from deploy.local import processes
+from deploy.local.configuration import environment, write_private
+from deploy.local.errors import CONNECTION_ERRORS, StackError
+from deploy.local.layout import REPO, Layout
+from deploy.local.log import logger
+from deploy.local.services.table import SERVICES
+from deploy.local.supervise.launch import KEEPER
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -88,7 +88,7 @@ def render(layout: Layout) -> str:
     for priority, service in enumerate(SERVICES):
         lines += [
             f"[program:{service.name}]",
-            f"command={python} -m deploy.local.launch {service.name}",
+            f"command={python} -m deploy.local.supervise.launch {service.name}",
             f"directory={REPO}",
             f"priority={100 + priority}",
             "autostart=false",
@@ -124,7 +124,7 @@ def start(layout: Layout, settings: Mapping[str, str]) -> None:
     write_private(path, text)
     with (layout.log / "keeper.log").open("ab") as log:
         process = subprocess.Popen(
-            [layout.bin("jobs", "python"), "-m", "deploy.local.launch", KEEPER],
+            [layout.bin("jobs", "python"), "-m", "deploy.local.supervise.launch", KEEPER],
             cwd=REPO,
             env=environment(layout, settings),
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""`make nights` and `make demo`: nights that are played through Airflow."""
