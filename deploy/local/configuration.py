@@ -14,6 +14,9 @@ from deploy.local.layout import REPO, Layout
 
 from cilake.variables import read_variables
 
+Settings = Mapping[str, str]
+"""The settings of a stack, by name."""
+
 PORTS = {
     "CILAKE_PORT_POSTGRES": 18432,
     "CILAKE_PORT_S3": 18333,

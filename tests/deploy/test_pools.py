@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 from deploy.local import layout
-from deploy.local.commands import up as stack
 from deploy.local.layout import REPO, current
+from deploy.local.services import airflow
 from tests.deploy.compose_file import DOCKERFILE, SERVICES
 
 from cilake.render import aws, mwaa
@@ -42,7 +42,7 @@ def test_the_file_has_every_pool_of_the_dags():
 
 
 def test_the_embedded_stack_imports_the_file():
-    assert stack._AIRFLOW_POOLS == REPO / "deploy/airflow/pools.json"
+    assert airflow.POOLS == REPO / "deploy/airflow/pools.json"
     assert layout.REPO == REPO
 
 

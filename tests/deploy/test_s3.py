@@ -9,11 +9,11 @@ import urllib.request
 
 import pytest
 from deploy.local import configuration, layout
-from deploy.local.services import table as services
+from deploy.local.services.table import BY_NAME
 from pyarrow.fs import FileType, S3FileSystem
 from tests.support import temporary_stack
 
-S3 = services.BY_NAME["s3"]
+S3 = BY_NAME["s3"]
 KEY = "lake/warehouse/core/a.parquet"
 
 pytestmark = pytest.mark.skipif(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from deploy.local.install import java
+from deploy.local.commands.command import Command
+from deploy.local.install import environments, java
 from deploy.local.layout import REPO, Layout
 from deploy.local.log import logger
 
@@ -119,3 +121,31 @@ def _follow(held: IO[str], running: Future[Any]) -> None:
     while not ended:
         ended = running in wait([running], timeout=0.5).done
         print(held.read(), end="", flush=True)
+
+
+def _lint(arguments: argparse.Namespace, here: Layout) -> int:
+    environments.setup(here)
+    return 0 if run(here, LINT) else 1
+
+
+def _of_test(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", default="", help="words for pytest, a path first")
+
+
+def _test(arguments: argparse.Namespace, here: Layout) -> int:
+    environments.setup(here, *environments.ONLY_TESTED)
+    if arguments.only:
+        return 0 if run(here, chosen(arguments.only)) else 1
+    return 0 if run(here, LINT + TESTS, INTEGRATION) else 1
+
+
+def _of_soak(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stops", type=int, default=100)
+
+
+def _soak(arguments: argparse.Namespace, here: Layout) -> int:
+    environments.setup(here)
+    return 0 if run(here, (soak(arguments.stops),)) else 1
+
+
+COMMANDS = (Command("lint", _lint), Command("test", _test, _of_test), Command("soak", _soak, _of_soak))

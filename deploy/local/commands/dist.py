@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import zipfile
 from pathlib import Path
 
-from deploy.local.layout import REPO
+from deploy.local.commands.command import Command
+from deploy.local.layout import REPO, Layout
 from deploy.local.log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
@@ -48,3 +50,11 @@ def _zip(target: Path, contents: dict[Path, bytes]) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted(contents.items()):
             archive.writestr(zipfile.ZipInfo(name.as_posix(), _FIRST_ZIP_DAY), data, zipfile.ZIP_DEFLATED)
+
+
+def _dist(arguments: argparse.Namespace, here: Layout) -> int:
+    write()
+    return 0
+
+
+COMMANDS = (Command("dist", _dist),)

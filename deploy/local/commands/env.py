@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import os
@@ -12,24 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.local.commands.command import Command
 from deploy.local.configuration import CATALOG_READER, of_sources, write_private
 from deploy.local.errors import StackError
-from deploy.local.layout import REPO
+from deploy.local.layout import REPO, Layout
 from deploy.local.log import logger
+from deploy.local.services.trino import LOGINS
 
 from cilake.variables import read_variables
 
 _CONTAINER_USER = 1000
 _ITERATIONS = 200_000
 _CERTIFICATE_DAYS = "825"
-
-OPERATOR = "operator"
-LOGINS = {
-    "analyst": ("analysts", "CILAKE_TRINO_ANALYST_PASSWORD"),
-    "superset": ("analysts", "CILAKE_TRINO_SUPERSET_PASSWORD"),
-    OPERATOR: ("operators", "CILAKE_TRINO_OPERATOR_PASSWORD"),
-}
-"""The first users of Trino, each with its group and the setting of its password."""
 
 
 def write(folder: Path = REPO, environment: Mapping[str, str] | None = None) -> list[Path]:
@@ -196,3 +191,11 @@ def _make_certificate(private: Path, host: str) -> None:
     write_private(private / "trino" / "server.pem", key.read_text() + certificate.read_text())
     key.unlink()
     certificate.chmod(0o644)
+
+
+def _env(arguments: argparse.Namespace, here: Layout) -> int:
+    write()
+    return 0
+
+
+COMMANDS = (Command("env", _env),)

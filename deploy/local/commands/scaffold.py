@@ -6,13 +6,16 @@ deploy/scaffolds. Only names differ.
 
 from __future__ import annotations
 
+import argparse
 import keyword
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.local.commands.command import Command
 from deploy.local.errors import StackError
+from deploy.local.install import environments
 from deploy.local.layout import REPO, Layout
 from deploy.local.log import logger
 
@@ -120,3 +123,16 @@ def _generate(here: Layout, root: Path, files: list[Path]) -> None:
         )
         if done.returncode:
             raise StackError(f"{' '.join(args)} failed:\n{done.stdout}{done.stderr}")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", required=True)
+
+
+def _new(arguments: argparse.Namespace, here: Layout) -> int:
+    environments.setup(here)
+    create(here, arguments.command.removeprefix("new-"), arguments.name)
+    return 0
+
+
+COMMANDS = tuple(Command(f"new-{kind}", _new, _arguments) for kind in EXAMPLES)

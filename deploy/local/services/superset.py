@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import configuration
+from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, Layout
 from deploy.local.log import logger
+from deploy.local.services.probe import answers
 from deploy.superset.guide_queries import GUIDES
-
-Settings = Mapping[str, str]
 
 SOURCES = REPO / "deploy" / "superset"
 DASHBOARDS = REPO / "dashboards"
@@ -40,6 +39,11 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
         # Trino needs no login here; its catalog is read-only and queries are known by this user.
         "CILAKE_SUPERSET_TRINO_URI": f"trino://superset@127.0.0.1:{settings['CILAKE_PORT_TRINO']}/lake",
     }
+
+
+def healthy(layout: Layout, settings: Settings) -> bool:
+    """Return whether it responds."""
+    return answers(f"{settings['CILAKE_SUPERSET_URL']}/health", timeout=10) == b"OK"
 
 
 def prepare(layout: Layout, settings: Settings) -> None:

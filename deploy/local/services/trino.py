@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.local.commands.env import LOGINS, OPERATOR
-from deploy.local.configuration import CATALOG_READER
+from deploy.local.configuration import CATALOG_READER, Settings
 from deploy.local.install import java
 from deploy.local.layout import Layout
 from deploy.local.services.probe import answers
 
 from deploy import templates
 
-Settings = Mapping[str, str]
+OPERATOR = "operator"
+LOGINS = {
+    "analyst": ("analysts", "CILAKE_TRINO_ANALYST_PASSWORD"),
+    "superset": ("analysts", "CILAKE_TRINO_SUPERSET_PASSWORD"),
+    OPERATOR: ("operators", "CILAKE_TRINO_OPERATOR_PASSWORD"),
+}
+"""The first users of Trino, each with its group and the setting of its password."""
 
 
 def command(layout: Layout, settings: Settings) -> list[str]:

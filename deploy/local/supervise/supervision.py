@@ -21,6 +21,9 @@ from deploy.local.log import logger
 from deploy.local.services.table import SERVICES
 from deploy.local.supervise.launch import KEEPER
 
+UP = ("RUNNING", "STARTING", "BACKOFF")
+"""The states of a service that was started and has not given up."""
+
 
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:

@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from deploy.local import configuration, layout
-from deploy.local.commands import up as stack
+from deploy.local.commands.nights import world
 from deploy.local.commands.nights.report import Night, report
 from deploy.local.commands.nights.steps import MAINTAIN, find_steps
-from deploy.local.errors import CONNECTION_ERRORS, StackError
-from deploy.local.install import environments
+from deploy.local.errors import StackError
 from deploy.local.layout import Layout
 from deploy.local.log import logger
 from deploy.local.services import superset
 from deploy.local.services.airflow_client import Airflow
 from deploy.local.services.trino_client import ask
 
-SIMULATED = "testgrid"
-"""The source that the simulator replaces, and whose service an address is."""
-STEPS = find_steps({SIMULATED})
+STEPS = find_steps({world.SIMULATED})
 CHAIN = (*STEPS.landing, *STEPS.following)
 
-DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 TRAIN_EVERY_DAYS = 7
 START_SECONDS = 120
 """How long the next DAG may take to start after the one it follows."""
@@ -45,16 +37,9 @@ POLL_SECONDS = 1.0
 """Between two requests for the runs: each takes time of the API server that the jobs then lack."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Play the nights that the arguments name; return the exit status."""
-    arguments = _parser().parse_args(argv)
-    if arguments.demo:
-        arguments.source, arguments.start = "synthetic", arguments.start or DEMO_START
-        arguments.nights = arguments.nights or DEMO_NIGHTS
-    elif arguments.start is None:
-        raise StackError("no first night: make nights FROM=synthetic START=2026-03-01 NIGHTS=3")
-    here = layout.current()
-    settings = _prepare(here, arguments)
+def play_nights(arguments: argparse.Namespace, here: Layout) -> int:
+    """Play the nights that the arguments name, from `start` on; return the exit status."""
+    settings = world.prepare(here, arguments)
     airflow = Airflow(
         settings["CILAKE_AIRFLOW_URL"],
         settings["CILAKE_AIRFLOW_USER"],
@@ -79,119 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nights", description="Play nights through Airflow.")
-    parser.add_argument(
-        "--from",
-        dest="source",
-        default="synthetic",
-        help="'synthetic', a folder of payloads, or the address of a service, whose clock is left alone",
-    )
-    parser.add_argument("--start", type=_day, metavar="YYYY-MM-DD", help="the first night's day")
-    parser.add_argument("--nights", type=_positive, metavar="N", help="how many nights")
-    parser.add_argument("--demo", action="store_true", help="play the nights of the demonstration")
-    parser.add_argument("--seed", type=int, default=7, help="of the synthetic world")
-    parser.add_argument("--train", action="store_true", help="train after the first night, even if not due")
-    parser.add_argument("--night-minutes", type=_positive, default=60, help="bound of one night")
-    return parser
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day, expected YYYY-MM-DD") from None
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
-
-
-# ---- the stack and the world
-
-
-def _prepare(here: Layout, arguments: argparse.Namespace) -> dict[str, str]:
-    """Start the stack with the wanted world behind the address of TestGrid; return the settings.
-
-    The address of a service is used as it is.
-    """
-    if is_address(arguments.source):
-        environments.setup(here)
-        here.make()
-        return stack.up(here, changes={"CILAKE_TESTGRID_URL": arguments.source}, dashboards=False)
-    if arguments.source == "synthetic":
-        world = ["--synthetic", "--seed", str(arguments.seed)]
-    else:
-        folder = Path(arguments.source).resolve()
-        if not folder.is_dir():
-            raise StackError(f"FROM={arguments.source} is neither 'synthetic' nor a folder nor an address")
-        world = ["--recorded", str(folder)]
-    environments.setup(here)
-    _check_days(_describe_world(here, world), arguments.start, arguments.nights or 1)
-    here.make()
-    address = configuration.prepare(here)["CILAKE_CIWORLD_URL"]
-    settings = stack.up(here, changes={"CILAKE_TESTGRID_URL": address}, dashboards=False)
-    logger.info(f"simulator: serving {' '.join(world)}")
-    stack.start_ciworld(here, world)
-    return settings
-
-
-def is_address(source: str) -> bool:
-    """Return whether nights are played from a service that exists, with its own clock."""
-    return source.startswith(("http://", "https://"))
-
-
-def _describe_world(here: Layout, world: Sequence[str]) -> dict[str, Any]:
-    """Return what the simulator says about the world of these arguments, without serving it."""
-    command = [str(here.bin("jobs", "ciworld")), "world", *world]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise StackError(done.stderr.strip().removeprefix("ciworld: "))
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def _check_days(world: Mapping[str, Any], start: date, nights: int) -> None:
-    """Check that the simulated world has every one of the nights' days."""
-    if world["first_day"] is None:
-        raise StackError(f"no run in the recordings of {world['folder']}: choose another folder with FROM=")
-    last = start + timedelta(days=nights - 1)
-    days = f"the simulated world has {world['first_day']} to {world['last_day']}"
-    if start < date.fromisoformat(world["first_day"]):
-        raise StackError(f"START={start} is too early: {days}")
-    if last > date.fromisoformat(world["last_day"]):
-        raise StackError(f"the last night, {last}, is too late (START={start} NIGHTS={nights}): {days}")
-
-
-def _set_clock(settings: Mapping[str, str], day: date) -> None:
-    """Set the simulator's clock to the end of the day."""
-    body = json.dumps({"as_of": f"{day + timedelta(days=1)}T00:00:00Z"}).encode()
-    url = f"{settings['CILAKE_CIWORLD_URL']}/_ciworld/clock"
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - our own loopback address
-            return
-    except urllib.error.HTTPError as error:
-        raise StackError(
-            f"the simulator refuses the clock: {error.read().decode(errors='replace')}"
-        ) from None
-    except CONNECTION_ERRORS as error:
-        raise StackError(
-            f"the simulator does not respond: {str(error).strip()}; see `make logs S=ciworld`"
-        ) from None
-
-
 def _until(condition: Callable[[], bool], seconds: float, failure: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise StackError(failure)
         time.sleep(0.5)
-
-
-# ---- Airflow
 
 
 def _switch_on(airflow: Airflow) -> None:
@@ -217,8 +95,8 @@ def _play(airflow: Airflow, settings: Mapping[str, str], day: date, arguments: a
     deadline = started + arguments.night_minutes * 60
     key = day.isoformat()
     _settle(airflow, deadline)
-    if not is_address(arguments.source):
-        _set_clock(settings, day)
+    if not world.is_address(arguments.source):
+        world.set_clock(settings, day)
         logger.info(f"night {key}: simulator clock: set to {day + timedelta(days=1)}")
     before = {dag_id: set(airflow.runs(dag_id, key)) for dag_id in STEPS.following}
     counts: dict[str, Mapping[str, Any]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.local.commands import up as stack
+from deploy.local.commands import urls
 from deploy.local.layout import Layout
 from deploy.local.services.trino_client import ask
 
@@ -73,7 +73,7 @@ def report(here: Layout, settings: Mapping[str, str], played: Sequence[Night]) -
         trino, _ACCURACY.format(last=last), "(nothing yet: the next night brings the first outcomes)"
     )
     print("\nWhere to look next", flush=True)
-    stack.urls(here, as_json=False)
+    urls.print_urls(here, as_json=False)
 
 
 def _print_answer(trino: str, query: str, nothing: str) -> None:

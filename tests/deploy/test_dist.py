@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 
-from deploy.local.commands import dist as bundle
+from deploy.local.commands import dist
 
 from cilake.contracts import registry
 from cilake.quality import suite
 
 
 def test_the_work_starts_from_the_zip_alone(tmp_path):
-    package, script, *_ = bundle.write(tmp_path / "one")
+    package, script, *_ = dist.write(tmp_path / "one")
     code = (
         "import cilake; from cilake.quality import suite; "
         "print(cilake.__file__, sum(bool(suite.read(t)) for t in suite.audited_tables().values()))"
@@ -31,12 +31,12 @@ def test_the_work_starts_from_the_zip_alone(tmp_path):
 
 
 def test_the_same_files_make_the_same_zip(tmp_path):
-    one, two = (bundle.write(tmp_path / name) for name in ("one", "two"))
+    one, two = (dist.write(tmp_path / name) for name in ("one", "two"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
 def test_the_plugins_for_mwaa_hold_what_dag_files_import(tmp_path):
-    *_, plugins = bundle.write(tmp_path)
+    *_, plugins = dist.write(tmp_path)
     code = (
         "import sys; from cilake.contracts.registry import tables; import cilake_airflow; "
         "assert all('plugins.zip' in m.__file__ for m in (sys.modules['cilake'], cilake_airflow)); "
