@@ -11,7 +11,7 @@ import pytest
 from deploy.local.commands import dist
 from deploy.local.layout import REPO, current
 
-from cilake.render.mwaa import AIRFLOW_VERSION
+from cilake.render.aws.mwaa import AIRFLOW_VERSION
 
 DAGS = sorted((REPO / "dags").glob("*.py"))
 PLUGIN = sorted((REPO / "plugins").rglob("*.py"))

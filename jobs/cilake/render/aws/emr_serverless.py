@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cilake.lake.profiles import spark_catalog
-from cilake.render.aws_deployment import AwsDeployment
+from cilake.render.aws.deployment import AwsDeployment
 
 RELEASE = "emr-spark-8.1.0"
 """Spark 4.1 with Iceberg 1.11, as in the other deployments."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cilake.render.aws_deployment import AwsDeployment
+from cilake.render.aws.deployment import AwsDeployment
 
 AIRFLOW_VERSION = "3.2"
 """The version that the DAGs are parsed with, besides the one of the other deployments."""

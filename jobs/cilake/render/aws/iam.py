@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cilake.contracts.registry import tables
-from cilake.render.aws_deployment import AwsDeployment
-from cilake.render.emr_serverless import CONNECTION
-from cilake.render.mwaa import secrets_prefix
+from cilake.render.aws.deployment import AwsDeployment
+from cilake.render.aws.emr_serverless import CONNECTION
+from cilake.render.aws.mwaa import secrets_prefix
 
 Policy = dict[str, Any]
 

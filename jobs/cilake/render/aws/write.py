@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cilake.render import emr_serverless, iam, mwaa
-from cilake.render.aws_deployment import UNKNOWN_APPLICATION, AwsDeployment
+from cilake.render.aws import emr_serverless, iam, mwaa
+from cilake.render.aws.deployment import UNKNOWN_APPLICATION, AwsDeployment
 from cilake.settings import SettingsError
 
 ICEBERG_JAR = "/usr/share/aws/iceberg/lib/iceberg-spark3-runtime.jar"
