@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
 from benchmarks.quality import DEFAULT_DIR, decode  # noqa: E402 - the repository is no package
-from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402
+from tests.support.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402
 
 FLOOR = REPO / "benchmarks" / "floor.py"
 FLOOR_RUNS = 3
@@ -228,7 +228,7 @@ def report_validation(settings: Any, day: date, build_seconds: float) -> None:
 
 def report_query(trino_url: str, name: str, query: str, **target: float) -> None:
     """Print the median time of a query through Trino, next to that of a query that reads nothing."""
-    from deploy.local.trino_client import ask
+    from deploy.local.services.trino_client import ask
 
     def median(text: str) -> float:
         ask(trino_url, text)

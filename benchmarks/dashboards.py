@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from deploy.local import configuration, layout
-from deploy.local.browser import Superset, chromium, open_page
+from tests.support.browser import Superset, chromium, open_page
 
 from cilake.client.statement import ask
 

@@ -29,7 +29,7 @@ from unittest.mock import patch
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from deploy.local.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402 - the repository is no package
+from tests.support.temporary_stack import TemporaryStack, temporary_stack  # noqa: E402 - the repository is no package
 
 NIGHT = date(2026, 2, 18)
 SMALL_RELEASES = 2

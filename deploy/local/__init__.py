@@ -1,7 +1,8 @@
 """The embedded stack: every service of cilake on one machine, without root, containers or accounts.
 
-`python3 -m deploy.local help` (or `make help`) lists what it does. Until the environments exist only the
-standard library is imported here.
+`python3 -m deploy.local help` (or `make help`) lists what it does. `commands` does it: it has `supervise` run
+the `services`, for which `install` brings programs; a linter keeps this order. Until the environments exist
+only the standard library is imported here.
 """
 
 import sys

@@ -9,10 +9,13 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local.errors import StackError
+from deploy.local.layout import REPO, Layout
+
 from cilake.variables import read_variables
 
-from .errors import StackError
-from .layout import REPO, Layout
+Settings = Mapping[str, str]
+"""The settings of a stack, by name."""
 
 PORTS = {
     "CILAKE_PORT_POSTGRES": 18432,

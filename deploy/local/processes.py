@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from .layout import Layout
+from deploy.local.layout import Layout
 
 _PROC = Path("/proc")
 

@@ -12,7 +12,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ PLACES = {
 """The addresses in the files, by the variable whose value replaces them in an installation."""
 
 KINDS = ("databases", "datasets", "charts", "dashboards")
+SHARED = "shared"
+"""The folder of the charts that several dashboards show."""
 # What only says when and where something was exported, and what Superset notes when somebody looks at a
 # dashboard; UUIDs are what links assets.
 VOLATILE = {
@@ -219,17 +221,19 @@ def _export(folder: Path) -> int:
     from superset.extensions import security_manager
 
     g.user = security_manager.find_user("admin")
+    assets = [
+        (kind, name, yaml.safe_load(content()))
+        for name, content in ExportAssetsCommand().run()
+        if (kind := name.split("/")[0]) in KINDS
+    ]
+    folders = chart_folders([asset for kind, _, asset in assets if kind == "dashboards"])
     written = set()
-    for name, content in ExportAssetsCommand().run():
-        kind = name.split("/")[0]
-        if kind not in KINDS:
-            continue
-        asset = yaml.safe_load(content())
+    for kind, name, asset in assets:
         if kind == "dashboards":
             number_charts(asset)
         if kind == "datasets":
             order_parts(asset)
-        path = folder / _address(kind, name, asset)
+        path = folder / address(kind, name, asset, folders)
         path.parent.mkdir(parents=True, exist_ok=True)
         tidy = clean(without_addresses(asset, os.environ))
         text = yaml.safe_dump(tidy, sort_keys=True, allow_unicode=True, width=110)
@@ -242,12 +246,31 @@ def _export(folder: Path) -> int:
     return len(written)
 
 
-def _address(kind: str, name: str, asset: dict[str, Any]) -> str:
-    """Return where an asset is filed: by what it is called, without the numbers of one installation."""
+def chart_folders(dashboards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the folder of each chart by its UUID: that of its dashboard, or of those on several."""
+    folders: dict[str, str] = {}
+    for dashboard in dashboards:
+        own = _file_name(dashboard["slug"] or dashboard["dashboard_title"])
+        for item in dashboard["position"].values():
+            if _is_chart(item) and folders.setdefault(item["meta"]["uuid"], own) != own:
+                folders[item["meta"]["uuid"]] = SHARED
+    return folders
+
+
+def address(kind: str, name: str, asset: Mapping[str, Any], folders: Mapping[str, str]) -> str:
+    """Return where an asset is filed: by what it is called, without the numbers of one installation.
+
+    Charts are in these folders, one that no dashboard shows next to them.
+    """
     if kind == "datasets":
         return f"datasets/{asset.get('schema') or 'views'}/{asset['table_name']}.yaml"
     title = asset.get("slice_name") or asset.get("slug") or asset.get("database_name") or Path(name).stem
-    return f"{kind}/{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}.yaml"
+    within = [folders[asset["uuid"]]] if asset.get("uuid") in folders else []
+    return "/".join([kind, *within, f"{_file_name(title)}.yaml"])
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def number_charts(dashboard: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from deploy.local.superset import DASHBOARDS
+from deploy.local.services.superset import DASHBOARDS
 
 from cilake.contracts.registry import tables
 

@@ -28,10 +28,10 @@ MODELS = sorted(path.parent.name for path in (PACKAGE / "models").glob("*/spec.p
 FOLDERS = ("jobs", "plugins", "deploy", "simulator")
 NAMED_WITH_REASON = {
     "deploy/local/configuration.py": "the source that a new stack lands by default",
-    "deploy/local/nights.py": "the source that the simulator stands for",
-    "deploy/local/nights_report.py": "the columns of the demonstration's closing table",
-    "deploy/local/checks.py": "the payloads that a soak fuzzes",
-    "deploy/local/scaffold.py": "the examples that a new source and model are copied from",
+    "deploy/local/commands/nights/world.py": "the source that the simulator stands for",
+    "deploy/local/commands/nights/report.py": "the columns of the demonstration's closing table",
+    "deploy/local/commands/checks.py": "the payloads that a soak fuzzes",
+    "deploy/local/commands/scaffold.py": "the examples that a new source and model are copied from",
     "deploy/sources.env.example": "settings of a source to begin with",
     "simulator/ciworld/cli.py": "the service whose recordings are replayed by default",
 }

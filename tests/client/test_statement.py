@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from deploy.local import env_file
+from deploy.local.commands import env
 
 import cilake
 from cilake.cli import main
@@ -46,7 +46,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def trino_url(tmp_path, monkeypatch):
-    env_file._make_certificate(tmp_path, "localhost")
+    env._make_certificate(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "trino" / "server.pem")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):

@@ -1,6 +1,7 @@
 """The runner of linters and tests: what runs in parallel with the others, and what it says of all."""
 
-from deploy.local import checks, layout
+from deploy.local import layout
+from deploy.local.commands import checks
 
 _FIRST = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); print('output of the first')"
 _SLOW = """

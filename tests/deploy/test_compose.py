@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from deploy.images import health, start_s3, start_spark
-from deploy.local import env_file, postgres
+from deploy.local.commands import env as env_command
+from deploy.local.services import postgres
 from tests.deploy.compose_file import (
     COMPOSE,
     DOCKERFILE,
@@ -287,7 +288,7 @@ def test_every_stage_declares_the_arguments_it_uses():
 def test_the_page_names_only_what_exists():
     page = (REPO / "docs/deploy-compose.md").read_text()
     for name in re.findall(r"CILAKE_[A-Z_]*[A-Z]", page):
-        known = {*read_variables(EXAMPLE), *re.findall(r'"(CILAKE_\w+)": ', inspect.getsource(env_file))}
+        known = {*read_variables(EXAMPLE), *re.findall(r'"(CILAKE_\w+)": ', inspect.getsource(env_command))}
         assert [each for each in known if each.startswith(name)], name
     limits = sum(
         int(limit[:-1]) / (1 if limit.endswith("g") else 1024)
@@ -311,7 +312,7 @@ def test_a_compose_client_accepts_the_file(tmp_path):
     if args is None:
         pytest.skip("no compose client (version 2.20 or newer) on PATH")
     env = tmp_path / ".env"
-    env.write_text(env_file.fill(EXAMPLE, {}, {}))
+    env.write_text(env_command.fill(EXAMPLE, {}, {}))
     profiles = [word for name in ("s3", "lineage", "trino-worker") for word in ("--profile", name)]
     command = [
         *args,

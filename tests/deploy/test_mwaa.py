@@ -8,10 +8,10 @@ import os
 import subprocess
 
 import pytest
-from deploy.local import bundle
+from deploy.local.commands import dist
 from deploy.local.layout import REPO, current
 
-from cilake.render.mwaa import AIRFLOW_VERSION
+from cilake.render.aws.mwaa import AIRFLOW_VERSION
 
 DAGS = sorted((REPO / "dags").glob("*.py"))
 PLUGIN = sorted((REPO / "plugins").rglob("*.py"))
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 def mwaa(tmp_path_factory):
     """A function: what a script prints last, as JSON, on MWAA's Airflow with our ``plugins.zip``."""
     folder = tmp_path_factory.mktemp("mwaa")
-    *_, plugins = bundle.write(folder / "dist")
+    *_, plugins = dist.write(folder / "dist")
     ours = ("AIRFLOW", "CILAKE", "PYTHON", "JAVA")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {

@@ -13,12 +13,16 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from deploy.local import layout, nights, nights_report, services
-from deploy.local.airflow_client import Airflow
+from deploy.local import layout
+from deploy.local.__main__ import parse
+from deploy.local.commands.nights import play, report
+from deploy.local.commands.nights import world as nights_world
 from deploy.local.errors import StackError
-from deploy.local.trino_client import ask
+from deploy.local.services.airflow_client import Airflow
+from deploy.local.services.table import BY_NAME
+from deploy.local.services.trino_client import ask
 
-SCORING = [step for step in nights.STEPS.following if step.startswith("score_")]
+SCORING = [step for step in play.STEPS.following if step.startswith("score_")]
 FOLLOWS = {
     "land_testgrid": ["build_core_ci"],
     "build_core_ci": ["build_kpi_ci_health", *SCORING],
@@ -30,7 +34,7 @@ class FakeAirflow:
     """Runs end when they are looked at for the second time, and then start those that follow."""
 
     def __init__(self):
-        self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(nights.STEPS.every, True)
+        self.runs, self.looked, self.paused = {}, {}, dict.fromkeys(play.STEPS.every, True)
         self.failing, self.silent, self.unavailable, self.valid = set(), set(), 0, set()
         self.clock, self.logins, self.trained = None, 0, None
         self.cut_short = 0
@@ -64,7 +68,7 @@ class FakeAirflow:
             return 200, {}
         if path == "/v1/statement":
             columns = [{"name": "model_name"}, {"name": "latest"}]
-            models = [dag_id.removeprefix("train_") for dag_id in nights.STEPS.training]
+            models = [dag_id.removeprefix("train_") for dag_id in play.STEPS.training]
             return 200, {"columns": columns, "data": [[model, self.trained] for model in models]}
         if self.unavailable:
             self.unavailable -= 1
@@ -127,41 +131,47 @@ def world(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     (tmp_path / "passwords.json").write_text('{"admin": "secret"}')
-    monkeypatch.setattr(nights.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(play.time, "sleep", lambda seconds: None)
     fake.airflow = Airflow(url, "admin", tmp_path / "passwords.json")
     fake.settings = {"CILAKE_CIWORLD_URL": url, "CILAKE_TRINO_URL": url}
     yield fake
     server.shutdown()
 
 
-def play(world, **changes):
+def run(*args):
+    """Run `make nights` with these arguments; its exit status."""
+    arguments = parse(["nights", *args])
+    return arguments.run(arguments, layout.current())
+
+
+def play_night(world, **changes):
     arguments = argparse.Namespace(
         **({"night_minutes": 1, "train": False, "start": date(2026, 3, 1), "source": "synthetic"} | changes)
     )
-    return nights._play(world.airflow, world.settings, date(2026, 3, 1), arguments)
+    return play._play(world.airflow, world.settings, date(2026, 3, 1), arguments)
 
 
 def test_a_night(world):
     world.trained = "2026-02-25"
-    played = play(world)
+    played = play_night(world)
     assert world.clock == "2026-03-02T00:00:00Z"
-    assert set(played.counts) == set(nights.CHAIN)
+    assert set(played.counts) == set(play.CHAIN)
     assert {run["partition_key"] for runs in world.runs.values() for run in runs.values()} == {DAY}
-    assert nights_report._row(played)[:3] == [DAY, 4, ""]
+    assert report._row(played)[:3] == [DAY, 4, ""]
 
 
 def test_the_steps_are_those_of_the_contracts_in_their_order():
-    assert nights.CHAIN[0] == "land_testgrid"
+    assert play.CHAIN[0] == "land_testgrid"
     for before, afters in FOLLOWS.items():
         for after in afters:
-            assert nights.CHAIN.index(before) < nights.CHAIN.index(after)
-    assert nights.STEPS.stages[0] == ("build_core_ci",)
-    assert {"build_kpi_ci_health", "score_test_failure"} <= set(nights.STEPS.stages[1])
+            assert play.CHAIN.index(before) < play.CHAIN.index(after)
+    assert play.STEPS.stages[0] == ("build_core_ci",)
+    assert {"build_kpi_ci_health", "score_test_failure"} <= set(play.STEPS.stages[1])
 
 
 def test_the_clock_of_a_service_that_exists_is_left_alone(world):
     world.trained = "2026-02-25"
-    assert set(play(world, source="https://testgrid.example").counts) == set(nights.CHAIN)
+    assert set(play_night(world, source="https://testgrid.example").counts) == set(play.CHAIN)
     assert world.clock is None
 
 
@@ -170,15 +180,15 @@ def test_the_clock_of_a_service_that_exists_is_left_alone(world):
 )
 def test_training_is_weekly_and_not_repeated(world, trained, due):
     world.trained = trained
-    assert ("train_test_failure" in play(world).counts) is due
+    assert ("train_test_failure" in play_night(world).counts) is due
 
 
 def test_the_closing_report(world, monkeypatch, capsys):
-    monkeypatch.setattr(nights_report.stack, "urls", lambda here, as_json: sys.stdout.write("the urls"))
+    monkeypatch.setattr(report.urls, "print_urls", lambda here, as_json: sys.stdout.write("the urls"))
     world.trained = DAY
-    night = play(world)
+    night = play_night(world)
     night.counts["land_testgrid"] = {"landed": 26, "missing": 2, "rejected": 0}
-    nights_report.report(None, world.settings, [night])
+    report.report(None, world.settings, [night])
     output = capsys.readouterr().out
     assert "is incomplete: 2 missing; see ops.fetches" in output
     assert "predictions.test_failure_outcomes" in output
@@ -187,15 +197,15 @@ def test_the_closing_report(world, monkeypatch, capsys):
 
 def test_a_repeat_makes_new_runs(world):
     world.trained = DAY
-    play(world)
-    play(world)
-    assert {dag_id: len(runs) for dag_id, runs in world.runs.items()} == dict.fromkeys(nights.CHAIN, 2)
+    play_night(world)
+    play_night(world)
+    assert {dag_id: len(runs) for dag_id, runs in world.runs.items()} == dict.fromkeys(play.CHAIN, 2)
 
 
 def test_what_an_interrupted_command_left_ends_first(world):
     world.trained = DAY
     world.start("land_testgrid", DAY, "left")
-    play(world)
+    play_night(world)
     assert world.runs["land_testgrid"]["left"]["state"] == "success"
     assert len(world.runs["measure_test_failure"]) == 2
 
@@ -203,14 +213,14 @@ def test_what_an_interrupted_command_left_ends_first(world):
 def test_a_failure_shows_the_log_and_the_way_out(world):
     world.failing = {"score_test_failure"}
     with pytest.raises(StackError, match=r"score_test_failure failed(.|\n)*the table is gone(.|\n)*repeat"):
-        play(world)
+        play_night(world)
 
 
 def test_a_dag_that_does_not_follow_is_named(world, monkeypatch):
-    monkeypatch.setattr(nights, "START_SECONDS", 0)
+    monkeypatch.setattr(play, "START_SECONDS", 0)
     world.silent = {"build_core_ci"}
     with pytest.raises(StackError, match="build_core_ci did not start for 2026-03-01"):
-        play(world)
+        play_night(world)
 
 
 def test_a_restart_and_an_expired_token_are_outlasted(world):
@@ -230,7 +240,7 @@ def test_an_answer_that_ends_half_way_is_asked_for_again(world):
 
 
 def test_every_dag_is_switched_on(world):
-    nights._switch_on(world.airflow)
+    play._switch_on(world.airflow)
     assert not any(world.paused.values())
 
 
@@ -241,28 +251,28 @@ def test_what_follows_the_clock_is_paused_in_the_end(world, monkeypatch):
         "CILAKE_AIRFLOW_USER": "admin",
         "CILAKE_AIRFLOW_PASSWORD_FILE": str(world.airflow.password_file),
     }
-    monkeypatch.setattr(nights, "_prepare", lambda here, arguments: settings)
+    monkeypatch.setattr(nights_world, "prepare", lambda here, arguments: settings)
     with pytest.raises(StackError, match="land_testgrid failed"):
-        nights.main(["--start", DAY])
-    assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(nights.STEPS.by_clock)
+        run("--start", DAY)
+    assert {dag_id for dag_id, paused in world.paused.items() if paused} == set(play.STEPS.by_clock)
 
 
 @pytest.mark.parametrize("args", [["--start", "2026-3-1"], ["--start", "2026-03-01", "--nights", "0"]])
 def test_wrong_arguments(args, capsys):
     with pytest.raises(SystemExit):
-        nights.main(args)
+        run(*args)
     assert "2026-3-1" in capsys.readouterr().err or args[-1] == "0"
 
 
 def test_no_first_night():
     with pytest.raises(StackError, match="START=2026-03-01"):
-        nights.main([])
+        run()
 
 
 def test_table(capsys):
-    nights_report.print_table(["a", "long_name"], [[1, "\x1b[2J"]])
+    report.print_table(["a", "long_name"], [[1, "\x1b[2J"]])
     assert "\x1b" not in capsys.readouterr().out
-    nights_report.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
+    report.print_table(["a", "long_name"], [[1, None], ["x" * 100, 2.5]])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["a", "long_name"]
     assert "…" in lines[3]
@@ -282,18 +292,18 @@ WORLD = {"kind": "synthetic", "seed": 7, "first_day": "2026-01-15", "last_day": 
 )
 def test_a_night_that_the_world_does_not_have_is_refused_with_its_days(start, nights_, message):
     with pytest.raises(StackError, match=f"{message}.*: the simulated world has 2026-01-15 to 2027-04-04"):
-        nights._check_days(WORLD, date.fromisoformat(start), nights_)
+        nights_world.check_days(WORLD, date.fromisoformat(start), nights_)
 
 
 @pytest.mark.parametrize(("start", "nights_"), [("2026-01-15", 1), ("2027-04-03", 2), ("2026-02-18", 3)])
 def test_the_first_and_the_last_day_can_be_played(start, nights_):
-    nights._check_days(WORLD, date.fromisoformat(start), nights_)
+    nights_world.check_days(WORLD, date.fromisoformat(start), nights_)
 
 
 def test_recordings_without_a_run_have_no_day():
     empty = WORLD | {"folder": "somewhere", "first_day": None, "last_day": None}
     with pytest.raises(StackError, match="no run in the recordings of somewhere"):
-        nights._check_days(empty, date(2026, 1, 15), 1)
+        nights_world.check_days(empty, date(2026, 1, 15), 1)
 
 
 @pytest.fixture
@@ -346,5 +356,5 @@ def test_a_folder_without_recordings_is_named(command, tmp_path):
 
 def test_the_stack_starts_the_simulator_with_a_state_file(tmp_path):
     here = layout.Layout(tmp_path / "home", tmp_path / "shared")
-    args = services.BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
+    args = BY_NAME["ciworld"].command(here, {"CILAKE_PORT_CIWORLD": "18490"})
     assert args[args.index("--state") + 1] == str(here.data / "ciworld-state.json")

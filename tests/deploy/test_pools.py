@@ -7,12 +7,13 @@ import json
 import subprocess
 
 import pytest
-from deploy.local import layout, stack
+from deploy.local import layout
 from deploy.local.layout import REPO, current
+from deploy.local.services import airflow
 from tests.deploy.compose_file import DOCKERFILE, SERVICES
 
-from cilake.render import aws, mwaa
-from cilake.render.aws_deployment import AwsDeployment
+from cilake.render.aws import mwaa, write
+from cilake.render.aws.deployment import AwsDeployment
 
 POOLS = json.loads((REPO / "deploy/airflow/pools.json").read_text())
 DEPLOYMENT = AwsDeployment("123456789012", "eu-central-1", "team-lake")
@@ -41,12 +42,12 @@ def test_the_file_has_every_pool_of_the_dags():
 
 
 def test_the_embedded_stack_imports_the_file():
-    assert stack._AIRFLOW_POOLS == REPO / "deploy/airflow/pools.json"
+    assert airflow.POOLS == REPO / "deploy/airflow/pools.json"
     assert layout.REPO == REPO
 
 
 def test_aws_renders_the_request_that_makes_each():
-    rendered = aws.files(DEPLOYMENT)
+    rendered = write.files(DEPLOYMENT)
     made = {name: json.loads(text) for name, text in rendered.items() if name.startswith("mwaa/pool-")}
     assert {request["Body"]["name"] for request in made.values()} == set(POOLS)
     for name, request in made.items():

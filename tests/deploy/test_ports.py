@@ -7,10 +7,10 @@ from itertools import pairwise
 from threading import Thread
 
 import pytest
-from deploy.local import nights
+from deploy.local.commands.nights import world
 from deploy.local.configuration import PORTS, S3_BLOCK
 from deploy.local.errors import StackError
-from deploy.local.probe import answers
+from deploy.local.services.probe import answers
 
 FIRST_OF_OUTGOING = 32768
 
@@ -44,4 +44,4 @@ def test_an_echo_of_the_question_is_no_answer(echo):
 
 def test_a_simulator_that_does_not_speak_http_is_named_in_one_line(echo):
     with pytest.raises(StackError, match="the simulator does not respond: .*make logs S=ciworld"):
-        nights._set_clock({"CILAKE_CIWORLD_URL": echo}, date(2026, 3, 1))
+        world.set_clock({"CILAKE_CIWORLD_URL": echo}, date(2026, 3, 1))

@@ -8,10 +8,12 @@ import urllib.error
 import urllib.request
 
 import pytest
-from deploy.local import configuration, layout, services, temporary_stack
+from deploy.local import configuration, layout
+from deploy.local.services.table import BY_NAME
 from pyarrow.fs import FileType, S3FileSystem
+from tests.support import temporary_stack
 
-S3 = services.BY_NAME["s3"]
+S3 = BY_NAME["s3"]
 KEY = "lake/warehouse/core/a.parquet"
 
 pytestmark = pytest.mark.skipif(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from deploy.local import scaffold
+from deploy.local.commands import scaffold
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, current
 

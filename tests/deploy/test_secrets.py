@@ -10,8 +10,10 @@ import threading
 
 import pytest
 from deploy.images import start_s3, start_spark
-from deploy.local import configuration, layout, services, supervision
+from deploy.local import configuration, layout, processes
 from deploy.local.configuration import is_secret
+from deploy.local.services.table import BY_NAME
+from deploy.local.supervise import supervision
 from tests.deploy.compose_file import SERVICES, environment_of
 
 AIRFLOW = ("CILAKE_AIRFLOW_DB_PASSWORD", "CILAKE_AIRFLOW_FERNET_KEY")
@@ -31,7 +33,7 @@ EMBEDDED = {
     "superset": SUPERSET,
     "jobs": (),  # whoever hands work over brings its own
     "ciworld": (),
-} | dict.fromkeys([name for name in services.BY_NAME if name.startswith("airflow")], AIRFLOW)
+} | dict.fromkeys([name for name in BY_NAME if name.startswith("airflow")], AIRFLOW)
 COMPOSE = {
     "postgres": (
         "CILAKE_POSTGRES_PASSWORD",
@@ -91,14 +93,14 @@ def test_every_generated_value_is_known_to_be_a_secret():
 
 
 def test_the_list_names_every_service():
-    assert set(EMBEDDED) == set(services.BY_NAME)
+    assert set(EMBEDDED) == set(BY_NAME)
     assert set(COMPOSE) == set(SERVICES)
 
 
 @pytest.mark.parametrize("name", sorted(EMBEDDED))
 def test_a_service_of_the_embedded_stack_is_given_its_own_secrets(stack, name):
     here, settings = stack
-    environment = services.BY_NAME[name].whole_environment(here, settings)
+    environment = BY_NAME[name].whole_environment(here, settings)
     assert secrets_in(environment, settings) == set(EMBEDDED[name])
     assert "of the shell" not in "\n".join(environment.values())
     assert environment["CILAKE_HOME"] == settings["CILAKE_HOME"]
@@ -119,7 +121,7 @@ def test_a_container_is_given_its_own_secrets(name):
 
 def test_the_parts_of_s3_know_each_other_in_both_stacks(stack):
     here, settings = stack
-    own = services.BY_NAME["s3"].whole_environment(here, settings)
+    own = BY_NAME["s3"].whole_environment(here, settings)
     keys = start_s3.internal_keys(environment_of("s3"))
     assert len(keys) == 4 and keys.keys() <= own.keys()
     assert set(keys.values()) == {"secret-CILAKE_S3_INTERNAL_SECRET"}
@@ -153,7 +155,7 @@ def test_python_workers_of_spark_inherit_the_keys_of_files_alone_and_the_server_
     """The Connect server as the embedded stack starts it, with its own properties and environment."""
     monkeypatch.undo()
     here, settings = stack
-    server = services.BY_NAME["spark"]
+    server = BY_NAME["spark"]
     for path, text in server.files(here, settings).items():
         configuration.write_private(path, text)
     port = free_port()
@@ -165,7 +167,7 @@ def test_python_workers_of_spark_inherit_the_keys_of_files_alone_and_the_server_
         process = subprocess.Popen(server.command(here, settings), env=environment, stdout=log, stderr=log)
     try:
         waiting = threading.Event()
-        while not services.processes.listening(port) and process.poll() is None:
+        while not processes.listening(port) and process.poll() is None:
             waiting.wait(0.3)
         client = {name: value for name, value in environment.items() if name != "SPARK_HOME"}
 

@@ -19,7 +19,7 @@ DASHBOARDS = {
         yaml.safe_load(path.read_text()) for path in (REPO / "dashboards/dashboards").glob("*.yaml")
     )
 }
-CHARTS = {yaml.safe_load(path.read_text())["uuid"] for path in (REPO / "dashboards/charts").glob("*.yaml")}
+CHARTS = {yaml.safe_load(path.read_text())["uuid"] for path in (REPO / "dashboards/charts").rglob("*.yaml")}
 
 
 @pytest.fixture
@@ -77,6 +77,26 @@ def test_the_parts_of_a_dataset_are_in_order(assets, path):
     ordered = copy.deepcopy(dataset)
     assets.order_parts(ordered)
     assert ordered == dataset, "order_parts says how; `make dashboards-export` writes them so"
+
+
+def test_every_file_is_where_an_export_writes_it(assets):
+    folder = REPO / "dashboards"
+    folders = assets.chart_folders(DASHBOARDS.values())
+    for kind in assets.KINDS:
+        for path in sorted((folder / kind).rglob("*.yaml")):
+            asset = yaml.safe_load(path.read_text())
+            assert path == folder / assets.address(kind, path.name, asset, folders)
+
+
+def test_a_chart_is_filed_with_its_dashboard_those_on_several_together_others_beside(assets):
+    def board(slug, *charts):
+        position = {f"CHART-{uuid}": {"type": "CHART", "meta": {"uuid": uuid}} for uuid in charts}
+        return {"slug": slug, "dashboard_title": "Its title", "position": position | {"V": "v2"}}
+
+    folders = assets.chart_folders([board("ci-health", "a", "b"), board(None, "b", "c", "c")])
+    assert folders == {"a": "ci_health", "b": "shared", "c": "its_title"}
+    for uuid, path in (("a", "charts/ci_health/x_y.yaml"), ("none", "charts/x_y.yaml")):
+        assert assets.address("charts", "", {"uuid": uuid, "slice_name": "X: y"}, folders) == path
 
 
 @pytest.mark.parametrize("slug", sorted(DASHBOARDS))

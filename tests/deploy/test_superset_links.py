@@ -68,7 +68,7 @@ def test_only_charts_with_links_render_markup():
             if "link(" in (column.get("expression") or ""):
                 linking.add((dataset["uuid"], column.get("column_name") or column["metric_name"]))
     assert linking
-    for path in (REPO / "dashboards" / "charts").glob("*.yaml"):
+    for path in (REPO / "dashboards" / "charts").rglob("*.yaml"):
         chart = yaml.safe_load(path.read_text())
         params = chart["params"]
         names = [*params.get("all_columns", []), *params.get("groupby", []), *params.get("metrics", [])]

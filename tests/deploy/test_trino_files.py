@@ -6,8 +6,9 @@ import json
 import re
 
 import pytest
-from deploy.local import configuration, env_file, layout, trino
+from deploy.local import configuration, layout
 from deploy.local.layout import REPO
+from deploy.local.services import trino
 from tests.deploy.compose_file import DOCKERFILE, environment_of
 
 from cilake.contracts.registry import tables
@@ -16,7 +17,7 @@ from deploy import templates
 
 FOLDER = templates.DEPLOY / "trino"
 RULES = json.loads((FOLDER / "rules.json").read_text())
-GROUPS = {user: group for user, (group, _) in env_file.LOGINS.items()}
+GROUPS = {user: group for user, (group, _) in trino.LOGINS.items()}
 ACCESS = {"all": 2, "read-only": 1, "none": 0}
 
 

@@ -4,7 +4,7 @@ import http.client
 import time
 from urllib.parse import quote
 
-from deploy.local.airflow_client import Airflow
+from deploy.local.services.airflow_client import Airflow
 from tests.support.waiting import wait_until
 
 BY_CLOCK = ("land_testgrid", "train_test_failure", "maintain_lake")

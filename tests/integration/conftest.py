@@ -1,10 +1,10 @@
 """One stack for all integration tests, on free ports and gone at the end."""
 
 import pytest
-from deploy.local.browser import chromium
-from deploy.local.temporary_stack import temporary_stack
 from tests.integration.recorded_nights import NIGHTS, Lake, LateDashboards, end_of
 from tests.simulator.conftest import serving
+from tests.support.browser import chromium
+from tests.support.temporary_stack import temporary_stack
 
 from ciworld.services.base import ServedWorld
 from ciworld.services.testgrid.service import TestGrid

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 
 import orjson
-from deploy.local.trino_client import ask
+from deploy.local.services.trino_client import ask
 from tests.support.grids import make_row, make_table
 
 from cilake import cli

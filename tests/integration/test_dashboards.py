@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from deploy.local import superset as superset_stack
-from deploy.local.browser import Superset, chromium, open_page
 from deploy.local.layout import REPO, Layout
+from deploy.local.services import superset as superset_stack
+from tests.support.browser import Superset, chromium, open_page
 
 PICTURES = REPO / ".local" / "pictures"
 SLUGS = ["ci-health", "flaky-and-failing-tests", "platform-health", "predictions"]

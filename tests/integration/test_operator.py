@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deploy.local.browser import AirflowPages, chromium, open_page
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, current
 from tests.integration.airflow_operator import BY_CLOCK, CHAIN, Operator
+from tests.support.browser import AirflowPages, chromium, open_page
 from tests.support.waiting import wait_until
 
 from cilake.quality.report import failure_text

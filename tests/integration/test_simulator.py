@@ -7,8 +7,8 @@ import time
 import urllib.request
 
 import pytest
-from deploy.local.probe import answers
-from deploy.local.temporary_stack import temporary_stack
+from deploy.local.services.probe import answers
+from tests.support.temporary_stack import temporary_stack
 
 pytestmark = pytest.mark.integration
 

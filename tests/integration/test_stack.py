@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from deploy.local.temporary_stack import TemporaryStack
 from pyarrow.fs import S3FileSystem
+from tests.support.temporary_stack import TemporaryStack
 
 pytestmark = pytest.mark.integration
 

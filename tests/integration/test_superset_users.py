@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from deploy.local import superset as superset_stack
-from deploy.local.browser import Superset, chromium, open_other_page, open_page
 from deploy.local.layout import REPO, Layout
+from deploy.local.services import superset as superset_stack
 from deploy.superset import guide_queries, viewer_role
+from tests.support.browser import Superset, chromium, open_other_page, open_page
 
 PICTURES = REPO / ".local" / "pictures"
 OTHER_LABEL = "Which test fails most often"

@@ -13,7 +13,8 @@ USERS = {"admin": "", "viewer": "_VIEWER"}
 def settings(tmp_path, monkeypatch):
     """The stack's settings, with the users and passwords that they give to Airflow."""
     from deploy.local import configuration, layout
-    from deploy.local.services import BY_NAME, java
+    from deploy.local.install import java
+    from deploy.local.services.table import BY_NAME
 
     here = layout.Layout(tmp_path, tmp_path)
     here.make()

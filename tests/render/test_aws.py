@@ -12,8 +12,8 @@ import pytest
 from cilake.cli import main
 from cilake.contracts.registry import tables
 from cilake.lake.session import spark_conf
-from cilake.render import aws, emr_serverless, iam, mwaa
-from cilake.render.aws_deployment import AwsDeployment
+from cilake.render.aws import emr_serverless, iam, mwaa, write
+from cilake.render.aws.deployment import AwsDeployment
 from cilake.settings import SettingsError, read_settings
 
 REPO = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def test_one_command_writes_everything_and_the_same_again(tmp_path, capsys):
         if path.is_file()
     }
     assert output["files"] == sorted(found)
-    assert found == aws.files(AwsDeployment("123456789012", "eu-central-1", "team-lake"))
+    assert found == write.files(AwsDeployment("123456789012", "eu-central-1", "team-lake"))
     assert main([*args, "--bucket", "team-lake"]) == 0
     for name, text in found.items():
         assert (tmp_path / name).read_text() == text
@@ -96,7 +96,7 @@ def test_the_command_says_so_in_one_line(tmp_path, capsys):
 def test_the_connection_is_what_the_back_end_reads(deployment):
     plugin = constants("backends/emr_serverless.py")
     assert plugin["CONNECTION"] == emr_serverless.CONNECTION
-    rendered = aws.files(deployment)
+    rendered = write.files(deployment)
     name = f"secrets/{mwaa.secrets_prefix(deployment)}/{plugin['CONNECTION']}.json"
     connection = json.loads(rendered[name])
     assert connection["conn_type"] == "generic"
@@ -113,7 +113,7 @@ def test_the_connection_is_what_the_back_end_reads(deployment):
 @BOTH
 def test_jobs_are_started_with_the_catalog_of_the_settings_and_no_secret(deployment):
     properties = conf(
-        emr_serverless.spark_parameters(emr_serverless.spark_properties(deployment, aws.ICEBERG_JAR))
+        emr_serverless.spark_parameters(emr_serverless.spark_properties(deployment, write.ICEBERG_JAR))
     )
     given = {
         name: value
@@ -124,7 +124,9 @@ def test_jobs_are_started_with_the_catalog_of_the_settings_and_no_secret(deploym
     settings = read_settings(environment)
     assert settings == deployment.settings
     assert (
-        read_settings(dict(line.split("=", 1) for line in aws.files(deployment)["settings.env"].splitlines()))
+        read_settings(
+            dict(line.split("=", 1) for line in write.files(deployment)["settings.env"].splitlines())
+        )
         == settings
     )
     # The driver sets the same properties for itself: neither may contradict the other.
@@ -133,7 +135,7 @@ def test_jobs_are_started_with_the_catalog_of_the_settings_and_no_secret(deploym
         n: properties[n] for n in own if n in properties
     }
     assert [name for name in own if name.startswith("spark.sql.catalog.") and name not in properties] == []
-    text = json.dumps(aws.files(deployment))
+    text = json.dumps(write.files(deployment))
     assert not re.search(r"(?i)password|secret[_-]?access|access-key", text)
 
 
@@ -191,7 +193,7 @@ def test_airflow_hands_over_the_job_role_to_emr_serverless_only():
     (passing,) = [s for s in statements(iam.mwaa(GLUE)) if "iam:PassRole" in s["Action"]]
     assert passing["Resource"] == [GLUE.role("emr-job")]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}
-    assert json.loads(aws.files(GLUE)["emr-serverless/bootstrap-job-run.json"])[
+    assert json.loads(write.files(GLUE)["emr-serverless/bootstrap-job-run.json"])[
         "executionRoleArn"
     ] == GLUE.role("emr-job")
     for service in ("emr-serverless", "airflow"):

@@ -6,9 +6,9 @@ import subprocess
 from datetime import date
 
 import pytest
-from deploy.local import nights
+from deploy.local.commands.nights.world import check_days
 from deploy.local.layout import REPO
-from deploy.local.temporary_stack import _free_block
+from tests.support.temporary_stack import _free_block
 
 from ciworld.faults import KINDS
 
@@ -49,7 +49,7 @@ def test_the_recording_has_the_dashboards_of_the_pattern_and_the_nights_of_the_p
     assert counts == {"dashboards": 2, "tables": 12, "missing": 0}
     assert [board["name"][:20] for board in listing["dashboards"]] == ["ciworld-release-1.2-"] * 2
     start, count = re.search(r"make nights FROM=recordings START=(\S+) NIGHTS=(\d+)", PAGE).groups()
-    nights._check_days(world, date.fromisoformat(start), int(count))
+    check_days(world, date.fromisoformat(start), int(count))
 
 
 def test_every_kind_of_fault_and_every_address_is_on_the_page():

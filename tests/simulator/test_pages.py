@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 import pytest
-from deploy.local.browser import chromium, open_page
+from tests.support.browser import chromium, open_page
 
 from ciworld.clock import parse_instant
 from ciworld.services.run_pages import pages

@@ -278,7 +278,7 @@ COMMANDS = (
     Command(
         "render",
         "the files that a deployment elsewhere needs",
-        "cilake.render.aws:render",
+        "cilake.render.aws.write:render",
         (
             argument("address", choices=["aws"]),
             argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files"),

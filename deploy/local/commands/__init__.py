@@ -1,0 +1,1 @@
+"""What the targets of `make` do: one module per command or group of them."""

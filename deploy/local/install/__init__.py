@@ -1,0 +1,1 @@
+"""What is installed: environments, verified artifacts, and the choice of Java."""

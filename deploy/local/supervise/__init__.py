@@ -1,0 +1,1 @@
+"""What keeps the services running, and ends what they leave behind."""

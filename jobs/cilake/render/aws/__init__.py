@@ -1,0 +1,1 @@
+"""The files that a lake on AWS is made with."""
