@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.support.builders import make_row
@@ -9,8 +10,7 @@ from tests.support.builders import make_row
 from cilake.commands import recorded
 from cilake.commands.recorded import run_recorded
 from cilake.contracts import registry
-from cilake.lake.catalog import create_tables
-from cilake.lake.records import append_rows
+from cilake.lake.catalog import arrow_schema, create_tables
 from cilake.settings import Settings
 from cilake.windows import Window
 
@@ -48,9 +48,9 @@ def test_a_run_is_recorded_for_each_table_with_what_it_wrote(catalog):
 
 def test_the_record_names_the_newest_day_of_the_table_and_the_page_of_the_run(catalog):
     days = ["2021-06-19", "2021-06-23", "2021-06-20"]
-    append_rows(
-        catalog, "kpi.daily_job_health", [make_row("kpi.daily_job_health", run_date=day) for day in days]
-    )
+    rows = [make_row("kpi.daily_job_health", run_date=day) for day in days]
+    schema = arrow_schema(registry.table("kpi.daily_job_health"))
+    catalog.load_table("kpi.daily_job_health").append(pa.Table.from_pylist(rows, schema=schema))
     page = "https://airflow.example/dags/build_kpi_ci_health/runs/manual__1"
     run_recorded(lambda settings, window: {}, Settings(run_url=page), WINDOW, **STEP)
     rows = {row["table_address"]: row for row in records(catalog)}

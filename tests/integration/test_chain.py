@@ -146,7 +146,7 @@ def test_a_build_that_is_asked_to_end_leaves_nothing_behind(played):
     lake.work("land", "testgrid", LATER[1])
     before = lake.contents()
     build = lake.start("build", "core_ci", LATER[1])
-    seen = next((line for line in build.stderr if "wrote core." in line), None)
+    seen = next((line for line in build.stderr if "core." in line and ": written to" in line), None)
     build.send_signal(signal.SIGTERM)
     build.communicate(timeout=60)
     assert seen, "the build ended before it wrote"

@@ -76,7 +76,9 @@ def report(capsys):
 
 
 def payloads(rng):
-    """Payloads without end: a tab like it was with a cell changed, a newer column, or a start moved.
+    """Payloads without end: a tab as it was with a cell changed, a newer column, or a start moved.
+
+    Now and then there is a new test or a new job.
 
     Each is a table, the hour at which it was served, and its tab; two of the tabs show runs of one job.
     """
@@ -91,9 +93,11 @@ def payloads(rng):
         else:
             rng.choice(rows)[rng.randrange(3)] = rng.choice((1, 12, 13, 4))
         rows_of[tab] = rows
+        last = f"two {number}" if rng.random() < 0.2 else "two"
+        job = "job-b" if tab == "b" else "job-a"
         table = make_table(
-            dict(zip(("Overall", "one", "two"), rows, strict=True)),
-            job="job-b" if tab == "b" else "job-a",
+            dict(zip(("Overall", "one", last), rows, strict=True)),
+            job=f"{job}-{number}" if rng.random() < 0.1 else job,
             first_build=1000 + builds[tab],
         )
         table["timestamps"] = [at + (builds[tab] - 40) * DAY_MS for at in table["timestamps"]]

@@ -54,7 +54,7 @@ def test_both_engines_make_the_same_rows(spark):
         for number, day in enumerate(days)
         for test in (31, 32)
     ]
-    statuses = list(enumerate(TEST_STATUSES.values()))
+    statuses = list(enumerate(TEST_STATUSES))
     results = [(-key if key % 2 else key, days[key // 2], status) for key, status in statuses]
     results.append((99, "2021-06-29", "failed"))
     engine = SparkEngine(spark)
