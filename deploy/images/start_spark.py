@@ -12,7 +12,6 @@ from deploy.local.configuration import is_secret
 from deploy import templates
 
 PROPERTIES = Path("/tmp/spark.properties")  # noqa: S108 - the container's own, on memory
-MASTER_PORT = 7077
 FILES = {
     "master": ("spark/daemon.properties",),
     "worker": ("spark/daemon.properties",),
@@ -43,10 +42,10 @@ def command(role: str, environment: Mapping[str, str], properties: Path = PROPER
         return [str(programs / "spark-submit"), "--properties-file", str(properties), str(server)]
     package = "org.apache.spark.deploy"
     if role == "master":
-        args = [f"{package}.master.Master", "--host", environment["CILAKE_SPARK_MASTER"]]
-        args += ["--port", str(MASTER_PORT), "--webui-port", "8080"]
+        host, _, port = environment["CILAKE_SPARK_MASTER"].rpartition(":")
+        args = [f"{package}.master.Master", "--host", host, "--port", port, "--webui-port", "8080"]
     else:
-        args = [f"{package}.worker.Worker", f"spark://{environment['CILAKE_SPARK_MASTER']}:{MASTER_PORT}"]
+        args = [f"{package}.worker.Worker", f"spark://{environment['CILAKE_SPARK_MASTER']}"]
         args += ["--cores", environment["CILAKE_SPARK_WORKER_CORES"]]
         args += ["--memory", environment["CILAKE_SPARK_WORKER_MEMORY"]]
         args += ["--webui-port", "8081", "--work-dir", f"{environment['CILAKE_SPARK_SCRATCH']}/work"]

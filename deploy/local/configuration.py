@@ -21,6 +21,7 @@ PORTS = {
     "CILAKE_PORT_POSTGRES": 18432,
     "CILAKE_PORT_S3": 18333,
     "CILAKE_PORT_SPARK": 18402,
+    "CILAKE_PORT_SPARK_MASTER": 18403,
     "CILAKE_PORT_TRINO": 18480,
     "CILAKE_PORT_AIRFLOW": 18488,
     "CILAKE_PORT_SUPERSET": 18489,
@@ -44,9 +45,13 @@ S3_BLOCK = {
 }
 """SeaweedFS listens on several ports: each is CILAKE_PORT_S3 plus this number."""
 
+SPARK_KINDS = ("local", "cluster")
+"""Spark as one process, or as a cluster: a master and two workers, to see how jobs fare on one."""
+
 DEFAULTS = {
     "CILAKE_TESTGRID_URL": "https://testgrid.k8s.io",
     "CILAKE_TESTGRID_DASHBOARDS": "*",
+    "CILAKE_SPARK": "local",
     "CILAKE_SPARK_MEMORY": "2g",
     "CILAKE_TRINO_MEMORY": "1G",
     "CILAKE_S3_REGION": "us-east-1",
@@ -56,6 +61,7 @@ DEFAULTS = {
 """What a person may set in the environment of `up`; kept in the settings file from then on."""
 
 _SECRETS = (
+    "CILAKE_SPARK_SECRET",
     "CILAKE_POSTGRES_PASSWORD",
     "CILAKE_CATALOG_PASSWORD",
     "CILAKE_CATALOG_READER_PASSWORD",
@@ -76,6 +82,7 @@ _SECRETS = (
     "CILAKE_S3_INTERNAL_SECRET",
     "CILAKE_TRINO_SHARED_SECRET",
     "SPARK_CONNECT_AUTHENTICATE_TOKEN",
+    "CILAKE_SPARK_SECRET",
 )
 
 OF_THE_WORK = (
@@ -143,6 +150,8 @@ def prepare(layout: Layout, changes: Mapping[str, str] | None = None) -> dict[st
         settings[name] = str(_port(name, os.environ.get(name) or kept.get(name) or str(port)))
     for name, default in DEFAULTS.items():
         settings[name] = os.environ.get(name) or kept.get(name) or default
+    if settings["CILAKE_SPARK"] not in SPARK_KINDS:
+        raise StackError(f"CILAKE_SPARK={settings['CILAKE_SPARK']} is none of {', '.join(SPARK_KINDS)}")
     settings |= of_sources(kept) | of_sources(os.environ)
     for name in _SECRETS:
         settings[name] = kept.get(name) or secrets.token_hex(20)

@@ -24,7 +24,7 @@ class TemporaryStack:
         first = _free_block(_S3_PORTS + 8)
         self.home = home
         self.ports = {"S3": first}
-        names = ("POSTGRES", "SPARK", "TRINO", "AIRFLOW", "SUPERSET", "CIWORLD")
+        names = ("POSTGRES", "SPARK", "TRINO", "AIRFLOW", "SUPERSET", "CIWORLD", "SPARK_MASTER")
         self.ports |= {name: first + _S3_PORTS + offset for offset, name in enumerate(names)}
         self.environment = {**os.environ, "CILAKE_HOME": str(home)}
         self.environment |= {f"CILAKE_PORT_{name}": str(port) for name, port in self.ports.items()}

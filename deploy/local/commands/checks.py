@@ -33,7 +33,7 @@ class Step:
 _OF_AIRFLOW = ("tests/dags", "tests/plugins")
 _IN_ORDER = ("-p", "no:randomly")
 # The fuzz comes first: its bound on memory would not see what is less than a soak took before.
-_SOAKED = ("tests/sources/testgrid/test_fuzz.py", "tests/soak")
+_SOAKED = ("tests/sources/testgrid/test_fuzz.py", "tests/soak", "tests/integration/test_cluster.py")
 LINT = (
     Step("ruff", "jobs", ("ruff", "check", ".")),
     Step("format", "jobs", ("ruff", "format", "--check", ".")),

@@ -13,11 +13,12 @@ from deploy.local.errors import StackError
 from deploy.local.install import environments
 from deploy.local.layout import Layout
 from deploy.local.log import logger
-from deploy.local.services import airflow, jobs, postgres, superset
+from deploy.local.services import airflow, jobs, postgres, spark, superset
 from deploy.local.services.table import BY_NAME, SERVICES, Service
 from deploy.local.supervise import starting, supervision
 
 _MIN_MEMORY = 4 * 1024**3
+_CLUSTER = (spark.MASTER, *map(spark.worker_name, spark.WORKERS))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +42,11 @@ def start(
     `changes` replaces settings; services that depend on them are restarted. Without `dashboards` the caller
     imports those itself.
     """
-    wanted = _with_needs(only)
+    _with_needs(only)  # names what is unknown before anything is done
     environments.setup(layout)
     layout.make()
     settings = configuration.prepare(layout, changes)
+    wanted = _with_needs(only, settings)
     supervision.start(layout, settings)
     known = supervision.states(layout)
     running = {name for name, info in known.items() if info["statename"] in supervision.UP}
@@ -56,7 +58,7 @@ def start(
         starting.wait(layout, settings, [BY_NAME["postgres"]])
         postgres.create_databases(layout, settings)
     starting.wait(layout, settings, [s for s in wanted if s.name == "s3"])
-    starting.begin(layout, settings, [s for s in wanted if s.name == "spark"])
+    _begin_spark(layout, settings, wanted)
     # The databases of Airflow and Superset are prepared in parallel, and with the start of Spark.
     with ThreadPoolExecutor() as pool:
         prepared: list[Future[None]] = []
@@ -78,7 +80,20 @@ def start(
     return settings
 
 
-def _with_needs(only: Iterable[str]) -> list[Service]:
+def _begin_spark(layout: Layout, settings: Settings, wanted: list[Service]) -> None:
+    """Start Spark, after its cluster where it has one; end a cluster that it no longer has."""
+    cluster = [service for service in wanted if service.name in _CLUSTER]
+    if not cluster:
+        known = supervision.states(layout)
+        for name in reversed(_CLUSTER):
+            if known[name]["statename"] in supervision.UP:
+                supervision.stop_service(layout, name)
+    starting.begin(layout, settings, cluster)
+    starting.wait(layout, settings, cluster)
+    starting.begin(layout, settings, [service for service in wanted if service.name == "spark"])
+
+
+def _with_needs(only: Iterable[str], settings: Settings | None = None) -> list[Service]:
     pending = list(only) or [service.name for service in SERVICES if service.by_default]
     names: set[str] = set()
     while pending:
@@ -91,6 +106,8 @@ def _with_needs(only: Iterable[str]) -> list[Service]:
         if name not in names:
             names.add(name)
             pending += BY_NAME[name].needs
+            if name == "spark" and settings and spark.is_cluster(settings):
+                pending += _CLUSTER
     return [service for service in SERVICES if service.name in names]
 
 

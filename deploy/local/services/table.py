@@ -72,6 +72,28 @@ SERVICES = (
         ports=s3.ports,
     ),
     Service(
+        spark.MASTER,
+        spark.master_command,
+        spark.master_healthy,
+        environment=spark.environment,
+        files=spark.daemon_files,
+        ports=spark.master_ports,
+        by_default=False,
+    ),
+    *(
+        Service(
+            spark.worker_name(number),
+            spark.worker_command(number),
+            spark.worker_healthy(number),
+            environment=spark.environment,
+            files=spark.daemon_files,
+            needs=(spark.MASTER,),
+            reaped=True,
+            by_default=False,
+        )
+        for number in spark.WORKERS
+    ),
+    Service(
         "spark",
         spark.command,
         spark.healthy,
