@@ -33,6 +33,10 @@ EMBEDDED = {
     "superset": SUPERSET,
     "jobs": (),  # whoever hands work over brings its own
     "ciworld": (),
+    # What the cluster's members know each other by is in their properties file; a job brings its own.
+    "spark-master": (),
+    "spark-worker-1": (),
+    "spark-worker-2": (),
 } | dict.fromkeys([name for name in BY_NAME if name.startswith("airflow")], AIRFLOW)
 COMPOSE = {
     "postgres": (

@@ -26,7 +26,7 @@ _WORKER_MEMORY = "768m"
 
 
 def is_cluster(settings: Settings) -> bool:
-    """Return whether Spark is to run on a cluster of its own."""
+    """Return whether Spark is to run on a cluster."""
     return settings["CILAKE_SPARK"] == "cluster"
 
 
