@@ -39,7 +39,8 @@ def _plugins() -> dict[Path, bytes]:
     root = REPO / "plugins"
     contents = {path.relative_to(root): path.read_bytes() for path in root.rglob("*.py")}
     package = REPO / "jobs" / "cilake"
-    imported = [package / "__init__.py", package / "variables.py", *(package / "contracts").rglob("*.py")]
+    plain = ("__init__", "errors", "variables", "windows")
+    imported = [*(package / f"{name}.py" for name in plain), *(package / "contracts").rglob("*.py")]
     contents |= {path.relative_to(REPO / "jobs"): path.read_bytes() for path in imported}
     # The plugin manager would otherwise execute the modules of the packages one by one.
     ignored = (root / ".airflowignore").read_bytes().rstrip(b"\n") + b"\ncilake/\n"

@@ -8,9 +8,8 @@ from datetime import date, timedelta
 
 from airflow.sdk.exceptions import AirflowException
 
-
-class DayError(ValueError):
-    """No day, or not a day; the message says how to give one."""
+from cilake import windows
+from cilake.windows import DayError
 
 
 class WorkError(AirflowException):
@@ -65,10 +64,4 @@ def parse_day(text: str) -> date:
         raise DayError(
             "no day to process: trigger with a partition key or the parameter day, both YYYY-MM-DD"
         )
-    try:
-        day = date.fromisoformat(wanted)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != wanted:
-        raise DayError(f"the day to process is {wanted!r}, expected YYYY-MM-DD")
-    return day
+    return windows.parse_day(wanted)

@@ -9,6 +9,8 @@ from deploy.local.commands.command import Command
 from deploy.local.errors import StackError
 from deploy.local.layout import Layout
 
+from cilake.windows import DayError, parse_day
+
 DEMO_START, DEMO_NIGHTS = date(2026, 2, 18), 3
 
 
@@ -28,9 +30,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day, expected YYYY-MM-DD") from None
+        return parse_day(text)
+    except DayError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:
