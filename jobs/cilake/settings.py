@@ -115,7 +115,7 @@ def _read_value(default: object, text: str) -> object:
 
 
 _MAY_BE_EMPTY = ("spark_remote",)
-"""What an empty variable switches off, where for others it means that nothing is said."""
+"""What an empty variable switches off, where for others it means that they are not set."""
 
 
 def require(settings: Settings, *names: str) -> None:

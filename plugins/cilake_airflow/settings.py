@@ -1,4 +1,4 @@
-"""Where the work runs and with what: the only module here that reads the environment."""
+"""Where jobs run and with what: the only module here that reads the environment."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PluginSettings:
-    """The back end of this deployment, the executable of the work and its settings."""
+    """The back end of this deployment, the executable of the jobs and their settings."""
 
     backend: str
     jobs_bin: str
@@ -110,7 +110,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> PluginSetting
 
 
 def _jobs_bin(settings: Mapping[str, str]) -> str:
-    """Return the executable of the work: named, next to its interpreter, or on the path."""
+    """Return the executable of the jobs: named, next to its interpreter, or on the path."""
     if named := settings.get("CILAKE_JOBS_BIN"):
         return named
     interpreter = settings.get("CILAKE_JOBS_PYTHON")

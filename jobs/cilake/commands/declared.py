@@ -1,6 +1,6 @@
 """The commands as data: their help, examples and arguments, and the function that does each.
 
-The function is imported when it is asked for, as Spark is slow to import. It is given what its parameters
+The function is imported when it is called, as Spark is slow to import. It is given what its parameters
 name: ``settings``, ``window`` (of ``--start`` and ``--end``), the arguments of the command, or all of them as
 ``arguments``. What it returns is printed as JSON.
 """
@@ -105,7 +105,7 @@ def _reading(
 
 def _step(verb: str, text: str) -> Command:
     objects = objects_of(verb)
-    asked = [f"  {name}: {model(name).question}" for name in objects] if verb in OF_MODELS else []
+    questions = [f"  {name}: {model(name).question}" for name in objects] if verb in OF_MODELS else []
     days = ("--start 2026-03-01", "--start 2026-03-01 --end 2026-03-08")
     return Command(
         verb,
@@ -113,7 +113,7 @@ def _step(verb: str, text: str) -> Command:
         "cilake.commands.steps:run_step",
         (argument("object", choices=objects), *DAYS),
         tuple(f"{verb} {objects[-1]} {words}" for words in days),
-        notes="\n".join(["models:", *asked]) if asked else "",
+        notes="\n".join(["models:", *questions]) if questions else "",
         is_handed_over=True,
     )
 
@@ -156,7 +156,7 @@ COMMANDS = (
     ),
     _reading(
         "sql",
-        "the answer of Trino to a statement, as CSV",
+        "the result of a statement in Trino, as CSV",
         argument("statement", help="one statement in Trino's SQL"),
         examples=(
             'sql "select release, count(*) from core.ci_jobs group by 1"',
@@ -237,7 +237,7 @@ COMMANDS = (
     ),
     Command(
         "leave-out",
-        "no longer ask for what cannot be had",
+        "leave a payload out of landings from a day on",
         "cilake.commands.leave_out:leave_out_payload",
         (
             argument("source", choices=source_names()),
@@ -258,7 +258,7 @@ COMMANDS = (
         ),
         description="Leave a payload of a source out of landings and receipts. The decision is kept in "
         "ops.left_out; a later one about the same payload replaces it: with an --end that has passed, it is "
-        "asked for again.",
+        "requested again.",
     ),
     Command(
         "bootstrap",
@@ -268,12 +268,12 @@ COMMANDS = (
     ),
     Command(
         "serve",
-        "do the work of other commands in forks of a process that has imported everything",
+        "run other commands in forks of a process that has imported everything",
         "cilake.job_server.server:serve",
-        (argument("socket_path", type=Path, metavar="SOCKET", help="where commands hand their work over"),),
+        (argument("socket_path", type=Path, metavar="SOCKET", help="where commands are handed over"),),
         ("serve /run/cilake/jobs.sock",),
         description="Most of a small step is Python's imports. Commands that find the path of the socket in "
-        "CILAKE_JOB_SERVER hand their work over; they print, end and are killed as if they did it alone.",
+        "CILAKE_JOB_SERVER are handed over; they print, end and are killed as if they did it alone.",
     ),
     Command(
         "render",
