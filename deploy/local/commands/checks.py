@@ -17,7 +17,8 @@ from typing import IO, Any
 from deploy.local.commands.command import Command
 from deploy.local.install import environments, java
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
+
+from cilake.log import logger
 
 
 @dataclass(frozen=True)

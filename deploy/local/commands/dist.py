@@ -9,7 +9,8 @@ from pathlib import Path
 
 from deploy.local.commands.command import Command
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
+
+from cilake.log import logger
 
 _FIRST_ZIP_DAY = (1980, 1, 1, 0, 0, 0)
 """The same bytes for the same files: a zip would otherwise hold when it was made."""

@@ -9,9 +9,10 @@ import shutil
 from deploy.local import processes
 from deploy.local.commands.command import Command
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 from deploy.local.services import postgres
 from deploy.local.supervise import supervision
+
+from cilake.log import logger
 
 
 def _down(arguments: argparse.Namespace, here: Layout) -> int:

@@ -17,9 +17,9 @@ from deploy.local.commands.command import Command
 from deploy.local.configuration import CATALOG_READER, of_sources, write_private
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
 from deploy.local.services.trino import LOGINS
 
+from cilake.log import logger
 from cilake.variables import read_variables
 
 _CONTAINER_USER = 1000

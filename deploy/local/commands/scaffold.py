@@ -17,7 +17,8 @@ from deploy.local.commands.command import Command
 from deploy.local.errors import StackError
 from deploy.local.install import environments
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
+
+from cilake.log import logger
 
 EXAMPLES = {"source": "example_ci", "table": "example_table", "model": "example_model"}
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -12,10 +12,11 @@ from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.install import environments
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 from deploy.local.services import airflow, jobs, postgres, spark, superset
 from deploy.local.services.table import BY_NAME, SERVICES, Service
 from deploy.local.supervise import starting, supervision
+
+from cilake.log import logger
 
 _MIN_MEMORY = 4 * 1024**3
 _CLUSTER = (spark.MASTER, *map(spark.worker_name, spark.WORKERS))

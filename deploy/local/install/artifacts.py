@@ -15,7 +15,8 @@ from typing import Any
 
 from deploy.local.errors import StackError
 from deploy.local.layout import Layout
-from deploy.local.log import logger
+
+from cilake.log import logger
 
 _PINS = Path(__file__).with_name("artifacts.toml")
 

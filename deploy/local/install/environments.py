@@ -16,7 +16,8 @@ from pathlib import Path
 from deploy.local.errors import StackError
 from deploy.local.install import artifacts, java
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
+
+from cilake.log import logger
 
 ENVIRONMENTS = ("jobs", "airflow", "trino", "superset")
 ONLY_TESTED = ("mwaa",)

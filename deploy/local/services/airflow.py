@@ -13,9 +13,9 @@ from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.install import java
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
 from deploy.local.services.probe import answers
 
+from cilake.log import logger
 from deploy import templates
 
 POOLS = REPO / "deploy" / "airflow" / "pools.json"

@@ -16,8 +16,8 @@ from deploy.local import processes
 from deploy.local.configuration import CATALOG_READER
 from deploy.local.errors import StackError
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 
+from cilake.log import logger
 from deploy import templates
 
 _DATABASES = {

@@ -10,9 +10,10 @@ from deploy.local import configuration
 from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
 from deploy.local.services.probe import answers
 from deploy.superset.guide_queries import GUIDES
+
+from cilake.log import logger
 
 SOURCES = REPO / "deploy" / "superset"
 DASHBOARDS = REPO / "dashboards"

@@ -9,10 +9,11 @@ from deploy.local import configuration, processes
 from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 from deploy.local.services import airflow, ciworld, postgres, superset
 from deploy.local.services.table import BY_NAME, Service
 from deploy.local.supervise import supervision
+
+from cilake.log import logger
 
 _TIMEOUT_SECONDS = 180
 

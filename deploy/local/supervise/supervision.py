@@ -17,9 +17,10 @@ from deploy.local import processes
 from deploy.local.configuration import environment, write_private
 from deploy.local.errors import CONNECTION_ERRORS, StackError
 from deploy.local.layout import REPO, Layout
-from deploy.local.log import logger
 from deploy.local.services.table import SERVICES
 from deploy.local.supervise.launch import KEEPER
+
+from cilake.log import logger
 
 UP = ("RUNNING", "STARTING", "BACKOFF")
 """The states of a service that was started and has not given up."""

@@ -20,10 +20,11 @@ from deploy.local.commands.nights.report import Night, report
 from deploy.local.commands.nights.steps import MAINTAIN, find_steps
 from deploy.local.errors import StackError
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 from deploy.local.services import superset
 from deploy.local.services.airflow_client import Airflow
 from deploy.local.services.trino_client import ask
+
+from cilake.log import logger
 
 STEPS = find_steps({world.SIMULATED})
 CHAIN = (*STEPS.landing, *STEPS.following)

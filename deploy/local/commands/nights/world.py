@@ -17,8 +17,9 @@ from deploy.local.commands import up
 from deploy.local.errors import CONNECTION_ERRORS, StackError
 from deploy.local.install import environments
 from deploy.local.layout import Layout
-from deploy.local.log import logger
 from deploy.local.supervise import starting
+
+from cilake.log import logger
 
 SIMULATED = "testgrid"
 """The source that the simulator replaces, and whose service an address is."""
