@@ -48,6 +48,10 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     }
     reasons = lake.rows("ops.restatements", "table_address", "reason")
     assert ("core.ci_runs", "verdicts") in reasons
+    assert rows_changed_by(lake, done["restatement_id"], CI_RUNS) == {
+        "removed": set(wrong["ci_runs"]) - set(right["ci_runs"]),
+        "added": set(right["ci_runs"]) - set(wrong["ci_runs"]),
+    }
     rebuild.rollback(lake.settings, done["restatement_id"])
     assert core_tables(lake) == wrong
     now = snapshot_id(lake.catalog, CI_RUNS)
@@ -66,6 +70,19 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
     later = Window(window.end, window.end + timedelta(days=1))
     with pytest.raises(DayError, match=f"{window.end} has not been landed: the newest landed day is {DAY}"):
         rebuild.rebuild(lake.settings, later, names=["core"], reason="too early")
+
+
+def rows_changed_by(lake, restatement_id, table):
+    """The rows that a restatement removed and added, by the tags of the table before and after it."""
+    present = lake.catalog.load_table(table.address)
+    before, after = (
+        {
+            tuple(row.values())
+            for row in present.scan().use_ref(f"{restatement_id}_{when}").to_arrow().to_pylist()
+        }
+        for when in ("before", "after")
+    )
+    return {"removed": before - after, "added": after - before}
 
 
 def test_rows_that_the_same_version_of_the_decoder_made_wrong_are_mended_by_a_rebuild(lake):

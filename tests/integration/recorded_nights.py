@@ -12,10 +12,14 @@ from multiprocessing import get_context
 
 import orjson
 from deploy.local.services.trino_client import ask
-from tests.support.grids import make_row, make_table
+from tests.support.grids import make_table
 
 from cilake import cli
 from cilake.contracts.registry import tables
+from cilake.lake.catalog import open_catalog
+from cilake.lake.model_store import ADDRESS, PROMOTED
+from cilake.lake.records import append_rows
+from cilake.settings import read_settings
 from cilake.sources.testgrid.codes import STATUSES
 from ciworld.clock import milliseconds
 from ciworld.recorded.testgrid.folder import RecordedDashboards
@@ -62,10 +66,13 @@ def job_table(job, seed, hidden=None):
         column_ids=[str(i) for i in shown],
         groups=[""] * len(shown),
     )
-    table["tests"] = [
-        make_row(name, codes) | {"short_texts": [""] * sum(map(bool, codes)), "alert": None, "target": name}
-        for name, codes in rows.items()
-    ]
+    return as_recorded(table)
+
+
+def as_recorded(table):
+    """The table, its rows as the simulator cuts them."""
+    for row in table["tests"]:
+        row |= {"short_texts": [""] * len(row["messages"]), "alert": None, "target": row["name"]}
     return table
 
 
@@ -107,6 +114,14 @@ def run_alone(function, arguments, environment, out, err):
     sys.exit(function(*arguments))
 
 
+def promote(version):
+    """Record a version as promoted."""
+    catalog = open_catalog(read_settings())
+    (row,) = catalog.load_table(ADDRESS).scan(f"model_version = {version!r}").to_arrow().to_pylist()
+    append_rows(catalog, ADDRESS, [row | {"status": PROMOTED, "is_promoted": True}])
+    print("{}")
+
+
 class Lake:
     def __init__(self, stack, client, folder):
         self.stack = stack
@@ -131,15 +146,23 @@ class Lake:
 
     def run(self, function, *arguments):
         """What the function prints, as JSON, in a process with the settings of the stack."""
-        out, err = self.folder / "out", self.folder / "err"
-        process = FORKS.Process(target=run_alone, args=(function, arguments, self.environment, out, err))
+        code = self.end(function, *arguments)
+        assert code == 0, (arguments, code, (self.folder / "err").read_text())
+        return json.loads((self.folder / "out").read_text())
+
+    def end(self, function, *arguments, seconds=300, **variables):
+        """The exit code of the function in such a process, which is killed after so many seconds."""
+        files = self.folder / "out", self.folder / "err"
+        process = FORKS.Process(
+            target=run_alone, args=(function, arguments, self.environment | variables, *files)
+        )
         process.start()
         try:
-            process.join(300)
-            assert process.exitcode == 0, (arguments, process.exitcode, err.read_text())
+            process.join(seconds)
         finally:
             process.kill()
-        return json.loads(out.read_text())
+            process.join()
+        return process.exitcode
 
     def set_clock(self, day):
         answer = self.client.post("/_ciworld/clock", json={"as_of": end_of(day).isoformat()})
@@ -158,12 +181,13 @@ class Lake:
         columns, rows = ask(self.stack.settings["CILAKE_TRINO_URL"], query, user=user)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def contents(self):
+    def contents(self, without=()):
         """Rows and an order-free checksum of every table that nights fill, through Trino."""
         names = [t for t in tables().values() if t.namespace in LEDGER]
         selects = [
             f"select '{t.address}' as address, count(*) as row_count, "
-            f"checksum(row({', '.join(t.column_names)})) as digest from {t.address}"
+            f"checksum(row({', '.join(name for name in t.column_names if name not in without)})) as digest "
+            f"from {t.address}"
             for t in names
         ]
         return self.sql(" union all ".join(selects) + " order by 1")

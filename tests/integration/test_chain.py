@@ -22,6 +22,7 @@ from tests.integration.recorded_nights import (
     NIGHTS,
     TESTS,
     end_of,
+    promote,
     results_until,
     run_alone,
 )
@@ -32,8 +33,6 @@ from cilake.build import core
 from cilake.commands.maintain import LISTED, MERGE_AT, maintain_table, remove_orphans
 from cilake.contracts.registry import tables
 from cilake.lake.catalog import arrow_schema, open_catalog
-from cilake.lake.model_store import ADDRESS, PROMOTED
-from cilake.lake.records import append_rows
 from cilake.lake.schema import conform
 from cilake.lake.session import spark_session
 from cilake.publish.branch import open_branch, write_audit_publish
@@ -90,6 +89,25 @@ def test_spark_reads_as_the_command_and_its_sessions_share_one_daemon_of_python_
     of_stack = processes.ours(Layout(home, home))
     daemons = {os.getpgid(pid) for pid, line in of_stack.items() if "worker_daemon" in line}
     assert len(daemons) == 1
+
+
+def test_the_rows_that_a_rebuild_changed_can_be_selected(played):
+    lake, _ = played
+    before, lost = lake.contents(), "run_date = '2021-06-06' and job_name = 'e2e-aws-4.8'"
+    lake.run(lose, "kpi.daily_job_health", lost)
+    of_day = ["--start", NIGHTS[0].isoformat(), "--reason", "a row is lost"]
+    done = lake.run(cli.main, ["rebuild", "kpi.daily_job_health", *of_day])
+    assert done["kpi.daily_job_health"] == {"removed": 0, "added": 1}
+    versions = [f"'{done['restatement_id']}_{when}'" for when in ("after", "before")]
+    rows = [f"select run_date, job_name from kpi.daily_job_health for version as of {v}" for v in versions]
+    assert lake.sql(" except ".join(rows)) == [{"run_date": "2021-06-06", "job_name": "e2e-aws-4.8"}]
+    assert lake.contents() == before
+
+
+def lose(address, where):
+    """Delete rows of a table behind the platform's back."""
+    open_catalog(read_settings()).load_table(address).delete(where)
+    print("{}")
 
 
 def test_an_earlier_night_again_changes_nothing(played):
@@ -302,14 +320,6 @@ def test_a_champion_is_trained_and_serves_also_after_a_kill(played):
     assert (found["n"], found["first"], found["last"]) == (2 * TESTS, *[trained["model_version"]] * 2)
     assert found["no"] < found["n"] and found["own"] > 5
     lake.work("measure", "test_failure", day)
-
-
-def promote(version):
-    """Record a version as promoted."""
-    catalog = open_catalog(read_settings())
-    (row,) = catalog.load_table(ADDRESS).scan(f"model_version = {version!r}").to_arrow().to_pylist()
-    append_rows(catalog, ADDRESS, [row | {"status": PROMOTED, "is_promoted": True}])
-    print("{}")
 
 
 def test_upkeep_leaves_few_files_and_every_row(played):

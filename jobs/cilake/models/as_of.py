@@ -39,6 +39,8 @@ SELECT run_key, job_key, test_key, started_at, test_status FROM (
     SEMI JOIN (SELECT run_key FROM ci_runs) AS runs ON results.run_key = runs.run_key
 )
 """
+HISTORY = (CI_RUNS, TEST_RESULTS, OBSERVATIONS, TESTS)
+"""The tables that ``read_history`` reads."""
 LOOKS = 3
 """How often it is checked whether the inputs have stopped changing."""
 RESULTS_PER_BUCKET = 1_500_000
@@ -69,13 +71,13 @@ def known_by(day: date) -> str:
 
 
 def pin_history(catalog: Catalog, inputs: Iterable[str]) -> Pins:
-    """Look up snapshots of the tables at some addresses that one build has left; return them.
+    """Look up snapshots that one build has left of the ``HISTORY`` and of other inputs; return them.
 
     Raises:
         CilakeError: while a build publishes, or after one was killed in between.
 
     """
-    pinned = [contract(address) for address in inputs]
+    pinned = dict.fromkeys([*HISTORY, *map(contract, inputs)])
     for _ in range(LOOKS):
         pins = pin(catalog, *pinned)
         if not is_half_published(catalog) and pin(catalog, *pinned) == pins:

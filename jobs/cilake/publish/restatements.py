@@ -20,11 +20,14 @@ from cilake.contracts.model import Table
 from cilake.contracts.ops.restatements import TABLE as RESTATEMENTS
 from cilake.contracts.registry import tables
 from cilake.lake.records import append_rows
+from cilake.lake.snapshots import Pins
 from cilake.log import logger
 from cilake.windows import Window, parse_day
 
 NOTE = "cilake.restatement"
 """The property of a table with a restatement that is not in ``ops.restatements`` yet."""
+KEPT = timedelta(days=400)
+"""How long the tags ``<restatement_id>_before`` and ``_after`` of a table keep the rows to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Restatement:
 
 
 def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict[str, dict[str, int]]]:
-    """Move the notes in all tables to ``ops.restatements``.
+    """Move the notes in all tables to ``ops.restatements``, and tag what they were before and after.
 
     Returns by restatement and table the rows that were ``removed`` and ``added``.
     """
@@ -74,6 +77,9 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
         added = _differing(spark, table, (after, before))
         # Consumers of results watch the runs: these are taken back with them, also where no row differs.
         if removed or added or table is CI_RUNS:
+            for when, snapshot in (("before", before), ("after", after)):
+                tag = f"{note['restatement_id']}_{when}"
+                Pins({table.address: snapshot}).tag(catalog, table, tag, keep=KEPT)
             counts = {"removed_count": removed, "added_count": added}
             days = {name: date.fromisoformat(note[name]) for name in ("from_date", "until_date")}
             at = {"table_address": table.address, "restated_at": datetime.now(UTC)}

@@ -24,7 +24,8 @@ TABLE = Table(
     made_by="every rebuild",
     shown_on="platform-health",
     caveats=(
-        "The rows themselves: select from the table `for version as of` either snapshot, as long as both are kept.",
+        "The rows themselves, for 400 days: those of a table `for version as of '<restatement_id>_before'` and "
+        "`'<restatement_id>_after'`, one `except` the other.",
     ),
     example_query="select restated_at, table_address, reason, removed_count, added_count from ops.restatements "
     "order by restated_at desc",

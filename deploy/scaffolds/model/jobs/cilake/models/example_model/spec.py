@@ -7,7 +7,7 @@ from cilake.contracts.model_spec import Gate, Model
 MODEL = Model(
     name="example_model",
     question="EXAMPLE: will this test fail in the next run of this job?",
-    inputs=("core.ci_runs", "core.test_results", "core.ci_run_observations"),
+    inputs=("core.ci_runs", "core.test_results", "core.ci_run_observations", "core.tests"),
     label="has_failed",
     scorers={"model": "failure_probability", "history": "history_probability"},
     gate=Gate(
