@@ -1,4 +1,4 @@
-"""Lands what Example CI publishes: the worked example of a source.
+"""Lands what Example CI publishes: one JSON file for each project, with its newest builds.
 
 **What**: once a day, requests the builds of the configured projects and stores what is new or changed,
 exactly as received.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -60,6 +61,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except StackError as error:
         print(f"cilake: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("cilake: interrupted; what was started goes on: `make down` stops it", file=sys.stderr)
         return 130

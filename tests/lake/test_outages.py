@@ -8,6 +8,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyspark.errors.exceptions.connect import SparkConnectException
 
 from cilake import cli
+from cilake.lake import outages
 from cilake.lake.outages import find_outage
 from cilake.settings import Settings
 
@@ -78,6 +79,31 @@ def test_a_service_that_is_back_and_another_run_are_told_by_the_error(error, arg
     outage = find_outage(Settings(), error)
     assert str(outage).startswith(args) and "run again" in str(outage)
     assert "\n" not in str(outage)
+
+
+@pytest.mark.parametrize(
+    ("error", "service", "login"),
+    [
+        (
+            sqlalchemy.exc.OperationalError(
+                "select 1", None, Exception('FATAL:  password authentication failed for user "iceberg_reader"')
+            ),
+            "the catalog's database at postgresql://db:5432 refuses the login",
+            "CILAKE_CATALOG_PASSWORD",
+        ),
+        (
+            OSError("When reading information for key 'a': AWS Error ACCESS_DENIED during HeadObject operation"),
+            "the object store at http://s3:8333 refuses the login",
+            "CILAKE_S3_SECRET_KEY",
+        ),
+    ],
+    ids=["catalog", "object store"],
+)
+def test_a_wrong_login_is_no_outage(monkeypatch, error, service, login):
+    monkeypatch.setattr(outages, "_problem", lambda address: "")
+    found = find_outage(Settings(catalog_uri="postgresql://db:5432/x", s3_endpoint="http://s3:8333"), error)
+    assert str(found).startswith(service) and login in str(found) and "run again" not in str(found)
+    assert found.exit_code == 2
 
 
 def test_a_fault_of_the_program_is_none():

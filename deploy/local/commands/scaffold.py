@@ -44,7 +44,8 @@ def create(here: Layout, kind: str, name: str, *, root: Path = REPO) -> list[Pat
     example = EXAMPLES[kind]
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or keyword.iskeyword(name):
         raise StackError(
-            f"NAME={name[:60]} is no name: at most {_MAX_NAME} small letters, digits and single underscores"
+            f"NAME={name[:60]} is no name: at most {_MAX_NAME} small letters, digits and single underscores, "
+            "and no word of Python"
         )
     prefix = f"CILAKE_{name.upper()}_"
     if kind == "source" and prefix in (root / ".env.example").read_text(encoding="utf-8"):

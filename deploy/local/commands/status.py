@@ -12,7 +12,10 @@ from deploy.local.supervise import supervision
 
 
 def _status(arguments: argparse.Namespace, here: Layout) -> int:
-    """Print every service with its state; return 0 when all that were started work."""
+    """Print the services with their states; return 0 when all that were started work.
+
+    Of those that are not started by default only what runs is shown.
+    """
     settings = configuration.require(here)
     known = supervision.states(here)
     if not known:
@@ -22,8 +25,9 @@ def _status(arguments: argparse.Namespace, here: Layout) -> int:
     print(f"{'service':22} {'state':9} {'health':7} {'since':>9} {'pid':>8}")
     for service in SERVICES:
         info = known[service.name]
-        if info["statename"] == "STOPPED" and info["start"] == 0:
-            print(f"{service.name:22} {'stopped':9} {'-':7} {'-':>9} {'-':>8}")
+        if info["statename"] == "STOPPED":  # by a command: what fails has another state
+            if service.by_default:
+                print(f"{service.name:22} {'stopped':9} {'-':7} {'-':>9} {'-':>8}")
             continue
         works = info["statename"] == "RUNNING" and service.healthy(here, settings)
         every = every and works

@@ -12,7 +12,7 @@ from deploy.local.configuration import Settings
 from deploy.local.errors import StackError
 from deploy.local.install import environments
 from deploy.local.layout import Layout
-from deploy.local.services import airflow, jobs, postgres, spark, superset
+from deploy.local.services import airflow, ciworld, jobs, postgres, spark, superset
 from deploy.local.services.table import BY_NAME, SERVICES, Service
 from deploy.local.supervise import starting, supervision
 
@@ -47,7 +47,7 @@ def start(
     environments.setup(layout)
     layout.make()
     settings = configuration.prepare(layout, changes)
-    wanted = _with_needs(only, settings)
+    wanted = _with_needs(only or _of_all(layout, settings), settings)
     supervision.start(layout, settings)
     known = supervision.states(layout)
     running = {name for name, info in known.items() if info["statename"] in supervision.UP}
@@ -92,6 +92,14 @@ def _begin_spark(layout: Layout, settings: Settings, wanted: list[Service]) -> N
     starting.begin(layout, settings, cluster)
     starting.wait(layout, settings, cluster)
     starting.begin(layout, settings, [service for service in wanted if service.name == "spark"])
+
+
+def _of_all(layout: Layout, settings: Settings) -> list[str]:
+    """Return the services of a whole stack: with the simulator where it was started and is a source."""
+    is_source = ciworld.arguments_file(layout).exists() and any(
+        value == settings["CILAKE_CIWORLD_URL"] for name, value in settings.items() if name != "CILAKE_CIWORLD_URL"
+    )
+    return [service.name for service in SERVICES if service.by_default or (is_source and service.name == "ciworld")]
 
 
 def _with_needs(only: Iterable[str], settings: Settings | None = None) -> list[Service]:

@@ -18,6 +18,8 @@ from deploy.local.services.probe import answers
 from cilake.log import logger
 from deploy import templates
 
+PARSED = ("dags", "plugins", "jobs/cilake/contracts", "jobs/cilake/sources", "jobs/cilake/models")
+"""What the DAGs follow from."""
 POOLS = REPO / "deploy" / "airflow" / "pools.json"
 
 
@@ -48,6 +50,13 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
     found["PATH"] = f"{layout.envs / 'airflow' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     found["JAVA_HOME"] = str(java.for_spark(layout).home)
     return found
+
+
+def parsing_environment(layout: Layout, settings: Settings) -> dict[str, str]:
+    """Return the environment of what parses the DAGs: it starts anew, and parses all, when they may differ."""
+    files = sorted(path for folder in PARSED for path in (REPO / folder).rglob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return environment(layout, settings) | {"CILAKE_DAGS_DIGEST": digest}
 
 
 def command(*args: str) -> Callable[[Layout, Settings], list[str]]:

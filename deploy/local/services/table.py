@@ -126,7 +126,7 @@ SERVICES = (
         "airflow-dag-processor",
         airflow.command("dag-processor"),
         airflow.healthy("dag_processor"),
-        environment=airflow.environment,
+        environment=airflow.parsing_environment,
         needs=("airflow-api-server",),
         reaped=True,
     ),

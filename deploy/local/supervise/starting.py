@@ -19,14 +19,22 @@ _TIMEOUT_SECONDS = 180
 
 
 def check_ports(settings: Settings, missing: list[Service]) -> None:
-    """Check that no other program has a port of these services."""
-    for service in missing:
-        for port, setting in service.ports(settings).items():
-            if processes.port_taken(port):
-                raise StackError(
-                    f"port {port} of {service.name} is taken by another program: free it, or choose another "
-                    f"with {setting}=… in the environment of `make up` (now {settings[setting]})"
-                )
+    """Check that no other program has a port of these services.
+
+    Raises:
+        StackError: naming all that are taken, and their settings.
+
+    """
+    taken = [
+        f"port {port} of {service.name} ({setting}={settings[setting]})"
+        for service in missing
+        for port, setting in service.ports(settings).items()
+        if processes.port_taken(port)
+    ]
+    if taken:
+        raise StackError(
+            f"{', '.join(taken)}: taken by another program; free it, or choose another in the environment of `make up`"
+        )
 
 
 def begin(layout: Layout, settings: Settings, services: list[Service]) -> None:

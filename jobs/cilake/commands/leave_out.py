@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import pyarrow.compute as pc
+from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, Reference
 from pyiceberg.expressions.literals import literal
 
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.errors import PermanentError, require_reason
-from cilake.lake.catalog import newest_date, open_catalog
+from cilake.lake.catalog import open_catalog
 from cilake.landing.left_out import leave_out
 from cilake.log import logger
 from cilake.settings import Settings
@@ -27,7 +29,7 @@ def leave_out_payload(
 ) -> dict[str, str | None]:
     """Exclude a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
-    Without ``start`` it holds from the newest landed day on, or of an ``end`` that has passed from then. The
+    Without ``start`` it holds from the newest landed day of the source on, or of an ``end`` that has passed from then. The
     newest decision about a payload holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
@@ -44,7 +46,7 @@ def leave_out_payload(
     require_reason(reason)
     last = parse_day(end) if end else None
     catalog = open_catalog(settings)
-    landed = newest_date(catalog, RECEIPTS) or datetime.now(UTC).date()
+    landed = _newest_landed(catalog, source) or datetime.now(UTC).date()
     first = parse_day(start) if start else min(landed, last or landed)
     if last is not None and last < first:
         raise LeaveOutError(f"--end {last} is before --start {first}")
@@ -64,6 +66,14 @@ def leave_out_payload(
         "from": str(first),
         "until": str(last) if last else None,
     }
+
+
+def _newest_landed(catalog: Catalog, source: str) -> date | None:
+    days = catalog.load_table(RECEIPTS.address).scan(
+        row_filter=_equals("source", source), selected_fields=("partition_date",)
+    )
+    newest: date | None = pc.max(days.to_arrow()["partition_date"]).as_py()
+    return newest
 
 
 def _equals(column: str, value: str) -> EqualTo:

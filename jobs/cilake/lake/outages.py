@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pyiceberg.exceptions import CommitFailedException
 
-from cilake.errors import CilakeError
+from cilake.errors import CilakeError, PermanentError
 from cilake.settings import Settings
 
 SERVICES = {
@@ -19,11 +19,24 @@ SERVICES = {
 WAIT_SECONDS = 3.0
 _SESSION_LOST = ("NO_ACTIVE_SESSION", "INVALID_HANDLE", "StatusCode.UNAVAILABLE", "Socket closed")
 _DISCONNECTED = ("OperationalError", "InterfaceError")
+_REFUSED = {
+    "catalog_uri": ("password authentication failed", "no password supplied", "does not exist"),
+    "s3_endpoint": ("AWS Error ACCESS_DENIED", "AWS Error INVALID_ACCESS_KEY_ID", "AWS Error SIGNATURE"),
+}
+"""What services say to a login that they do not know."""
+_LOGINS = {
+    "catalog_uri": "CILAKE_CATALOG_USER and CILAKE_CATALOG_PASSWORD",
+    "s3_endpoint": "CILAKE_S3_ACCESS_KEY and CILAKE_S3_SECRET_KEY",
+}
 _CONFLICTS = ("CommitFailedException", "Cannot use branch (does not exist)")
 
 
 class OutageError(CilakeError):
     """A service of the lake, or another run, that was in the way; another try may succeed."""
+
+
+class LoginError(PermanentError):
+    """A login that a service of the lake does not know."""
 
 
 def require_answer(settings: Settings, name: str) -> None:
@@ -37,8 +50,8 @@ def require_answer(settings: Settings, name: str) -> None:
         raise _outage(settings, name, problem)
 
 
-def find_outage(settings: Settings, error: Exception) -> OutageError | None:
-    """Return the outage that explains an error, if one does.
+def find_outage(settings: Settings, error: Exception) -> OutageError | LoginError | None:
+    """Return the outage, or the refused login, that explains an error, if one does.
 
     The libraries in between have dozens of errors for it, so the services are tried first. One that responds
     may have been restarted meanwhile; then the error has to say so.
@@ -52,6 +65,12 @@ def find_outage(settings: Settings, error: Exception) -> OutageError | None:
         chain.append(following)
     for one in chain:
         first = (str(one).splitlines() or [""])[0][:300]
+        if name := _refused_by(one):
+            return LoginError(
+                f"{SERVICES[name]} at {_without_login(getattr(settings, name))} refuses the login: "
+                f"{_LOGINS[name]} are of another stack, older than it, or may not do this "
+                f"({type(one).__name__}: {first})"
+            )
         if name := _broken_off(one):
             return OutageError(
                 f"{SERVICES[name]} (CILAKE_{name.upper()}) broke off the connection and may have been "
@@ -62,6 +81,17 @@ def find_outage(settings: Settings, error: Exception) -> OutageError | None:
                 f"another run changed the same table meanwhile: run again ({type(one).__name__}: {first})"
             )
     return None
+
+
+def _refused_by(error: BaseException) -> str:
+    """Return the setting of the service that refused a login; empty for other errors."""
+    if type(error).__name__ == "OperationalError":
+        name = "catalog_uri"
+    elif isinstance(error, OSError):
+        name = "s3_endpoint"
+    else:
+        return ""
+    return name if any(words in str(error) for words in _REFUSED[name]) else ""
 
 
 def _broken_off(error: BaseException) -> str:
