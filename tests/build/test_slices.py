@@ -156,6 +156,22 @@ def read_bytes(catalog, path):
         return file.read()
 
 
+def test_what_a_killed_worker_kept_of_a_slice_is_not_taken_for_all(catalog, tmp_path, monkeypatch):
+    """It is killed between two parts; the task is tried again on another machine, and written here."""
+    monkeypatch.setattr(slice_work, "PART_RESULTS", 1)
+    (one,) = cut(catalog)
+    next(decode_slice(one))
+    (tmp_path / "elsewhere").mkdir()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SPARK_LOCAL_DIRS", str(tmp_path / "elsewhere"))
+        reported = decode(one)
+    assert read(catalog, write_slice(one, want(reported), locations_of(catalog))) == right(catalog)
+    decode(one)
+    slice_work._kept_at(one, 1).unlink()
+    with pytest.raises(RuntimeError, match="no longer kept as a whole; run again"):
+        write_slice(one, want(reported), locations_of(catalog))
+
+
 def test_rows_that_are_not_those_that_were_decoded_are_not_written(catalog):
     (one,) = cut(catalog)
     wanted = want(decode(one))

@@ -185,13 +185,16 @@ def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, s
 
 def test_a_reply_that_is_to_come_among_others_is_missing(run_landing, service, catalog):
     url, replies = service
-    serve(replies, "prophets", [f"tab{number}" for number in range(12)])
-    replies["Date/prophets/table#tab3"] = "Thu, 01 Jan 2099 00:00:00 GMT"
+    serve(replies, "prophets", [f"tab{number}" for number in range(24)])
+    for wrong in ("summary#", "table#tab3"):  # the first of all, too
+        replies[f"Date/prophets/{wrong}"] = "Thu, 01 Jan 2099 00:00:00 GMT"
     code, line = run_landing(url, "prophets")
     assert code == 0, line
-    (missing,) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and natural_id like 'prophets%'")
-    assert (missing["natural_id"], missing["served_at"].year) == ("prophets/tab3", 2021)
-    assert "2099-01-01 00:00 UTC, which is to come" in missing["note"]
+    missing = rows(catalog, "ops.fetches", "fetch_status == 'missing' and natural_id like 'prophets%'")
+    assert sorted(row["natural_id"] for row in missing) == ["prophets", "prophets/tab3"]
+    for row in missing:
+        assert row["served_at"].year == 2021
+        assert "2099-01-01 00:00 UTC, which is to come" in row["note"]
 
 
 def test_any_text_can_be_stored(run_landing, service, catalog):
@@ -211,6 +214,10 @@ def test_a_reply_of_before_the_day_among_others_is_missing_and_stops_nothing(run
     assert (receipt["landed"], receipt["missing"]) == (12, 1)
     (fetch, *_) = rows(catalog, "ops.fetches", "fetch_status == 'missing' and scope == 'clocks'")
     assert fetch["note"] == "answers with a reply of 1970-01-01 00:00 UTC, before the day began"
+    del replies["Date/clocks/table#tab3"]
+    assert run_landing(url, "clocks")[0] == 0
+    assert receipt_of(catalog, "clocks", "2021-06-21")["landed"] == 1, "it was not stored before"
+    assert len(rows(catalog, "raw.testgrid__tables", "natural_id == 'clocks/tab3'")) == 1
 
 
 def test_a_name_that_is_no_dashboard_does_not_stop_the_others(run_landing, service, catalog):

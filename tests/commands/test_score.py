@@ -10,7 +10,7 @@ from tests.support.predicted_world import World, select
 from cilake.build import core
 from cilake.build.half_published import mark_build
 from cilake.build.tables import build_tables
-from cilake.commands import score
+from cilake.commands import score, train
 from cilake.contracts.core.ci_run_observations import TABLE as OBSERVATIONS
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
@@ -33,6 +33,23 @@ def test_a_job_whose_runs_stopped_coming_makes_scoring_abstain(lake):
     score.score(lake.settings, WORLD.night(22), model=MODEL)
     reasons = set(select(lake, PREDICTIONS.address, "job_key", "abstain_reason"))
     assert reasons == {(0, "stale_input"), (1, None), (2, "unseen_job")}
+
+
+def test_two_that_score_a_day_at_once_predict_it_once(lake, monkeypatch):
+    """The second has looked into the ledger when the first publishes."""
+    WORLD.land(lake, range(20))
+    read_history = score.read_history
+
+    def score_meanwhile(*args):
+        monkeypatch.setattr(score, "read_history", read_history)
+        score.score(lake.settings, WORLD.night(19), model=MODEL)
+        return read_history(*args)
+
+    monkeypatch.setattr(score, "read_history", score_meanwhile)
+    with pytest.raises(CilakeError, match="changed by another run meanwhile; run again"):
+        score.score(lake.settings, WORLD.night(19), model=MODEL)
+    (count,) = select(lake, PREDICTIONS.address, "count(*)", "count(distinct job_key, test_key)")
+    assert count == (WORLD.jobs * WORLD.tests,) * 2
 
 
 def test_a_job_whose_tabs_were_not_obtained_makes_scoring_abstain_at_once(lake):
@@ -89,6 +106,10 @@ def test_a_day_that_was_not_landed_is_refused_and_can_be_scored_later(lake):
     WORLD.append(lake, RECEIPTS, [make_row(RECEIPTS, partition_date=WORLD.day(2))])
     counts = score.score(lake.settings, WORLD.night(2), model=MODEL)
     assert counts == {PREDICTIONS.address: WORLD.jobs * WORLD.tests}, "a night in which nothing new ran"
+    with pytest.raises(DayError, match=f"{WORLD.day(0)} has not been landed: the newest landed day is"):
+        score.score(lake.settings, WORLD.night(0), model=MODEL)
+    with pytest.raises(DayError, match=f"{WORLD.day(3)} has not been landed: the newest landed day is"):
+        train.train(lake.settings, WORLD.night(3), model=MODEL)
 
 
 def test_a_day_that_was_not_over_when_it_was_landed_is_refused(lake):

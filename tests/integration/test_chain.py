@@ -67,7 +67,7 @@ def test_predictions_are_measured_by_the_next_night(played):
 def test_training_without_history_ends_well_and_says_what_is_missing(played):
     lake, _ = played
     day = NIGHTS[0] - timedelta(days=30)
-    reason = f"no test has two results by the end of {day}"
+    reason = f"no test has two results in the 120 days until the end of {day}"
     assert lake.work("train", "test_failure", day) == {
         "model_version": None,
         "is_promoted": False,

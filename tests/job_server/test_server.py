@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket as sockets
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import is_alive, wait_until
 
+from cilake.job_server.protocol import send
 from cilake.job_server.server import GRACE_SECONDS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -127,6 +129,28 @@ def test_work_dies_with_its_command(server, tmp_path, verb):
     assert status(client(server[0], "exit", "0")) == 0, "the server goes on"
 
 
+def test_a_command_that_ended_before_it_was_taken_harms_no_other(server, tmp_path):
+    socket, process = server
+    other = client(socket, "polite", str(tmp_path / "other"))
+    started(tmp_path / "other")
+    process.send_signal(signal.SIGSTOP)
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection:
+        connection.connect(str(socket))
+        given = {"arguments": ["wait", str(tmp_path / "pid")], "environment": environment(), "folder": "/"}
+        send(connection, given, (0, 1, 2))
+    process.send_signal(signal.SIGCONT)
+    assert status(client(socket, "exit", "0")) == 0, "the server goes on"
+    wait_until(lambda: len(children(process.pid)) == 1, seconds=30)
+    assert other.poll() is None
+    other.send_signal(signal.SIGTERM)
+    assert status(other) == 143
+
+
+def children(pid):
+    """The processes that a process has forked and not waited for."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_work_that_is_killed_is_told_as_the_shell_tells_it(server, tmp_path):
     made = client(server[0], "wait", str(tmp_path / "pid"))
     os.kill(started(tmp_path / "pid"), signal.SIGKILL)
@@ -157,8 +181,6 @@ def test_without_a_server_the_command_does_the_work_and_says_so_in_one_line(tmp_
 
 
 def test_who_speaks_otherwise_is_not_served_and_stops_nothing(server):
-    import socket as sockets
-
     for sent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64, b"\x00\x00\x00\x02[]"):
         with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection:
             connection.connect(str(server[0]))

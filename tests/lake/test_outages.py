@@ -86,13 +86,17 @@ def test_a_service_that_is_back_and_another_run_are_told_by_the_error(error, arg
     [
         (
             sqlalchemy.exc.OperationalError(
-                "select 1", None, Exception('FATAL:  password authentication failed for user "iceberg_reader"')
+                "select 1",
+                None,
+                Exception('FATAL:  password authentication failed for user "iceberg_reader"'),
             ),
             "the catalog's database at postgresql://db:5432 refuses the login",
             "CILAKE_CATALOG_PASSWORD",
         ),
         (
-            OSError("When reading information for key 'a': AWS Error ACCESS_DENIED during HeadObject operation"),
+            OSError(
+                "When reading information for key 'a': AWS Error ACCESS_DENIED during HeadObject operation"
+            ),
             "the object store at http://s3:8333 refuses the login",
             "CILAKE_S3_SECRET_KEY",
         ),

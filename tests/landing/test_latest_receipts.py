@@ -9,6 +9,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from cilake.contracts import registry
 from cilake.lake.catalog import create_tables
+from cilake.landing import latest_receipts
 from cilake.landing.latest_receipts import fill_latest_receipts
 from cilake.landing.writer import append_receipts
 
@@ -62,6 +63,25 @@ def test_a_repeated_landing_replaces_its_receipts_and_no_others(catalog):
     }
     assert len(rows(catalog, "ops.receipts")) == 7
     assert len(rows(catalog, LATEST.address)) == 5
+
+
+@pytest.mark.parametrize("before", ["nothing", "receipts of the day", "receipts of other days"])
+def test_landings_at_once_keep_the_receipts_of_both(catalog, monkeypatch, before):
+    if before != "nothing":
+        land(catalog, DAY if before == "receipts of the day" else NEXT_DAY, a=3, b=4)
+    make_rows = latest_receipts._rows
+
+    def land_meanwhile(receipts):
+        monkeypatch.setattr(latest_receipts, "_rows", make_rows)
+        land(catalog, source="other", a=7)
+        land(catalog, a=5)
+        return make_rows(receipts)
+
+    monkeypatch.setattr(latest_receipts, "_rows", land_meanwhile)
+    land(catalog, a=1)
+    found = landed(catalog)
+    assert (found["testgrid", "a", DAY], found["other", "a", DAY]) == (1, 7)
+    assert len(rows(catalog, LATEST.address)) == len(found)
 
 
 def test_readers_see_the_old_or_the_new_receipts_and_nothing_between(catalog):

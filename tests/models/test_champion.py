@@ -96,7 +96,7 @@ def test_the_version_before_a_demoted_one_does_not_come_back(lake):
 
 def test_training_without_history_ends_with_a_sentence_that_says_what_serves(lake, monkeypatch, capsys):
     returned = train.train(lake.settings, WORLD.night(5), model=MODEL)
-    reason = f"no test has two results by the end of {WORLD.day(5)}"
+    reason = f"no test has two results in the 120 days until the end of {WORLD.day(5)}"
     assert returned == {"model_version": None, "is_promoted": False, "reason": reason}
     assert f"not trained: {reason}; the baseline serves" in capsys.readouterr().err
     version = registered(lake, 0)

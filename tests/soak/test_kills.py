@@ -1,6 +1,6 @@
 """Nights of real commands on a real stack, with a champion: each command is killed wherever it publishes.
 
-``CILAKE_SOAK`` is the number of kills at random instants that follow; without it this is skipped.
+A fourth of ``CILAKE_SOAK`` is the number of kills at random instants that follow; without it this is skipped.
 """
 
 import gzip
@@ -27,7 +27,7 @@ from ciworld.recorded.testgrid.folder import RecordedDashboards
 from ciworld.services.base import ServedWorld
 from ciworld.services.testgrid.service import TestGrid
 
-KILLS = int(os.environ.get("CILAKE_SOAK", "0"))
+KILLS = int(os.environ.get("CILAKE_SOAK", "0")) // 4
 SEED = os.environ.get("CILAKE_SOAK_SEED") or str(time.time_ns())
 
 BOARD = "release-blocking"
@@ -95,7 +95,7 @@ def record(root):
 
 @contextmanager
 def new_lake(folder):
-    """A lake on a stack of its own, and the simulator that it lands from."""
+    """A lake on a separate stack, and the simulator that it lands from."""
     world = ServedWorld(
         (TestGrid(RecordedDashboards(record(folder / "recorded"))),), {}, lambda: None, lambda: None
     )

@@ -97,9 +97,15 @@ def _begin_spark(layout: Layout, settings: Settings, wanted: list[Service]) -> N
 def _of_all(layout: Layout, settings: Settings) -> list[str]:
     """Return the services of a whole stack: with the simulator where it was started and is a source."""
     is_source = ciworld.arguments_file(layout).exists() and any(
-        value == settings["CILAKE_CIWORLD_URL"] for name, value in settings.items() if name != "CILAKE_CIWORLD_URL"
+        value == settings["CILAKE_CIWORLD_URL"]
+        for name, value in settings.items()
+        if name != "CILAKE_CIWORLD_URL"
     )
-    return [service.name for service in SERVICES if service.by_default or (is_source and service.name == "ciworld")]
+    return [
+        service.name
+        for service in SERVICES
+        if service.by_default or (is_source and service.name == "ciworld")
+    ]
 
 
 def _with_needs(only: Iterable[str], settings: Settings | None = None) -> list[Service]:

@@ -53,7 +53,7 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def parsing_environment(layout: Layout, settings: Settings) -> dict[str, str]:
-    """Return the environment of what parses the DAGs: it starts anew, and parses all, when they may differ."""
+    """Return the environment of what parses the DAGs: a new one when they may differ, so that it restarts."""
     files = sorted(path for folder in PARSED for path in (REPO / folder).rglob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     return environment(layout, settings) | {"CILAKE_DAGS_DIGEST": digest}

@@ -33,7 +33,8 @@ def check_ports(settings: Settings, missing: list[Service]) -> None:
     ]
     if taken:
         raise StackError(
-            f"{', '.join(taken)}: taken by another program; free it, or choose another in the environment of `make up`"
+            f"{', '.join(taken)}: taken by another program; free it, or choose another in the environment of "
+            "`make up`"
         )
 
 

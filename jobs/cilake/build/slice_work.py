@@ -111,6 +111,7 @@ def decode_slice(one: Slice) -> Iterator[pa.Table]:
             file.write_table(rows.select(_KEPT.names))
         location.rename(_kept_at(one, part))
         yield rows.select(DECODED)
+    _whole_at(one).touch()
 
 
 def write_slice(one: Slice, wanted: Wanted, locations: Mapping[str, TableLocation]) -> dict[str, list[str]]:
@@ -125,20 +126,22 @@ def write_slice(one: Slice, wanted: Wanted, locations: Mapping[str, TableLocatio
     paths: dict[str, list[str]] = {table.address: [] for table in (OBSERVATIONS, TEST_RESULTS)}
     if not len(wanted.observed) and not len(wanted.standing):
         return paths
-    if not _kept_at(one, 0).exists():  # another worker has decoded it
+    if not _whole_at(one).exists():  # another worker has decoded it, or this one was killed meanwhile
         for _ in decode_slice(one):
             pass
     first = 0
     for part in count():
         if not _kept_at(one, part).exists():
-            return paths
+            break
         with pa.OSFile(str(_kept_at(one, part))) as file:
             rows = pa.ipc.open_file(file).read_all().combine_chunks()
         written = _write_part(one, part, rows, wanted.within(first, first + len(rows)), locations)
         for address, of_part in written.items():
             paths[address] += of_part
         first += len(rows)
-    raise AssertionError("counting has no end")
+    if first <= max(numbers.max(initial=0) for numbers in (wanted.observed, wanted.standing)):
+        raise RuntimeError(f"slice {one.number} of {one.endpoint} is no longer kept as a whole; run again")
+    return paths
 
 
 def _write_part(
@@ -181,6 +184,7 @@ def _write_part(
 
 def forget_slice(one: Slice) -> None:
     """Remove what is kept of a slice here, and the folder after the last one."""
+    _whole_at(one).unlink(missing_ok=True)
     with suppress(OSError):
         for part in count():
             _kept_at(one, part).unlink()
@@ -201,6 +205,11 @@ def _disk() -> Path:
 
 def _kept_at(one: Slice, part: int) -> Path:
     return kept_folder(one.attempt) / f"{one.number}.{part}.arrow"
+
+
+def _whole_at(one: Slice) -> Path:
+    """Return the file that says that all parts of a slice are kept."""
+    return kept_folder(one.attempt) / f"{one.number}.whole"
 
 
 def _in_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:

@@ -246,7 +246,7 @@ COMMANDS = (
             argument(
                 "--start",
                 metavar="YYYY-MM-DD",
-                help="first day, UTC (default: the source's newest landed day, or --end where that is earlier)",
+                help="first day, UTC (default: the source's newest landed day, or an earlier --end)",
             ),
             argument(
                 "--end", metavar="YYYY-MM-DD", help="day after the last (default: until decided otherwise)"

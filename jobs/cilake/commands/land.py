@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -46,6 +46,8 @@ MANY_EARLY = 10
 """So many replies of before a day, and none of a later time, say that it has not begun."""
 
 
+FIRST_REPLIES = 3
+"""So many say together what time it is at a source."""
 MAX_CLOCK_LEAD = timedelta(days=1)
 """How far the time of a reply may lie after our clock and after the replies before it.
 
@@ -186,10 +188,10 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
                 logger.info(f"{natural_id}: left out, {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
-        for scope, group in groupby(collected.envelopes, key=attrgetter("scope")):
+        for scope, group in groupby(clock.check(collected.envelopes), key=attrgetter("scope")):
             count: Counter[str] = Counter()
             is_unknown = False
-            for envelope in map(clock.check, group):
+            for envelope in group:
                 batch.envelopes.append(envelope)
                 batch.payload_bytes += len(envelope.payload)
                 count += _count(envelope)
@@ -260,15 +262,24 @@ class _Clock:
     has_begun: bool = False
     newest: datetime | None = None
 
-    def check(self, envelope: Envelope) -> Envelope:
-        """Return the envelope, as ``missing`` where its reply is of a time before the day.
+    def check(self, envelopes: Iterable[Envelope]) -> Iterator[Envelope]:
+        """Yield the envelopes, as ``missing`` where their reply is of a time before the day, or to come.
 
         One without a reply is of the time that the source showed last: the source's clock need not be ours.
+        What time it is to begin with is said by several replies, so that none can falsify it alone.
 
         Raises:
-            DayError: when many replies are, and none of a later one.
+            DayError: when many replies are of before the day, and none of a later time.
 
         """
+        left = iter(envelopes)
+        first = list(islice(left, FIRST_REPLIES))
+        times = sorted(one.served_at for one in first if one.http_status is not None)
+        if times:
+            self.newest = times[(len(times) - 1) // 2]
+        return map(self._check, chain(first, left))
+
+    def _check(self, envelope: Envelope) -> Envelope:
         if envelope.http_status is None:
             return replace(envelope, served_at=self.newest) if self.newest else envelope
         if self.newest and envelope.served_at > max(self.newest, envelope.fetched_at) + MAX_CLOCK_LEAD:
@@ -283,7 +294,7 @@ class _Clock:
         if len(self.early) >= MANY_EARLY:
             self.require_begun()
         reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, before the day began"
-        return replace(envelope, state="missing", payload=b"", reason=reason)
+        return replace(envelope, state="missing", payload=b"", content_sha256="", reason=reason)
 
     def require_begun(self) -> None:
         """Check that a reply was of the day or later, if there was any."""

@@ -29,8 +29,8 @@ def leave_out_payload(
 ) -> dict[str, str | None]:
     """Exclude a payload of a source on the days from ``start`` to before ``end``; return the decision.
 
-    Without ``start`` it holds from the newest landed day of the source on, or of an ``end`` that has passed from then. The
-    newest decision about a payload holds, so one whose ``end`` has passed takes it in again.
+    Without ``start`` it holds from the newest landed day of the source on, or of an ``end`` that has passed
+    from then. The newest decision about a payload holds, so one whose ``end`` has passed takes it in again.
 
     Raises:
         LeaveOutError: when the source has no payload of such a name, or the days are in the wrong order.

@@ -14,6 +14,7 @@ from cilake.lake.changes import held_dates
 from cilake.lake.literals import quoted
 from cilake.lake.model_store import BASELINE
 from cilake.lake.session import spark_session
+from cilake.lake.snapshots import snapshot_id
 from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.models.as_of import pin_history, read_history
@@ -36,17 +37,17 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
     A day that is in the ledger already is left as it is.
 
     Raises:
-        DayError: when a day is later than the newest landed one, or what was landed is not built; then no
-            day of the window is scored.
+        DayError: when a day was not landed, or what was landed is not built; then no day of the window is
+            scored.
 
     """
     catalog = open_catalog(settings)
     create_missing(catalog, [contract(model.ledger)])
     log_if_incomplete(catalog, window)
     written = 0
+    require_landed(catalog, window)
+    require_built(catalog, window.end - timedelta(days=1))
     with spark_session(settings, app_name=f"score {model.name} {window.start}") as spark:
-        require_landed(catalog, window)
-        require_built(catalog, window.end - timedelta(days=1))
         for day in window.days:
             written += _score_day(spark, settings, model, day)
     return {model.ledger: written}
@@ -55,6 +56,7 @@ def score(settings: Settings, window: Window, *, model: Model) -> dict[str, int]
 def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date) -> int:
     ledger_table = contract(model.ledger)
     catalog = open_catalog(settings)
+    looked_at = snapshot_id(catalog, ledger_table)
     if held_dates(catalog, ledger_table, "prediction_date", [day]):
         logger.info(f"{day}: in the ledger already")
         return 0
@@ -81,6 +83,7 @@ def _score_day(spark: SparkSession, settings: Settings, model: Model, day: date)
     count: int = rows.count() if few is None else few.num_rows
 
     def write(branch: Branch) -> None:
+        branch.require_base(looked_at)  # another process may score the same day
         branch.append(rows.coalesce(1) if few is None else few)
 
     audit = auditor(settings, catalog, day=day)

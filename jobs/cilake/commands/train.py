@@ -19,6 +19,7 @@ from cilake.log import logger
 from cilake.models import gate
 from cilake.models.as_of import pin_history, read_history
 from cilake.models.base import WEIGHT, Forecaster
+from cilake.models.landed import require_no_later
 from cilake.models.registry import forecaster
 from cilake.models.serving import ScoringError, load_model, serving
 from cilake.models.split import ShortHistory
@@ -35,6 +36,10 @@ def train(settings: Settings, window: Window, *, model: Model) -> dict[str, obje
     """Train on what was known when the window's last day ended; return the version and its gate verdict.
 
     Too little history is no failure: nothing is registered, the version is null and ``reason`` says why.
+
+    Raises:
+        DayError: when the last day is later than the newest landed one.
+
     """
     try:
         return _train(settings, window, model)
@@ -46,6 +51,7 @@ def train(settings: Settings, window: Window, *, model: Model) -> dict[str, obje
 def _train(settings: Settings, window: Window, model: Model) -> dict[str, object]:
     day = window.end - timedelta(days=1)
     catalog = open_catalog(settings)
+    require_no_later(catalog, day)
     pins = pin_history(catalog, model.inputs)
     work = forecaster(model.name)
     with spark_session(settings, app_name=f"train {model.name} {day}") as spark:

@@ -156,6 +156,7 @@ class _Server:
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
         connection.settimeout(REQUEST_SECONDS)
+        files: list[int] = []
         try:
             _, user, _ = _CREDENTIALS.unpack(
                 connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -170,11 +171,12 @@ class _Server:
             else:
                 send(connection, {"refused": refusal})
                 connection.close()
-            for file in files:
-                os.close(file)
         except (OSError, ValueError) as error:
             logger.warning(f"job server: cannot read a request: {error}")
             connection.close()
+        finally:
+            for file in files:
+                os.close(file)
 
     def _refusal(self, user: int, request: Any, files: list[int]) -> str | None:
         if user != os.getuid():
@@ -193,7 +195,8 @@ class _Server:
             _become(request, files, server, [self._listener, connection, self._wakeup, self._writer])
         self._works[pid] = work = _Work(pid, connection)
         self._selector.register(connection, selectors.EVENT_READ, work)
-        send(connection, {"started": pid})
+        with contextlib.suppress(OSError):  # the client has ended: the next look at it ends its command
+            send(connection, {"started": pid})
 
     def _hear(self, work: _Work) -> None:
         """Pass a signal on to the command; terminate the command of a client that has ended."""

@@ -39,7 +39,9 @@ def read_known(
         selected_fields=("endpoint", *_FETCHED, "fetch_status"),
     ).to_arrow().to_pylist()  # fmt: skip
     replies = [
-        row | {"is_stored": row["fetch_status"] == "landed"} for row in fetched if row["content_sha256"]
+        row | {"is_stored": row["fetch_status"] == "landed"}
+        for row in fetched
+        if row["content_sha256"] and row["fetch_status"] != "missing"
     ]
     for endpoint, address in addresses.items():
         # A landing that was killed has stored payloads without a word about their requests.

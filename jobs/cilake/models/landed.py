@@ -15,6 +15,7 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.ops.fetches import TABLE as FETCHES
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
 from cilake.lake.catalog import newest_date
+from cilake.lake.changes import held_dates
 from cilake.lake.snapshots import Pins
 from cilake.models.as_of import known_by
 from cilake.models.obtained import jobs_not_obtained, judge_requests
@@ -27,20 +28,20 @@ _LANDED = ((RECEIPTS, "partition_date"), (CI_RUNS, "landed_date"))
 def require_landed(catalog: Catalog, window: Window) -> None:
     """Check that the days of the window are landed and were over by then; an empty lake has no such day.
 
-    Nothing is known of a later day, and what the ledger says of a day is never changed.
+    Nothing is known of other days, and what the ledger says of a day is never changed.
 
     Raises:
-        DayError: when the last day is later than the newest landed one, or was not over when it was landed.
+        DayError: when a day was not landed, or the last was not over when it was landed.
 
     """
-    newest = [newest_date(catalog, table, column) for table, column in _LANDED]
-    landed = max((day for day in newest if day), default=None)
     last = window.end - timedelta(days=1)
-    if landed and last > landed:
-        raise DayError(
-            f"{last} has not been landed: the newest landed day is {landed}; run `cilake land` "
-            f"and `cilake build core_ci --start {last}` first"
-        )
+    require_no_later(catalog, last)
+    if newest := newest_date(catalog, RECEIPTS):
+        days = list(window.days)
+        landed = held_dates(catalog, RECEIPTS, "partition_date", days)
+        for day in days:
+            if day not in landed:
+                raise _not_landed(day, newest)
     replies = catalog.load_table(FETCHES.address).scan(
         row_filter=f"partition_date = '{last}' and http_status is not null", selected_fields=("served_at",)
     )
@@ -50,6 +51,26 @@ def require_landed(catalog: Catalog, window: Window) -> None:
             f"{last} was not over when it was landed, and what the ledger says of a day is never changed: "
             "land and build it again when it is over by the source's clock, then score it"
         )
+
+
+def require_no_later(catalog: Catalog, day: date) -> None:
+    """Check that a day, or a later one, is landed; an empty lake has none.
+
+    Raises:
+        DayError: when it is later than the newest landed day.
+
+    """
+    newest = [newest_date(catalog, table, column) for table, column in _LANDED]
+    landed = max((one for one in newest if one), default=None)
+    if landed and day > landed:
+        raise _not_landed(day, landed)
+
+
+def _not_landed(day: date, newest: date) -> DayError:
+    return DayError(
+        f"{day} has not been landed: the newest landed day is {newest}; run `cilake land` "
+        f"and `cilake build core_ci --start {day}` first"
+    )
 
 
 def require_built(catalog: Catalog, day: date) -> None:

@@ -34,7 +34,7 @@ def daily_world(letters, *, tests=20, step=0.25, runs=48):
 
 
 def test_no_results_at_all():
-    with pytest.raises(ShortHistory, match=f"no test has two results by the end of {DAY}"):
+    with pytest.raises(ShortHistory, match=f"no test has two results in the 120 days until the end of {DAY}"):
         split_of()
 
 

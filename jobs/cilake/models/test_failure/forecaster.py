@@ -19,7 +19,7 @@ from cilake.contracts.vocabulary.ci import UNDECIDED
 from cilake.lake.literals import listed
 from cilake.lake.snapshots import Pins
 from cilake.log import logger
-from cilake.models.as_of import History, count_results, in_buckets
+from cilake.models.as_of import HISTORY_DAYS, History, count_results, in_buckets
 from cilake.models.landed import read_jobs_not_obtained
 from cilake.models.split import ShortHistory, Split, evaluation_start, split_by_time
 from cilake.models.test_failure import sample
@@ -74,7 +74,7 @@ def evaluated_from(runs: pa.Table, day: date) -> datetime:
 
     """
     if not runs.num_rows:
-        raise ShortHistory(f"no test has two results by the end of {day}")
+        raise ShortHistory(f"no test has two results in the {HISTORY_DAYS} days until the end of {day}")
     span = pc.min_max(runs["started_at"].cast(TIMESTAMP)).as_py()
     return evaluation_start(span["min"], span["max"], days=MODEL.gate.pooled_days)
 
@@ -107,7 +107,7 @@ def split(sampled: pa.Table, at: datetime, day: date) -> Split:
 
     """
     if not sampled.num_rows:
-        raise ShortHistory(f"no test has two results by the end of {day}")
+        raise ShortHistory(f"no test has two results in the {HISTORY_DAYS} days until the end of {day}")
     return split_by_time(sampled, at, day, order=("started_at", "job_key", "test_key", "run_key"))
 
 
