@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,7 @@ from cilake.transforms.engines import DuckEngine, Engine, SparkEngine
 QUERIED_ROWS = 3_000_000
 """So many rows may lie in the files of inputs that are queried here; only the columns needed are read."""
 
-Wanted = Mapping[str, tuple[Table, Iterable[date] | None]]
+Wanted = Mapping[str, tuple[Table, Collection[date] | None]]
 """Tables by the name that a query calls them, each with the days of its rows; ``None``: all of them."""
 
 
@@ -44,7 +44,7 @@ def open_inputs(
     return DuckEngine(), here
 
 
-def _read(spark: SparkSession, pins: Pins, table: Table, days: Iterable[date] | None) -> DataFrame:
+def _read(spark: SparkSession, pins: Pins, table: Table, days: Collection[date] | None) -> DataFrame:
     rows = pins.read(spark, table) if table.address in pins.snapshots else spark.table(table.identifier)
     if table.day_column and days is not None:
         return rows.where(spans_condition(table.day_column, days))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from typing import Any, TypeAlias
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from cilake.build.inputs import open_inputs
 from cilake.build.made import Extras, make_rows
-from cilake.build.months import make_months, plan_months
+from cilake.build.months import Group, make_months, plan_months
 from cilake.build.targets import Target, affected_periods, targets_of, watched_by
 from cilake.contracts.model import Table
 from cilake.contracts.registry import made_by
@@ -22,10 +24,11 @@ from cilake.lake.snapshots import Pins, pin, snapshot_id
 from cilake.landing.incomplete import log_if_incomplete
 from cilake.log import logger
 from cilake.publish.audit import auditor
+from cilake.publish.months import Months
 from cilake.publish.replace import Replacement, replace_days
 from cilake.publish.restatements import Restatement
 from cilake.settings import Settings
-from cilake.transforms.engines import SparkEngine
+from cilake.transforms.engines import Engine, SparkEngine
 from cilake.windows import Window
 
 
@@ -114,6 +117,7 @@ def _build(
 ) -> dict[str, int]:
     """Replace the periods of each target, in rounds: what is made from others of them comes after these."""
     counts: dict[str, int] = {}
+    maker = _Maker(spark, settings, catalog, pins, extras)
     left = list(work)
     while left:
         waiting = {target.table for target, _ in left}
@@ -121,14 +125,25 @@ def _build(
         left = [one for one in left if one not in ready]
         replacements = []
         for target, periods in ready:
-            properties = marks.get(target.table, {})
-            kept = _keep_with_rows(catalog, pins, target, periods)
-            if kept:
-                replacements.append(_make(spark, settings, catalog, pins, target, kept, properties, extras))
+            if kept := _keep_with_rows(catalog, pins, target, periods):
+                replacements.append((target, kept))
             else:
-                set_properties(catalog, target.table, properties)
+                set_properties(catalog, target.table, marks.get(target.table, {}))
         if replacements:
-            counts |= replace(replacements)
+            made = maker.make(replacements)
+            counts |= replace(
+                [
+                    Replacement(
+                        target.table,
+                        column=target.rule.column,
+                        where=target.where,
+                        properties=marks.get(target.table, {}),
+                        rows=rows,
+                        days=days,
+                    )
+                    for (target, _), (rows, days) in zip(replacements, made, strict=True)
+                ]
+            )
     return counts
 
 
@@ -143,36 +158,64 @@ def _keep_with_rows(catalog: Catalog, pins: Pins, target: Target, periods: list[
     return [period for period in periods if found & target.rule.days_of([period])]
 
 
-def _make(
-    spark: SparkSession,
-    settings: Settings,
-    catalog: Catalog,
-    pins: Pins,
-    target: Target,
-    periods: list[date],
-    marks: Mapping[str, str],
-    extras: Extras,
-) -> Replacement:
-    """Return what the table should hold for the periods, by the transform at its address.
+Made: TypeAlias = DataFrame | pa.Table | Months
+"""What a table should hold, as ``Replacement`` takes it."""
 
-    Where its inputs are few that is made in this process, else month by month in workers, or in Spark.
-    """
-    wanted = {
-        argument: (one, target.rule.reach_of(periods, one.address)) for argument, one in target.inputs.items()
-    }
-    replaces = partial(
-        Replacement, target.table, column=target.rule.column, where=target.where, properties=marks
-    )
-    engine, inputs = open_inputs(spark, catalog, pins, wanted)
-    try:
-        if isinstance(engine, SparkEngine) and (months := plan_months(catalog, pins, target, periods)):
-            files = make_months(spark, settings, catalog, target, months, extras)
-            return replaces(rows=files, days=[period for month in months for period in month.periods])
-        return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
-    except MemoryError as error:
-        logger.warning(f"{target.table.address}: {error}; making it in Spark")
-    engine, inputs = open_inputs(spark, catalog, pins, wanted, limit=0)
-    return replaces(rows=make_rows(engine, target, periods, inputs, extras), days=periods)
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What makes periods of tables by the transforms at their addresses."""
+
+    spark: SparkSession
+    settings: Settings
+    catalog: Catalog
+    pins: Pins
+    extras: Extras
+
+    def make(self, work: list[tuple[Target, list[date]]]) -> list[tuple[Made, list[date]]]:
+        """Return what each table should hold, and for which periods: those asked for, or all of their months.
+
+        Where its inputs are few a table is made in this process, else month by month in workers, or in Spark.
+        """
+        made: dict[Table, tuple[Made, list[date]]] = {}
+        grouped: dict[Table, list[Group]] = {}
+        for target, periods in work:
+            engine, inputs = self._open(target, periods)
+            is_large = isinstance(engine, SparkEngine)
+            if is_large and (groups := plan_months(self.catalog, self.pins, target, periods)):
+                grouped[target.table] = groups
+                continue
+            try:
+                made[target.table] = make_rows(engine, target, periods, inputs, self.extras), periods
+            except MemoryError as error:
+                made[target.table] = self._make_in_spark(target, periods, error), periods
+        try:
+            for table, files in self._make_months(grouped).items():
+                made[table] = files, [one for group in grouped[table] for one in group.all_periods]
+        except MemoryError as error:
+            for target, periods in work:
+                if target.table in grouped:
+                    made[target.table] = self._make_in_spark(target, periods, error), periods
+        return [made[target.table] for target, _ in work]
+
+    def _make_months(self, grouped: Mapping[Table, list[Group]]) -> Mapping[Table, Months]:
+        groups = [group for of_table in grouped.values() for group in of_table]
+        return make_months(self.spark, self.settings, groups, self.extras) if groups else {}
+
+    def _make_in_spark(self, target: Target, periods: list[date], exceeded: MemoryError) -> DataFrame:
+        logger.warning(f"{target.table.address}: {exceeded}; making it in Spark")
+        engine, inputs = self._open(target, periods, limit=0)
+        made: DataFrame = make_rows(engine, target, periods, inputs, self.extras)
+        return made
+
+    def _open(
+        self, target: Target, periods: list[date], limit: int | None = None
+    ) -> tuple[Engine[Any], dict[str, Any]]:
+        wanted = {
+            argument: (one, target.rule.reach_of(periods, one.address))
+            for argument, one in target.inputs.items()
+        }
+        return open_inputs(self.spark, self.catalog, self.pins, wanted, limit=limit)
 
 
 def _find_affected(catalog: Catalog, pins: Pins, targets: list[Target]) -> dict[Table, list[date]]:

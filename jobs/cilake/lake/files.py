@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -17,9 +17,12 @@ from pyiceberg.expressions.visitors import bind
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO, expression_to_pyarrow
 from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Operation, ancestors_of
+from pyiceberg.transforms import MonthTransform
 
+from cilake.lake.data_files import month_of
 from cilake.windows import spans_of
 
 FILES_AT_ONCE = 8
@@ -76,25 +79,78 @@ class Scan:
     """How many rows the files hold."""
 
 
-def plan_days(
-    present: IcebergTable, day_column: str | None, days: Iterable[date] | None, *, snapshot: int | None
-) -> Scan | None:
-    """Return where the rows of some days are; ``None`` where other files delete some of them.
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A data file; ``month`` is that of its days, since January 1970, in a table that is kept by months."""
 
-    Without days, or a column of days, all rows; of the current snapshot where none is named.
+    path: str
+    month: int | None
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files of a table that may hold rows of some days, from which those of fewer days are chosen."""
+
+    schema: Schema
+    day_column: str | None
+    files: tuple[PlannedFile, ...]
+
+    def of_days(self, days: Collection[date] | None) -> list[PlannedFile]:
+        """Return the files that may hold rows of these days; without days, or a column of days, all."""
+        if days is None or self.day_column is None:
+            return list(self.files)
+        months = {month_of(day) for day in days}
+        return [file for file in self.files if file.month is None or file.month in months]
+
+    def scan(self, days: Collection[date] | None) -> Scan:
+        """Return where the rows of these days are."""
+        files = self.of_days(days)
+        condition = None
+        if days is not None and self.day_column:
+            wanted = bind(self.schema, _of_days(self.day_column, days), case_sensitive=True)
+            condition = expression_to_pyarrow(wanted)
+        return Scan(
+            tuple(file.path for file in files),
+            pa.schema([field.with_nullable(True) for field in self.schema.as_arrow()]),
+            condition,
+            sum(file.row_count for file in files),
+        )
+
+
+def plan_days(
+    present: IcebergTable, day_column: str | None, days: Collection[date] | None, *, snapshot: int | None
+) -> Plan | None:
+    """Return the files that may hold rows of some days; ``None`` where other files delete some of them.
+
+    Without days, or a column of days, all files; of the current snapshot where none is named.
     """
     wanted = _of_days(day_column, days) if day_column and days is not None else AlwaysTrue()
     tasks = list(present.scan(row_filter=wanted, snapshot_id=snapshot).plan_files())
     if any(task.delete_files for task in tasks):
         return None
-    condition = None
-    if wanted != AlwaysTrue():
-        condition = expression_to_pyarrow(bind(present.schema(), wanted, case_sensitive=True))
-    return Scan(
-        tuple(task.file.file_path for task in tasks),
-        pa.schema([field.with_nullable(True) for field in present.schema().as_arrow()]),
-        condition,
-        sum(task.file.record_count for task in tasks),
+    is_by_month = day_column is not None and _is_kept_by_months(present, day_column)
+    return Plan(
+        present.schema(),
+        day_column,
+        tuple(
+            PlannedFile(
+                task.file.file_path, task.file.partition[0] if is_by_month else None, task.file.record_count
+            )
+            for task in tasks
+        ),
+    )
+
+
+def _is_kept_by_months(present: IcebergTable, column: str) -> bool:
+    """Return whether all files are of one month of a column, and none of an older way to keep the table."""
+    source = present.schema().find_field(column).field_id
+    fields = present.spec().fields
+    return (
+        len(present.specs()) == 1
+        and len(fields) == 1
+        and fields[0].source_id == source
+        and isinstance(fields[0].transform, MonthTransform)
     )
 
 
@@ -136,7 +192,7 @@ def narrow(rows: pa.Table | Dataset, column: str, values: pa.Array) -> pa.Table 
 def open_days(
     present: IcebergTable,
     day_column: str | None,
-    days: Iterable[date] | None,
+    days: Collection[date] | None,
     *,
     snapshot: int | None,
     limit: int,
@@ -146,9 +202,10 @@ def open_days(
     Days and snapshot are as in ``plan_days``. ``None`` where the files hold more than ``limit`` rows, or some
     of their rows are deleted by other files.
     """
-    scan = plan_days(present, day_column, days, snapshot=snapshot)
-    if scan is None or scan.row_count > limit:
+    plan = plan_days(present, day_column, days, snapshot=snapshot)
+    if plan is None or sum(file.row_count for file in plan.files) > limit:
         return None
+    scan = plan.scan(days)
     return open_scan(present.io, scan), scan.row_count
 
 

@@ -11,12 +11,9 @@ from cilake.transforms.words import RESULTS_OF_TESTS
 
 __all__ = ["LOOKBACK_DAYS", "transform"]
 
-TEST_BUCKETS = 4
-"""In so many parts the tests of a job are summarised: a worker holds one part of its results at a time."""
 RESULTS = f"""
 SELECT job_key, test_key, run_key, unix_micros(started_at) AS started_micros,
-    test_status IN {listed(FAILING)} AS has_failed, test_status = 'flaky' AS is_flaky,
-    abs(test_key % {TEST_BUCKETS}) AS bucket
+    test_status IN {listed(FAILING)} AS has_failed, test_status = 'flaky' AS is_flaky
 FROM {RESULTS_OF_TESTS} WHERE test_status IN {listed((*PASSING, *FAILING, "flaky"))}
 """
 DESCRIBED = """
@@ -39,5 +36,5 @@ def transform(engine: Engine[Rows], *, ci_runs: Rows, ci_jobs: Rows, tests: Rows
     They are right for weeks of which the results and runs are there, and those of ``LOOKBACK_DAYS`` before.
     """
     results = engine.sql(RESULTS, test_results=test_results, tests=tests)
-    weeks = engine.apply_by(["job_key", "bucket"], summarise_weeks, results, WEEKS)
+    weeks = engine.apply_by(["job_key"], summarise_weeks, results, WEEKS)
     return engine.sql(DESCRIBED, weeks=weeks, ci_runs=ci_runs, ci_jobs=ci_jobs, tests=tests)
