@@ -166,13 +166,15 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
     clock = _Clock(day)
     with ExitStack() as stack:
         writer = stack.enter_context(ThreadPoolExecutor(1))
+        pool = stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency))
+        # Ended before the pool, whose threads wait for them.
         readers = stack.enter_context(Readers(source.collect.__module__))
         landing = Landing(
             day=day,
             settings=own,
             known=known,
             left_out=left_out,
-            pool=stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency)),
+            pool=pool,
             concurrency=settings.landing_concurrency,
             deadline=time.monotonic() + settings.landing_seconds,
             prefetch=PREFETCH * settings.landing_concurrency,
