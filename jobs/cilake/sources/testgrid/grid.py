@@ -90,7 +90,9 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
             column, f"cut_to_size: the source left out the results of the run: {shorten(message)}"
         )
     rejects = [Reject(reason, build_id=_text(builds[column])) for column, reason in sorted(refused.items())]
-    rejects += [Reject(reason, test_name=_text(names[row])) for row, reason in sorted(refused_rows.items())]
+    rejects += [
+        Reject(reason, test_name=_text(names[row]) or "") for row, reason in sorted(refused_rows.items())
+    ]
     accepted = [column for column in range(columns) if column not in refused]
     if rejects:
         cells = _leave_out(cells, refused_rows, accepted, len(tests), columns)
