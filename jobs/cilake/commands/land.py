@@ -35,6 +35,7 @@ from cilake.landing.writer import (
 from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.base import Landing, Source
+from cilake.sources.fetch import id_within
 from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
@@ -183,8 +184,9 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
         )
         collected = stack.enter_context(source.collect(landing))
         losses.service = collected.service
+        prefixes = tuple(id_within(scope, "") for scope in collected.scopes)
         for natural_id, reason in left_out.items():
-            if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
+            if natural_id in collected.scopes or natural_id.startswith(prefixes):
                 logger.info(f"{natural_id}: left out, {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
