@@ -289,3 +289,22 @@ def test_a_landing_ends_at_sigterm_whatever_is_read(run_landing, service, stuck)
     finally:
         timer.cancel()
         signal.signal(signal.SIGTERM, before)
+
+
+def test_of_many_replies_of_before_the_day_a_few_are_named(run_landing, service, caplog):
+    url, replies = service
+    serve(replies, "future", [f"tab{number}" for number in range(12)])
+    code, line = run_landing(url, "future", start="2021-06-25")
+    assert (code, "2021-06-25 has not begun" in line) == (2, True)
+    assert [one.getMessage().partition(" ")[0] for one in caplog.records if "before" in one.getMessage()] == [
+        "future:",
+        "future/tab0:",
+        "future/tab1:",
+        "replies",
+    ]
+    caplog.clear()
+    for number in range(5):  # a cache replies for some
+        replies[f"Date/future/table#tab{number}"] = "Sun, 20 Jun 2021 23:59:59 GMT"
+    assert run_landing(url, "future")[0] == 1
+    early = [one.getMessage() for one in caplog.records if "before the day began" in one.getMessage()]
+    assert (len(early), early[-1]) == (4, "replies of before the day began: 2 more")
