@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from cilake.errors import PermanentError
@@ -20,10 +20,16 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 """What is logged: that level and those after it."""
 
 T = TypeVar("T")
+_Number = TypeVar("_Number", int, float)
 
 
 class SettingsError(PermanentError, ValueError):
     """A setting that is missing or cannot be used; the message names it and the way out."""
+
+
+def bounded(default: _Number, at_least: int, at_most: int) -> _Number:
+    """Return a field of settings for a number that is refused outside of its bounds."""
+    return field(default=default, metadata={"bounds": (at_least, at_most)})
 
 
 def _secret() -> str:
@@ -51,10 +57,10 @@ class Settings:
     trino_ca: str = ""
     data_docs: str = ""
     artifacts: str = "s3://lake/models"
-    landing_seconds: int = 1800
-    landing_concurrency: int = 8
-    max_lost_ratio: float = 0.1
-    snapshot_days: int = 30
+    landing_seconds: int = bounded(1800, 1, 604_800)
+    landing_concurrency: int = bounded(8, 1, 256)
+    max_lost_ratio: float = bounded(0.1, 0, 1)
+    snapshot_days: int = bounded(30, 1, 10_000)
     run_url: str = ""
     log_level: str = "info"
 
@@ -63,7 +69,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of this process, from ``CILAKE_*``.
 
     Raises:
-        SettingsError: when a number or a level is not one.
+        SettingsError: when a number or a level is not one that can be.
 
     """
     found = read_into(Settings, "CILAKE_", environment)
@@ -76,7 +82,7 @@ def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None 
     """Return the fields of a dataclass from the variables that begin with the prefix; else their defaults.
 
     Raises:
-        SettingsError: when a number, or ``true`` or ``false``, is not one.
+        SettingsError: when a number, or ``true`` or ``false``, is not one, or out of its bounds.
 
     """
     given = os.environ if environment is None else environment
@@ -89,29 +95,34 @@ def read_into(kind: type[T], prefix: str, environment: Mapping[str, str] | None 
         if not text.isprintable():
             raise SettingsError(f"{name}={text!r} is no printable text")
         try:
-            values[one.name] = _read_value(one.default, text)
+            values[one.name] = _read_value(one, text)
         except ValueError as error:
             raise SettingsError(f"{name}={text!r} is not {error}") from None
     return kind(**values)
 
 
-def _read_value(default: object, text: str) -> object:
-    """Return what a text says where the default is of a type.
+def _read_value(one: Field[Any], text: str) -> object:
+    """Return what a text says where the default of a field is of a type.
 
     Raises:
         ValueError: saying what it should be.
 
     """
+    default = one.default
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):
             raise ValueError("true or false")
         return text.lower() == "true"
     if not isinstance(default, int | float):
         return text
+    bounds = one.metadata.get("bounds")
     try:
-        return type(default)(text)
+        found = type(default)(text)
     except ValueError:
-        raise ValueError("a number") from None
+        found = None
+    if found is None or (bounds and not bounds[0] <= found <= bounds[1]):  # which no NaN is
+        raise ValueError(f"a number from {bounds[0]} to {bounds[1]}" if bounds else "a number")
+    return found
 
 
 _MAY_BE_EMPTY = ("spark_remote",)

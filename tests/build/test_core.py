@@ -295,6 +295,20 @@ def test_a_format_that_changed_stops_the_build_and_a_single_bad_tab_does_not(lak
     assert build(lake)["core.ci_runs"] == 4
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_doubled_row_of_a_tab_with_one_run_stops_no_build(lake, monkeypatch, way):
+    """Refused rows are compared with rows: two of many are few, though they are more than the runs."""
+    build_by(monkeypatch, way)
+    monkeypatch.setattr(set_aside, "MANY_REFUSED", 1)
+    table = make_table({"Overall": [1], **{f"test {number}": [1] for number in range(9)}})
+    table["tests"].append(table["tests"][-1])
+    land(lake, table)
+    assert build(lake)["core.ci_runs"] == 1
+    assert len(statuses(lake)) == 9
+    (reason,) = lake.rows("ops.quarantine", "reason")
+    assert reason == ("repeated_test_name: 2 rows; test 'test 8'",)
+
+
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_a_test_and_a_job_whose_key_is_taken_go_to_quarantine(lake, monkeypatch, way):
     build_by(monkeypatch, way)

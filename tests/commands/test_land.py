@@ -1,7 +1,12 @@
 """A landing that fails is one line with address, setting and way out; its exit code says whether to retry."""
 
+import os
 import random
+import signal
+import time
 from email.utils import parsedate_to_datetime
+from functools import partial
+from threading import Timer
 
 import orjson
 import pytest
@@ -11,6 +16,7 @@ from tests.support.landing_service import DATE, receipt_of, rows, serve
 from cilake import cli
 from cilake.commands import land
 from cilake.lake import records
+from cilake.landing import readers
 from cilake.sources.testgrid import collect
 
 LISTING = "/api/v1/dashboards"
@@ -246,3 +252,59 @@ def test_a_fault_of_the_program_keeps_its_traceback(run_landing, closed, monkeyp
     monkeypatch.setattr(collect, "find_dashboards", lambda client, patterns: [][0])
     with pytest.raises(IndexError):
         run_landing(closed)
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """Replies that processes do not come to an end with."""
+    read = readers.Readers.read
+    sleep = partial(time.sleep, 600)
+    monkeypatch.setattr(readers.Readers, "read", lambda self, work, size: read(self, sleep, 1_000_000))
+
+
+def test_a_reply_that_cannot_be_read_in_time_is_rejected(run_landing, service, catalog, stuck, monkeypatch):
+    monkeypatch.setattr(readers, "READ_SECONDS", 0.5)
+    url, replies = service
+    serve(replies, "slow-to-read", ["a"])
+    assert run_landing(url, "slow-to-read")[0] == 0
+    (row,) = rows(catalog, "ops.fetches", "natural_id == 'slow-to-read/a'")
+    assert (row["fetch_status"], row["note"]) == (
+        "rejected",
+        "odd_payload: SlowReadError: not read within 0 s",
+    )
+
+
+@pytest.mark.timeout(60)
+def test_a_landing_ends_at_sigterm_whatever_is_read(run_landing, service, stuck):
+    url, replies = service
+    serve(replies, "stuck", [f"tab{number}" for number in range(12)])
+    before = signal.getsignal(signal.SIGTERM)
+    timer = Timer(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(SystemExit):
+            run_landing(url, "stuck")
+        assert time.monotonic() - began < 20
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_of_many_replies_of_before_the_day_a_few_are_named(run_landing, service, caplog):
+    url, replies = service
+    serve(replies, "future", [f"tab{number}" for number in range(12)])
+    code, line = run_landing(url, "future", start="2021-06-25")
+    assert (code, "2021-06-25 has not begun" in line) == (2, True)
+    assert [one.getMessage().partition(" ")[0] for one in caplog.records if "before" in one.getMessage()] == [
+        "future:",
+        "future/tab0:",
+        "future/tab1:",
+        "replies",
+    ]
+    caplog.clear()
+    for number in range(5):  # a cache replies for some
+        replies[f"Date/future/table#tab{number}"] = "Sun, 20 Jun 2021 23:59:59 GMT"
+    assert run_landing(url, "future")[0] == 1
+    early = [one.getMessage() for one in caplog.records if "before the day began" in one.getMessage()]
+    assert (len(early), early[-1]) == (4, "replies of before the day began: 2 more")

@@ -18,7 +18,7 @@ def done(monkeypatch):
     monkeypatch.setenv("CILAKE_TESTGRID_DASHBOARDS", "board")
     monkeypatch.delenv("CILAKE_EXAMPLE_CI_PROJECTS", raising=False)
     for name in ("URI", "USER", "PASSWORD"):
-        monkeypatch.setenv(f"CILAKE_CATALOG_{name}", "given")
+        monkeypatch.setenv(f"CILAKE_CATALOG_{name}", "postgresql://given")
 
     def run(work, settings, window, *, verb, of):
         done.append((f"{verb}_{of}", window.start))

@@ -2,7 +2,7 @@
 
 import orjson
 from tests.support.grids import DAY_MS, FIRST_MS, dump, make_table
-from tests.support.landing_service import NEXT_DATE, receipt_of, rows, serve
+from tests.support.landing_service import DATE, NEXT_DATE, receipt_of, rows, serve
 
 from cilake import cli
 from cilake.landing.incomplete import log_if_incomplete
@@ -149,6 +149,31 @@ def test_not_modified_is_no_answer_to_a_request_without_a_tag(run_landing, servi
     replies["/tabs/table"] = (304, b"")
     run_landing(url, "tabs")
     assert receipt_of(catalog, "tabs", "2021-06-21")["missing"] == 1
+
+
+def test_a_slash_in_the_name_of_a_dashboard_is_none_between_it_and_a_tab(run_landing, service, catalog):
+    """Dashboards ``sl`` and ``sl/ci``: neither misses tabs of the other, and two tabs never share an id."""
+    url, replies = service
+    serve(replies, "sl", ["unit", "ci/unit"])
+    serve(replies, "sl/ci", ["unit", "smoke"])
+    for day, date in (("2021-06-21", DATE), ("2021-06-22", NEXT_DATE)):
+        replies["Date"] = date
+        assert run_landing(url, "sl,sl/ci", start=day)[0] == 0
+        for board in ("sl", "sl/ci"):
+            receipt = receipt_of(catalog, board, day)
+            assert (receipt["expected"], receipt["unlisted"]) == (3, 0), (board, day)
+    stored = {row["natural_id"] for row in rows(catalog, "raw.testgrid__tables", "source == 'testgrid'")}
+    assert stored >= {"sl/unit", "sl/ci/unit", "sl%2Fci/unit", "sl%2Fci/smoke"}
+
+
+def test_a_tab_of_a_dashboard_with_a_slash_is_left_out_by_its_id(run_landing, service, catalog, caplog):
+    url, replies = service
+    serve(replies, "cut/ci", ["good", "broken"])
+    args = ["leave-out", "testgrid", "cut%2Fci/broken", "--reason", "r", "--start", "2021-06-21"]
+    assert cli.main(args) == 0
+    assert run_landing(url, "cut/ci")[0] == 0
+    assert receipt_of(catalog, "cut/ci", "2021-06-21")["expected"] == 2
+    assert "cut%2Fci/broken: left out, r (since 2021-06-21)" in caplog.text
 
 
 def test_a_tab_that_is_left_out_is_neither_asked_for_nor_expected(run_landing, service, catalog, capsys):

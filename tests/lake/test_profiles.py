@@ -98,6 +98,25 @@ def test_pyiceberg_opens_the_glue_catalog_without_asking_anybody(monkeypatch):
     [
         (Settings(catalog="hive"), "CILAKE_CATALOG='hive' is unknown"),
         (Settings(), "CILAKE_CATALOG_URI"),
+        *(
+            (
+                Settings(catalog_uri=uri, catalog_user="u", catalog_password="p"),
+                "^CILAKE_CATALOG_URI is no address of a catalog: expected postgresql://HOST:PORT/DATABASE$",
+            )
+            for uri in (
+                "nonsense",
+                "host:5432/iceberg",
+                "mysql://host:5432/iceberg",
+                "postgresql://user:secret@host:5432/iceberg",
+                "postgresql:///iceberg",
+                "postgresql://host:port/iceberg",
+                "postgresql://[host/iceberg",
+            )
+        ),
+        (
+            Settings(catalog="s3tables", warehouse=ARN, catalog_uri="nonsense"),
+            "CILAKE_CATALOG_URI='nonsense'",
+        ),
         (Settings(catalog="glue", warehouse=ARN), "needs s3://"),
         (Settings(catalog="s3tables"), "ARN of a table bucket"),
     ],

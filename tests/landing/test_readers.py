@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from tests.support.waiting import is_alive, wait_until
 
-from cilake.landing.readers import FEW_BYTES, READERS, Readers
+from cilake.landing import readers
+from cilake.landing.readers import FEW_BYTES, READERS, SMALL_BYTES, Readers, SlowReadError
 from cilake.sources.errors import UnreadableError
 from cilake.sources.payload import parse_object
 
@@ -27,7 +30,7 @@ def many():
 
 def test_few_bytes_start_no_process():
     with Readers(MODULE) as opened:
-        assert opened.read(partial(parse_object, b'{"a": 1}'), FEW_BYTES) == {"a": 1}
+        assert opened.read(partial(parse_object, b'{"a": 1}'), SMALL_BYTES) == {"a": 1}
         assert opened._processes == []
 
 
@@ -45,6 +48,47 @@ def test_a_process_that_was_killed_is_no_loss(many, caplog):
         assert many.read(partial(parse_object, b'{"a": 1}'), 8) == {"a": 1}
     assert many.read(os.getpid, 1) == os.getpid()
     assert caplog.text.count("reader process: killed") == READERS
+
+
+def test_a_reply_that_cannot_be_read_in_time_is_one_error(many, monkeypatch):
+    """What is stuck is ended and replaced: the next replies are read by as many processes as before."""
+    monkeypatch.setattr(readers, "READ_SECONDS", 0.5)
+    stuck = [process._process.pid for process in many._processes]
+    for _ in range(READERS):
+        with pytest.raises(SlowReadError, match=r"^not read within "):
+            many.read(partial(time.sleep, 600), 1)
+    assert not any(map(is_alive, stuck))
+    monkeypatch.undo()
+    for _ in range(READERS):
+        assert many.read(os.getpid, 1) not in {os.getpid(), *stuck}
+
+
+def test_a_large_reply_is_never_read_where_it_cannot_be_ended():
+    with Readers(MODULE) as opened:
+        assert opened.read(os.getpid, 1) == os.getpid()
+        assert opened.read(os.getpid, SMALL_BYTES + 1) != os.getpid()
+
+
+@pytest.mark.timeout(60)
+def test_the_end_waits_for_no_reply():
+    """As at SIGTERM: who waits for a process, or for one to be free, is let go."""
+    with ThreadPoolExecutor(2 * READERS + 1) as pool:
+        with Readers(MODULE) as opened:
+            waiting = [
+                pool.submit(opened.read, partial(time.sleep, 600), FEW_BYTES) for _ in range(2 * READERS)
+            ]
+            wait_until(lambda: opened._has_begun.is_set() and opened._free.empty())
+        for future in waiting:
+            with pytest.raises(EOFError, match="the landing has ended"):
+                future.result(timeout=20)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_does_not_start_is_no_loss(monkeypatch):
+    monkeypatch.setattr(readers.sys, "executable", "/bin/false")
+    with Readers(MODULE) as opened:
+        for _ in range(READERS + 1):
+            assert opened.read(os.getpid, FEW_BYTES) == os.getpid()
 
 
 KILLED = f"""

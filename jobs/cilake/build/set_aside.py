@@ -33,10 +33,17 @@ _PARTS = " UNION ALL ".join(
 """What is left out, of each kind so much as goes into quarantine."""
 _REFUSED = f"""
 WITH by_payload AS (
-    SELECT 2 * count(reject_reason) > count(*) AS is_refused FROM decoded GROUP BY {_PAYLOAD}
+    SELECT count_if(reject_reason IS NULL OR test_names IS NULL) AS run_count,
+        count_if(reject_reason IS NOT NULL AND test_names IS NULL) AS refused_runs,
+        sum(CASE WHEN test_names IS NOT NULL THEN size(test_names) END) AS test_count,
+        count_if(reject_reason IS NOT NULL AND test_names IS NOT NULL) AS refused_tests
+    FROM decoded GROUP BY {_PAYLOAD}
 )
-SELECT count(*) AS payload_count, count_if(is_refused) AS refused_count FROM by_payload
+SELECT count(*) AS payload_count,
+    count_if(2 * refused_runs > run_count OR 2 * refused_tests > test_count) AS refused_count
+FROM by_payload
 """  # noqa: S608 - names are ours
+"""Payloads of which most runs or most tests are refused: a table may show few runs of very many tests."""
 
 
 class NotHereError(Exception):

@@ -35,6 +35,7 @@ from cilake.landing.writer import (
 from cilake.log import logger
 from cilake.settings import Settings
 from cilake.sources.base import Landing, Source
+from cilake.sources.fetch import id_within
 from cilake.windows import DayError, Window, day_start
 
 NOT_FOUND = 404
@@ -44,6 +45,8 @@ PREFETCH_BYTES = 256 * 1024 * 1024
 """How many bytes of them there may be, and one reply more."""
 MANY_EARLY = 10
 """So many replies of before a day, and none of a later time, say that it has not begun."""
+NAMED_EARLY = 3
+"""So many of them are named in the log."""
 
 
 FIRST_REPLIES = 3
@@ -168,13 +171,15 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
     clock = _Clock(day)
     with ExitStack() as stack:
         writer = stack.enter_context(ThreadPoolExecutor(1))
+        pool = stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency))
+        # Ended before the pool, whose threads wait for them.
         readers = stack.enter_context(Readers(source.collect.__module__))
         landing = Landing(
             day=day,
             settings=own,
             known=known,
             left_out=left_out,
-            pool=stack.enter_context(ThreadPoolExecutor(settings.landing_concurrency)),
+            pool=pool,
             concurrency=settings.landing_concurrency,
             deadline=time.monotonic() + settings.landing_seconds,
             prefetch=PREFETCH * settings.landing_concurrency,
@@ -183,8 +188,9 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
         )
         collected = stack.enter_context(source.collect(landing))
         losses.service = collected.service
+        prefixes = tuple(id_within(scope, "") for scope in collected.scopes)
         for natural_id, reason in left_out.items():
-            if f"{natural_id}/".startswith(tuple(f"{scope}/" for scope in collected.scopes)):
+            if natural_id in collected.scopes or natural_id.startswith(prefixes):
                 logger.info(f"{natural_id}: left out, {reason}")
         stored: Future[None] | None = None
         done: set[str] = set()
@@ -195,6 +201,8 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
                 batch.envelopes.append(envelope)
                 batch.payload_bytes += len(envelope.payload)
                 count += _count(envelope)
+                if clock.is_named(envelope):
+                    _log_if_lost(envelope)
                 if envelope.state == "missing":
                     losses.note(envelope)
                 is_new = envelope.natural_id not in known[envelope.endpoint]
@@ -210,7 +218,7 @@ def _land_day(settings: Settings, source: Source, own: object, day: date, losses
             total += count
             logger.info(f"{day} {len(done)}/{len(collected.scopes)} {scope}: {_in_words(count)}")
         clock.require_begun()
-        clock.log_if_not_over()
+        clock.log_end()
         _wait(stored)
         batch.store()
     return total
@@ -296,21 +304,32 @@ class _Clock:
         reason = f"answers with a reply of {envelope.served_at:%Y-%m-%d %H:%M} UTC, before the day began"
         return replace(envelope, state="missing", payload=b"", content_sha256="", reason=reason)
 
+    def is_named(self, envelope: Envelope) -> bool:
+        """Return whether the log may name it: of replies of before the day only the first ones."""
+        is_early = envelope.http_status is not None and envelope.served_at < day_start(self.day)
+        return not is_early or len(self.early) <= NAMED_EARLY
+
     def require_begun(self) -> None:
         """Check that a reply was of the day or later, if there was any."""
         if self.early and not self.has_begun:
+            self._log_early()
             raise DayError(
                 f"{self.day} has not begun: the source's clock says {max(self.early):%Y-%m-%d %H:%M} UTC; "
                 "nothing was landed; run it when the day is over"
             )
 
-    def log_if_not_over(self) -> None:
-        """Log that what the source shows of the day is not all that it will show."""
+    def log_end(self) -> None:
+        """Log how many replies are too early, and that the day is not over where more of it is to come."""
+        self._log_early()
         if self.newest and self.has_begun and self.newest < day_start(self.day + timedelta(days=1)):
             logger.warning(
                 f"{self.day} is not over: the source's clock says {self.newest:%Y-%m-%d %H:%M} UTC; "
                 "what it shows later comes with another landing"
             )
+
+    def _log_early(self) -> None:
+        if (more := len(self.early) - NAMED_EARLY) > 0:
+            logger.warning(f"replies of before the day began: {more} more")
 
 
 def _wait(stored: Future[None] | None) -> None:
@@ -319,13 +338,16 @@ def _wait(stored: Future[None] | None) -> None:
 
 
 def _count(envelope: Envelope) -> Counter[str]:
-    """Return what the envelope adds to its scope's counts; say what was lost."""
+    """Return what the envelope adds to its scope's counts."""
     count: Counter[str] = Counter({envelope.state: 1}) + Counter(envelope.flaws)
     if envelope.state == "landed":
         count["bytes"] = len(envelope.payload)
+    return count
+
+
+def _log_if_lost(envelope: Envelope) -> None:
     if envelope.state in ("missing", "rejected", "unlisted"):
         logger.warning(f"{envelope.natural_id}: {envelope.state}, {envelope.reason}")
-    return count
 
 
 def _in_words(counts: Counter[str]) -> str:

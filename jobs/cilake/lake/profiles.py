@@ -7,7 +7,9 @@ sign with the role that the process runs as.
 
 from __future__ import annotations
 
-from cilake.settings import Settings, SettingsError, require
+from urllib.parse import urlsplit
+
+from cilake.settings import Settings, SettingsError, require, require_address
 
 CATALOG = "lake"
 KINDS = ("jdbc", "glue", "s3tables")
@@ -26,6 +28,10 @@ def check_catalog(settings: Settings) -> None:
         raise SettingsError(f"CILAKE_CATALOG={settings.catalog!r} is unknown; use one of {', '.join(KINDS)}")
     if settings.catalog == "jdbc":
         require(settings, "catalog_uri", "catalog_user", "catalog_password")
+        if not _is_database(settings.catalog_uri):  # it is not shown: there may be a password in it
+            raise SettingsError(
+                "CILAKE_CATALOG_URI is no address of a catalog: expected postgresql://HOST:PORT/DATABASE"
+            )
     if settings.catalog == "glue" and not settings.warehouse.startswith("s3://"):
         raise SettingsError(
             f"CILAKE_WAREHOUSE={settings.warehouse!r}: the Glue catalog needs s3://bucket/path"
@@ -35,6 +41,18 @@ def check_catalog(settings: Settings) -> None:
             f"CILAKE_WAREHOUSE={settings.warehouse!r}: S3 Tables need the ARN of a table bucket "
             f"({_TABLE_BUCKET}REGION:ACCOUNT:bucket/NAME)"
         )
+    if settings.catalog == "s3tables" and settings.catalog_uri:
+        require_address("CILAKE_CATALOG_URI", settings.catalog_uri)
+
+
+def _is_database(address: str) -> bool:
+    """Return whether it is the address of a PostgreSQL database, without a login."""
+    try:
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an address in them, a port that is none
+        return False
+    return parts.scheme == "postgresql" and has_host and "@" not in parts.netloc
 
 
 def spark_catalog(settings: Settings) -> dict[str, str]:

@@ -49,7 +49,7 @@ DECODED = pa.schema(
     ]
 )
 """A row per run or reject: the columns of ``RUNS`` with words for codes, the keys of its names, and what is
-known about the payload."""
+known about the payload. ``test_names`` of a refused test is its name alone."""
 _WORDS = pa.array([None, *TEST_STATUSES], pa.string())
 
 
@@ -60,8 +60,8 @@ def payload_decoder(read: Read, *, version: int) -> Decode:
 
     The columns of the payloads are ``payload``, ``served_at``, ``partition_date``, ``origin`` and
     ``natural_id``, in this order. A row has either a run and no ``reject_reason``, or a ``reject_reason`` and
-    nothing of a run but the ``build_id`` where one column of the table is refused. No payload raises: one
-    that is no table is a reject without ``build_id``.
+    nothing of a run but the ``build_id`` where one column of the table is refused, or ``test_names`` where a
+    row is. No payload raises: one that is no table is a reject without either.
     """
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -93,8 +93,10 @@ def _decode(read: Read, payload: pa.BinaryScalar, served_at: datetime) -> Decode
 
 
 def _rows_of(rejects: list[Reject]) -> pa.RecordBatch:
-    """Return a row per reject with the columns of runs, all null but the build."""
+    """Return a row per reject with the columns of runs, all null but the build or the test."""
     columns = {field.name: pa.nulls(len(rejects), field.type) for field in RUNS}
+    names = [None if reject.test_name is None else [reject.test_name] for reject in rejects]
+    columns["test_names"] = pa.array(names, RUNS.field("test_names").type)
     columns["build_id"] = pa.array([reject.build_id for reject in rejects], pa.string())
     return pa.RecordBatch.from_pydict(columns, schema=RUNS)
 
@@ -140,4 +142,4 @@ def _keys_of(names: list[str] | None) -> np.ndarray | None:
 
 def _reason_of(reject: Reject) -> str:
     """Return the reason, with the name of the test that it is about."""
-    return reject.reason if reject.test_name is None else f"{reject.reason}; test {reject.test_name[:200]!r}"
+    return reject.reason if not reject.test_name else f"{reject.reason}; test {reject.test_name[:200]!r}"

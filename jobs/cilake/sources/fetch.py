@@ -26,6 +26,14 @@ class Subject:
     natural_id: str
 
 
+def id_within(scope: str, name: str) -> str:
+    """Return the natural id of what a scope calls by that name.
+
+    The first slash is the one between them, so that no other scope gives the same id.
+    """
+    return f"{scope.replace('%', '%25').replace('/', '%2F')}/{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Flaws:
     """Whether a reply is less than its source promises, or has a gap to the one before; ``note`` says why."""

@@ -60,7 +60,10 @@ tests and verdicts that have a result in any of its runs."""
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A column or a row of a table that is not read, and why: the first word of the reason is its kind."""
+    """A column or a row of a table that is not read, and why: the first word of the reason is its kind.
+
+    A row has a ``test_name``, which is empty where it is no text; a column has none.
+    """
 
     reason: str
     build_id: str | None = None

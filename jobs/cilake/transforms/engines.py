@@ -31,6 +31,7 @@ WORDS = (
     "collect_set(value) AS coalesce(list(DISTINCT value) FILTER (value IS NOT NULL), [])",
     "max_by(value, rank) AS arg_max_null(value, rank)",
     "min_by(value, rank) AS arg_min_null(value, rank)",
+    "size(items) AS len(items)",
     "array_join(items, between) AS array_to_string(items, between)",
     "unix_micros(instant) AS epoch_us(instant)",
     "timestamp_micros(micros) AS make_timestamptz(micros)",

@@ -60,7 +60,11 @@ def test_a_refused_column_is_a_row_with_its_reason():
 def test_a_refused_row_names_its_test():
     *_, reject = decode(dump(make_table({"Overall": [1], "odd": [77]})))
     assert reject["reject_reason"] == "unknown_status: a code that is not in 0..15; test 'odd'"
-    assert reject["build_id"] is None
+    assert (reject["build_id"], reject["test_names"]) == (None, ["odd"])
+    table = make_table({"Overall": [1], "odd": [1]})
+    table["tests"][1]["name"] = 7
+    *_, reject = decode(dump(table))
+    assert (reject["reject_reason"], reject["test_names"]) == ("test_name_no_text: 7", [""])
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"{}", b'{"changelists": 1}', b"[" * 5000])

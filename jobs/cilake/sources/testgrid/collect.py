@@ -18,7 +18,7 @@ from cilake.landing.readers import Readers
 from cilake.log import logger
 from cilake.settings import SettingsError, require_address
 from cilake.sources.base import Collected, Landing
-from cilake.sources.fetch import Content, Subject, fetch, without_reply
+from cilake.sources.fetch import Content, Subject, fetch, id_within, without_reply
 from cilake.sources.http import Client, FailingError, FetchError, Reply
 from cilake.sources.payload import content_digest, parse_object
 from cilake.sources.runs import Decoded
@@ -112,7 +112,7 @@ def extract_retired(
     for dashboard in retired:
         gone = "no longer in the list of all dashboards"
         yield without_reply(_subject("summary", dashboard, dashboard), "unlisted", gone)
-        for natural_id in find_unlisted((), known["table"], f"{dashboard}/", day):
+        for natural_id in find_unlisted((), known["table"], id_within(dashboard, ""), day):
             if natural_id not in left_out:
                 yield without_reply(_subject("table", dashboard, natural_id), "unlisted", reason)
 
@@ -142,7 +142,7 @@ def extract_dashboards(
     waiting: deque[tuple[Future[Envelope], Share]] = deque()
 
     def fetch_table(dashboard: str, tab: str, promise: Promise, share: Share) -> Envelope:
-        previous = known["table"].get(f"{dashboard}/{tab}")
+        previous = known["table"].get(id_within(dashboard, tab))
         return _fetch_table(client, dashboard, tab, promise, previous, share, readers)
 
     def wait_for(envelope: Envelope) -> None:
@@ -161,14 +161,14 @@ def extract_dashboards(
             wait_for(replace(summary, is_unknown=dashboard in named and summary.http_status == NOT_FOUND))
             listed = document or {}
             for tab, entry in listed.items():
-                if f"{dashboard}/{tab}" in left_out:
+                if id_within(dashboard, tab) in left_out:
                     continue
                 while len(waiting) >= prefetch:
                     yield from take_next()
                 share = budget.share()
                 future = pool.submit(fetch_table, dashboard, tab, read_promise(entry), share)
                 waiting.append((future, share))
-            prefix = f"{dashboard}/"
+            prefix = id_within(dashboard, "")
             absent = _find_absence(summary, document)
             for natural_id in find_unlisted((prefix + tab for tab in listed), known["table"], prefix, day):
                 if natural_id not in left_out:
@@ -245,7 +245,7 @@ def _fetch_table(
         return readers.read(partial(_read_reply, reply, promise, previous), len(reply.body))
 
     return fetch(
-        _subject("table", dashboard, f"{dashboard}/{tab}"),
+        _subject("table", dashboard, id_within(dashboard, tab)),
         get,
         read,
         previous,

@@ -27,8 +27,11 @@ MAX_QUERY = 1_000
 MAX_URL = 2_000
 """Characters of a page's address, made from a template for every run: without a bound a template of many
 placeholders would be multiplied by the number of columns."""
-CUT_TO_SIZE = re.compile(r"\d+ byte grid exceeds maximum size of \d+ bytes")
-"""What TestGrid writes into all cells of the oldest column that it keeps when it cuts a grid (code 6)."""
+CUT_TO_SIZE = re.compile(r"\d byte grid exceeds maximum size of \d+ bytes")
+"""What TestGrid writes into all cells of the oldest column that it keeps when it cuts a grid (code 6).
+
+It looks at the last digit of the number alone: searching for all of them would begin again at each digit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,9 @@ def read_grid(document: dict[str, Any], served_at: datetime) -> Grid:
             column, f"cut_to_size: the source left out the results of the run: {shorten(message)}"
         )
     rejects = [Reject(reason, build_id=_text(builds[column])) for column, reason in sorted(refused.items())]
-    rejects += [Reject(reason, test_name=_text(names[row])) for row, reason in sorted(refused_rows.items())]
+    rejects += [
+        Reject(reason, test_name=_text(names[row]) or "") for row, reason in sorted(refused_rows.items())
+    ]
     accepted = [column for column in range(columns) if column not in refused]
     if rejects:
         cells = _leave_out(cells, refused_rows, accepted, len(tests), columns)

@@ -22,6 +22,9 @@ PLATFORMS = (
 )  # fmt: skip
 NETWORKS = ("ovn", "sdn", "proxy", "dualstack", "ipv6", "cilium", "calico", "kuryr")
 ARCHITECTURES = ("arm64", "ppc64le", "s390x")
+MAX_READ = 500
+"""Characters of a name that is read; recorded ones have fewer than 130. On a longer one, which anybody may
+choose, a rule with words between its versions could take hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,11 @@ def leave_out_collisions(engine: Engine[Rows], decoded: Rows, collided: Rows) ->
 
 
 def describe(job_key: int, job_name: str, ci_instance: str) -> dict[str, object]:
-    """Return the row of ``core.ci_jobs`` of a job: what its name says in its instance's words."""
-    name = job_name.lower()
+    """Return the row of ``core.ci_jobs`` of a job: what its name says in its instance's words.
+
+    A name of more than ``MAX_READ`` characters says nothing.
+    """
+    name = job_name.lower() if len(job_name) <= MAX_READ else ""
     rules = NAME_RULES.get(ci_instance, ())
     rule = next((rule for rule in rules if re.search(rule.applies, name, re.ASCII)), None)
     return {
