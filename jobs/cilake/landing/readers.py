@@ -21,7 +21,7 @@ READERS = 2
 """So many processes read at a time: a reply takes up to 1 GB while it is read."""
 FEW_BYTES = 32 * 1024 * 1024
 """So many bytes are read before processes are started, which takes half a second."""
-SMALL_BYTES = 64 * 1024
+SMALL_BYTES = 4 * 1024 * 1024
 """A larger reply is read by a process alone: one that is stuck can be ended, what is stuck here cannot."""
 READ_SECONDS = 60.0
 """How long a process may read one reply, twenty times as long as the largest take."""
