@@ -1,5 +1,6 @@
 """Rebuilds on a lake in a folder: what a fixed decoder or transform says reaches what is published."""
 
+import json
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -22,10 +23,12 @@ from tests.support.grids import make_table
 from cilake.build import rounds
 from cilake.build.half_published import is_half_published
 from cilake.build.tables import build_tables
+from cilake.build.take_back import RollbackError
 from cilake.commands import rebuild
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.errors import PermanentError
 from cilake.lake.snapshots import snapshot_id
+from cilake.publish.restatements import NOTE
 from cilake.transforms.engines import DuckEngine
 from cilake.windows import DayError, Window
 
@@ -64,7 +67,7 @@ def test_a_mended_decoder_reaches_what_is_published_and_there_is_a_way_back(lake
         (f"rollback_{done['restatement_id']}", "is a rollback"),
         ("old", "before old is no longer kept"),
     ):
-        with pytest.raises(rebuild.RollbackError, match=message):
+        with pytest.raises(RollbackError, match=message):
             rebuild.rollback(lake.settings, gone)
     lake.insert("ops.receipts", [make_row("ops.receipts", partition_date=DAY.isoformat())])
     later = Window(window.end, window.end + timedelta(days=1))
@@ -164,38 +167,124 @@ def test_a_rebuild_and_a_rollback_that_are_killed_are_recorded_and_finished(lake
         ("core.ci_runs", "second try"),
     ]
 
-    def killed_after_the_first_table(text):
-        raise KilledError
-
-    with monkeypatch.context() as killed:
-        killed.setattr(rebuild.logger, "info", killed_after_the_first_table)
-        with pytest.raises(KilledError):
-            rebuild.rollback(lake.settings, second["restatement_id"])
+    stops[:] = ["publish:core.ci_run_observations"]
+    with pytest.raises(KilledError):
+        rebuild.rollback(lake.settings, second["restatement_id"])
+    stops.clear()
     rebuild.rollback(lake.settings, second["restatement_id"])
     found = core_tables(lake)
     assert found["ci_runs"] == wrong["ci_runs"]
     undone = {row for row in lake.rows("ops.restatements", "table_address", "reason") if "rollback" in row[1]}
     assert {address for address, _ in undone} == {"core.ci_run_observations", "core.ci_runs"}
-    with pytest.raises(rebuild.RollbackError, match="taken back already"):
+    with pytest.raises(RollbackError, match="taken back already"):
         rebuild.rollback(lake.settings, second["restatement_id"])
     with pytest.raises(PermanentError, match="--reason takes one line"):
         rebuild.rebuild(lake.settings, window, names=["core"], reason=" ")
 
 
 def test_what_a_killed_rebuild_left_is_finished_by_the_next_build(lake, monkeypatch):
-    right, _ = build_as_an_earlier_version(lake)
-    overwrite(lake, "core.ci_run_observations", test_statuses=["passed", "passed"], of=("build_id", "1001"))
-    overwrite(lake, "core.test_results", test_status="passed")
-    stops = stop_points(monkeypatch)
-    stops[:] = [HALF]
-    with pytest.raises(KilledError):
-        rebuild.rebuild(lake.settings, Window(DAY, DAY + timedelta(days=1)), names=["core"], reason="killed")
-    stops.clear()
+    right, _ = build_with_wrong_results(lake)
+    kill_rebuild(lake, stop_points(monkeypatch))
     build(lake)
     assert core_tables(lake) == right
     reasons = dict(lake.rows("ops.restatements", "table_address", "reason"))
     assert reasons.keys() >= {"core.test_results", "core.ci_runs"}
     assert set(reasons.values()) == {"killed"}
+
+
+def test_a_rebuild_that_was_killed_is_taken_back_for_good_before_and_after_it_is_finished(lake, monkeypatch):
+    right, wrong = build_with_wrong_results(lake)
+    stops = stop_points(monkeypatch)
+    for is_finished in (False, True):
+        killed = kill_rebuild(lake, stops)
+        if is_finished:
+            rebuild.record_restatements(lake.spark, lake.catalog)  # as the maintenance does
+            build(lake)
+            assert core_tables(lake) == right
+        rebuild.rollback(lake.settings, killed)
+        build(lake)
+        assert core_tables(lake) == wrong
+        assert not is_half_published(lake.catalog)
+        with pytest.raises(RollbackError, match="taken back already"):
+            rebuild.rollback(lake.settings, killed)
+        recorded = lake.rows("ops.restatements", "restatement_id", "table_address")
+        assert len(recorded) == len(set(recorded))
+
+
+def test_a_rebuild_that_followed_a_killed_build_is_taken_back_to_that_and_the_next_build_goes_on(
+    lake, monkeypatch
+):
+    _, wrong = build_with_wrong_results(lake)
+    stops = stop_points(monkeypatch)
+    land(lake, make_table({"Overall": [1], "a": [1]}, job="new", changelists=["3001"]), tab="board/new")
+    stops[:] = [HALF]
+    with pytest.raises(KilledError):
+        build(lake)
+    killed = kill_rebuild(lake, stops)
+    rebuild.rollback(lake.settings, killed)
+    assert is_half_published(lake.catalog)
+    build(lake)
+    found = core_tables(lake)
+    assert not is_half_published(lake.catalog)
+    assert {name: len(set(rows) - set(wrong[name])) for name, rows in found.items()} == {
+        "ci_runs": 1,
+        "test_results": 2,
+        "tests": 0,
+        "ci_jobs": 1,
+    }
+    assert all(set(wrong[name]) <= set(rows) for name, rows in found.items())
+
+
+def test_a_rollback_that_was_killed_anywhere_is_finished_by_whatever_comes_next(lake, monkeypatch):
+    """Also where the maintenance has merged files of a table since."""
+    right, wrong = build_with_wrong_results(lake)
+    stops = stop_points(monkeypatch)
+    window = Window(DAY, DAY + timedelta(days=1))
+    lake.insert("ops.restatements", [make_row("ops.restatements", restatement_id="other")])
+    for killed_at, follows in (
+        ("core.ci_jobs", "build"),
+        ("core.ci_run_observations", "rollback"),
+        ("core.test_results", "build"),
+        ("core.test_results", "rebuild"),
+        ("core.ci_runs", "build"),
+    ):
+        done = rebuild.rebuild(lake.settings, window, names=["core"], reason="statuses")["restatement_id"]
+        assert core_tables(lake) == right
+        stops[:] = [f"publish:{killed_at}"]
+        with pytest.raises(KilledError):
+            rebuild.rollback(lake.settings, done)
+        stops.clear()
+        assert is_half_published(lake.catalog), "nothing is scored meanwhile"
+        overwrite(lake, "core.ci_runs")
+        with pytest.raises(RollbackError, match=f"rollback_{done} is half done"):
+            rebuild.rollback(lake.settings, "other")
+        if follows == "build":
+            build(lake)
+        elif follows == "rebuild":
+            rebuild.rebuild(lake.settings, window, names=["kpi.daily_job_health"], reason="sums")
+        else:
+            rebuild.rollback(lake.settings, done)
+        assert core_tables(lake) == wrong
+        assert not is_half_published(lake.catalog)
+        with pytest.raises(RollbackError, match="taken back already"):
+            rebuild.rollback(lake.settings, done)
+
+
+def kill_rebuild(lake, stops):
+    """Kill a rebuild when it has published results and not their runs; return its id."""
+    stops[:] = [HALF]
+    with pytest.raises(KilledError):
+        rebuild.rebuild(lake.settings, Window(DAY, DAY + timedelta(days=1)), names=["core"], reason="killed")
+    stops.clear()
+    return json.loads(lake.catalog.load_table("core.test_results").properties[NOTE])["restatement_id"]
+
+
+def build_with_wrong_results(lake):
+    """Leave tables as an earlier decoder would have, in all of them; return right and wrong."""
+    right, _ = build_as_an_earlier_version(lake)
+    overwrite(lake, "core.ci_run_observations", test_statuses=["passed", "passed"], of=("build_id", "1001"))
+    overwrite(lake, "core.test_results", test_status="passed")
+    return right, core_tables(lake)
 
 
 def test_a_rebuild_that_is_killed_in_a_later_round_is_finished(lake, monkeypatch):

@@ -144,7 +144,7 @@ def test_inputs_of_two_builds_are_not_scored(lake):
     WORLD.land(lake, range(2))
     runs = lake.catalog.load_table(CI_RUNS.address)
     with runs.transaction() as transaction:
-        transaction.set_properties(mark_build("audit_core_that_was_killed", None))
+        transaction.set_properties(mark_build(lake.catalog, "audit_core_that_was_killed", None))
     with pytest.raises(CilakeError, match="are of different builds: one publishes just now, or was killed"):
         score.score(lake.settings, WORLD.night(1), model=MODEL)
     assert select(lake, PREDICTIONS.address, "test_key") == []

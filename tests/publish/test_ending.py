@@ -16,7 +16,7 @@ from threading import Event
 from types import SimpleNamespace
 
 from cilake import cli
-from cilake.build import tables
+from cilake.build import tables, take_back
 from cilake.commands import rebuild, recorded
 from cilake.publish import replace
 from cilake.contracts.kpi.daily_job_health import TABLE as FIRST
@@ -115,7 +115,7 @@ tables.pin = lambda *_: None
 tables.open_catalog = rebuild.open_catalog = recorded.open_catalog = lambda settings: None
 rebuild.record_restatements = record
 rebuild.finish_rebuild = rebuild.newest_date = lambda *_: None
-rebuild.read_restatements = read
+take_back.read_restatements = read
 recorded._append = lambda *_: None
 sys.exit(cli.main(sys.argv[1:]))
 '''

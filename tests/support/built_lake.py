@@ -12,7 +12,7 @@ from tests.support.builders import make_row
 from tests.support.grids import dump, make_table
 from tests.support.lake_session import LocalLake
 
-from cilake.build import core
+from cilake.build import core, take_back
 from cilake.build.core import FEW_BYTES, SLICED_BYTES
 from cilake.contracts.raw.testgrid__tables import TABLE as PAYLOADS
 from cilake.contracts.registry import made_by
@@ -99,6 +99,7 @@ def stop_points(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 raise KilledError
             stops.pop()
 
-    monkeypatch.setattr(branch, "pass_point", stop)
+    for module in (branch, take_back):
+        monkeypatch.setattr(module, "pass_point", stop)
     monkeypatch.setattr(branch.Branch, "drop", lambda self: None)  # a process that is killed drops nothing
     return stops

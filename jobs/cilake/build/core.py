@@ -22,10 +22,11 @@ from cilake.build.decoding import (
     decode_few,
     raw_tables,
 )
-from cilake.build.half_published import find_unfinished_rebuild, is_half_published, settle
+from cilake.build.half_published import find_unfinished, is_half_published, settle
 from cilake.build.rounds import Payloads, Sizes, in_rounds
 from cilake.build.set_aside import NotHereError, Tally, set_aside_runs, set_aside_unreadable
 from cilake.build.slices import Slices, cut
+from cilake.build.take_back import ROLLBACK, take_back
 from cilake.build.unbuilt import Unbuilt, find_unbuilt
 from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.lake.catalog import create_missing, open_catalog, set_properties
@@ -65,8 +66,8 @@ def build_core(settings: Settings, window: Window) -> dict[str, int]:
     catalog = open_catalog(settings)
     create_missing(catalog, (raw.table for raw in raw_tables()))  # of a source that has not landed yet
     log_if_incomplete(catalog, window)
-    if find_unfinished_rebuild(catalog):
-        with spark_session(settings, app_name="finish a rebuild") as spark:
+    if find_unfinished(catalog):
+        with spark_session(settings, app_name="finish a restatement") as spark:
             finish_rebuild(spark, settings, catalog)
     found = [(raw, find_unbuilt(catalog, raw.table, CI_RUNS)) for raw in raw_tables()]
     unbuilt = [(raw, payloads) for raw, payloads in found if payloads]
@@ -149,11 +150,14 @@ def _build_decoded(
 
 
 def finish_rebuild(spark: SparkSession, settings: Settings, catalog: Catalog) -> None:
-    """Finish a rebuild that was killed when it had published results and not their runs, if one was."""
-    if left := find_unfinished_rebuild(catalog):
+    """Finish a rebuild or a rollback that was killed between results and runs, if one was."""
+    if left := find_unfinished(catalog):
         logger.info(f"{left.restatement_id}: finishing, it was killed between two tables")
         record_restatements(spark, catalog)  # what it has published already
-        rebuild_core(spark, settings, catalog, left.window, left)
+        if left.restatement_id.startswith(ROLLBACK):
+            take_back(catalog, left.restatement_id.removeprefix(ROLLBACK))
+        else:
+            rebuild_core(spark, settings, catalog, left.window, left)
         record_restatements(spark, catalog)
 
 

@@ -69,7 +69,9 @@ def publish(changes: CoreChanges, *, settles: bool) -> dict[str, int]:
         logger.info(f"{branch.table.address}: written to {branch.name}")
 
     audit = auditor(changes.settings, changes.catalog, day=changes.window.start)
-    build = mark_build(branches[-1].name, changes.restates) if branches and settles else {}
+    build = {}
+    if branches and settles:
+        build = mark_build(changes.catalog, branches[-1].name, changes.restates)
     if changes.restates and changes.run_count:
         note_restated(changes.catalog, CI_RUNS, branches[-1].base, changes.dates(changes.changed))
     write_audit_publish(

@@ -1,4 +1,7 @@
-"""Whether the core tables were published whole: results and runs by one build."""
+"""Whether the core tables were published whole: results and runs by one build.
+
+A rebuild and a rollback say in their mark what they are, so that whoever comes next finishes them.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,23 @@ from cilake.publish.restatements import Restatement
 
 _BUILD = "cilake.build"
 _REBUILD = "cilake.rebuild"
+_BEFORE = "cilake.build-before"
 
 
-def mark_build(name: str, restates: Restatement | None) -> dict[str, str]:
-    """Return the properties with which results and runs say which build published them, and what for."""
-    return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else ""}
+def mark_build(catalog: Catalog, name: str, restates: Restatement | None) -> dict[str, str]:
+    """Return the properties with which results and runs say which build published them, and what for.
+
+    They also say which build's results these replace: of one that is finished, or taken back, the same.
+    """
+    present = catalog.load_table(TEST_RESULTS.address).properties
+    before = present.get(_BEFORE if find_unfinished(catalog) else _BUILD, "")
+    return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else "", _BEFORE: before}
+
+
+def unmark(catalog: Catalog) -> None:
+    """Note that results are those of the build before again: runs are of it, too, unless it was killed."""
+    before = catalog.load_table(TEST_RESULTS.address).properties[_BEFORE]
+    set_properties(catalog, TEST_RESULTS, {_BUILD: before, _REBUILD: ""})
 
 
 def settle(spark: SparkSession, catalog: Catalog) -> None:
@@ -41,13 +56,13 @@ def settle(spark: SparkSession, catalog: Catalog) -> None:
 def is_half_published(catalog: Catalog) -> bool:
     """Return whether runs are of another build than results: one publishes now, or was killed in between."""
     results, runs = (
-        catalog.load_table(table.address).properties.get(_BUILD) for table in (TEST_RESULTS, CI_RUNS)
+        catalog.load_table(table.address).properties.get(_BUILD, "") for table in (TEST_RESULTS, CI_RUNS)
     )
     return results != runs
 
 
-def find_unfinished_rebuild(catalog: Catalog) -> Restatement | None:
-    """Return the rebuild that published results and not the runs that they belong to, if there is one."""
+def find_unfinished(catalog: Catalog) -> Restatement | None:
+    """Return the rebuild or rollback that was killed with results, and not their runs, as it makes them."""
     if not is_half_published(catalog):
         return None
     noted = catalog.load_table(TEST_RESULTS.address).properties.get(_REBUILD)

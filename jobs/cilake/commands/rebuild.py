@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from cilake.build.core import finish_rebuild, rebuild_core
 from cilake.build.core_tables import CORE
 from cilake.build.tables import rebuild_tables
+from cilake.build.take_back import ROLLBACK, take_back
 from cilake.commands.measure import extras_of
 from cilake.contracts.model import Table
 from cilake.contracts.ops.receipts import TABLE as RECEIPTS
@@ -21,10 +21,9 @@ from cilake.contracts.registry import tables
 from cilake.errors import PermanentError, require_reason
 from cilake.lake.catalog import newest_date, open_catalog
 from cilake.lake.session import spark_session
-from cilake.lake.snapshots import snapshot_id
 from cilake.log import logger
 from cilake.models.registry import model, model_names
-from cilake.publish.restatements import Restatement, read_restatements, record_restatements
+from cilake.publish.restatements import Restatement, record_restatements
 from cilake.settings import Settings
 from cilake.windows import DayError, Window
 
@@ -34,16 +33,8 @@ REBUILT = (*CORE, *FOLLOWING)
 """What can be made again: not what came from outside, nor what was predicted for a day that has passed."""
 
 
-ROLLBACK = "rollback_"
-"""What the ids of rollbacks begin with."""
-
-
 class UnknownTableError(PermanentError):
     """A name that is no table that can be made again; the message lists those."""
-
-
-class RollbackError(PermanentError):
-    """A restatement that cannot be taken back; the message says why and what to do instead."""
 
 
 def rebuild(settings: Settings, window: Window, *, names: Sequence[str], reason: str) -> dict[str, Any]:
@@ -125,7 +116,8 @@ def _works(catalog: Catalog, chosen: list[Table]) -> list[Callable[..., None]]:
 def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
     """Make the tables of a restatement what they were before it; record that, and return what it changed.
 
-    One that was killed is finished by the next.
+    A rebuild that was killed half way ends so, too. A rollback that was killed is finished by the next, and
+    where it is of core tables by the next build or rebuild.
 
     Raises:
         RollbackError: when there is no such rebuild, it was taken back already, a table was changed since, or
@@ -136,48 +128,6 @@ def rollback(settings: Settings, restatement_id: str) -> dict[str, Any]:
     undone = f"{ROLLBACK}{restatement_id}"
     with spark_session(settings, app_name=undone) as spark:
         record_restatements(spark, catalog)
-        known = read_restatements(catalog)
-        if restatement_id.startswith(ROLLBACK):
-            raise RollbackError(
-                f"{restatement_id} is a rollback: what it took back is made again by `cilake rebuild`"
-            )
-        rows = {row["table_address"]: row for row in known if row["restatement_id"] == restatement_id}
-        if not rows:
-            listed = ", ".join(sorted({row["restatement_id"] for row in known})) or "there is none"
-            raise RollbackError(f"no restatement {restatement_id!r}: {listed}")
-        back = {row["table_address"] for row in known if row["restatement_id"] == undone}
-        if back == set(rows):
-            raise RollbackError(f"{restatement_id} was taken back already")
-        by_address = {table.address: table for table in REBUILT}
-        left = {address: row for address, row in rows.items() if address not in back}
-        moved = [
-            address
-            for address, row in left.items()
-            if snapshot_id(catalog, by_address[address]) != row["to_snapshot_id"]
-        ]
-        if moved:
-            raise RollbackError(
-                f"{', '.join(moved)} changed since {restatement_id}: going back would lose that; correct the "
-                "code and rebuild the days instead (`cilake rebuild`)"
-            )
-        gone = [
-            address
-            for address, row in left.items()
-            if catalog.load_table(address).snapshot_by_id(row["from_snapshot_id"]) is None
-        ]
-        if gone:
-            raise RollbackError(
-                f"{', '.join(gone)}: what was there before {restatement_id} is no longer kept; correct the "
-                "code and rebuild the days instead (`cilake rebuild`)"
-            )
-        for address, row in left.items():
-            days = str(row["from_date"]), str(row["until_date"])
-            note = Restatement(undone, f"rollback of {restatement_id}", *days).note(
-                row["to_snapshot_id"], row["from_snapshot_id"], {}
-            )
-            with catalog.load_table(address).transaction() as transaction:
-                ManageSnapshots(transaction).rollback_to_snapshot(row["from_snapshot_id"]).commit()
-                transaction.set_properties(note)
-            logger.info(f"{address}: as before {restatement_id}")
+        take_back(catalog, restatement_id)
         done = record_restatements(spark, catalog)
     return {"restatement_id": undone, **done.get(undone, {})}

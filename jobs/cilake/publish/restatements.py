@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
@@ -19,7 +20,8 @@ from cilake.contracts.core.ci_runs import TABLE as CI_RUNS
 from cilake.contracts.model import Table
 from cilake.contracts.ops.restatements import TABLE as RESTATEMENTS
 from cilake.contracts.registry import tables
-from cilake.lake.records import append_rows
+from cilake.lake.catalog import arrow_schema
+from cilake.lake.records import check
 from cilake.lake.snapshots import Pins
 from cilake.log import logger
 from cilake.windows import Window, parse_day
@@ -60,39 +62,52 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
 
     Returns by restatement and table the rows that were ``removed`` and ``added``.
     """
-    known = {(row["restatement_id"], row["table_address"]) for row in read_restatements(catalog)}
+    known = {_key(row): row for row in read_restatements(catalog)}
     noted = {
-        table: json.loads(note)
+        table: json.loads(note) | {"table_address": table.address}
         for table in tables().values()
         if catalog.table_exists(table.address)  # not that of a source that was added, and has not landed yet
         and (note := catalog.load_table(table.address).properties.get(NOTE))
     }
     done: dict[str, dict[str, dict[str, int]]] = {}
-    rows: list[dict[str, object]] = []
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for table, note in noted.items():
-        if (note["restatement_id"], table.address) in known:
+        earlier = known.get(_key(note))
+        if earlier and earlier["to_snapshot_id"] == note["to_snapshot_id"]:
             continue
-        before, after = note["from_snapshot_id"], note["to_snapshot_id"]
+        # What a killed rebuild had published may be recorded when the next build publishes it again.
+        before, after = (earlier or note)["from_snapshot_id"], note["to_snapshot_id"]
         removed = _differing(spark, table, (before, after))
         added = _differing(spark, table, (after, before))
         # Consumers of results watch the runs: these are taken back with them, also where no row differs.
-        if removed or added or table is CI_RUNS:
+        if removed or added or earlier or table is CI_RUNS:
             for when, snapshot in (("before", before), ("after", after)):
                 tag = f"{note['restatement_id']}_{when}"
                 Pins({table.address: snapshot}).tag(catalog, table, tag, keep=KEPT)
             counts = {"removed_count": removed, "added_count": added}
             days = {name: date.fromisoformat(note[name]) for name in ("from_date", "until_date")}
-            at = {"table_address": table.address, "restated_at": datetime.now(UTC)}
-            rows.append(note | days | counts | at)
+            at = {"from_snapshot_id": before, "restated_at": datetime.now(UTC)}
+            rows[_key(note)] = note | days | counts | at
             changed = f"{removed:,} rows removed, {added:,} added"
             logger.info(f"{note['restatement_id']}: {table.address}: {changed}")
             of_one = done.setdefault(note["restatement_id"], {})
             of_one[table.address] = {"removed": removed, "added": added}
-    append_rows(catalog, RESTATEMENTS.address, rows)
+    if rows:
+        batch = pa.Table.from_pylist(list((known | rows).values()), schema=arrow_schema(RESTATEMENTS))
+        check(RESTATEMENTS, batch)
+        present = catalog.load_table(RESTATEMENTS.address)
+        if known:
+            present.overwrite(batch)
+        else:
+            present.append(batch)
     for table in noted:
         with catalog.load_table(table.address).transaction() as transaction:
             transaction.remove_properties(NOTE)
     return done
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["restatement_id"], row["table_address"]
 
 
 def read_restatements(catalog: Catalog) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ TABLE = Table(
         Column("restated_at", "timestamp", "When it was done, by our clock, UTC.", example="2021-07-01T08:00:00Z"),
     ),
     primary_key=("restatement_id", "table_address"),
-    write_mode="append",
+    write_mode="merge",
     made_by="every rebuild",
     shown_on="platform-health",
     caveats=(
