@@ -259,7 +259,7 @@ def stuck(monkeypatch):
     """Replies that processes do not come to an end with."""
     read = readers.Readers.read
     sleep = partial(time.sleep, 600)
-    monkeypatch.setattr(readers.Readers, "read", lambda self, work, size: read(self, sleep, 1_000_000))
+    monkeypatch.setattr(readers.Readers, "read", lambda self, work, size: read(self, sleep, 10_000_000))
 
 
 def test_a_reply_that_cannot_be_read_in_time_is_rejected(run_landing, service, catalog, stuck, monkeypatch):

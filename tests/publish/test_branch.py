@@ -2,8 +2,10 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 
 import pytest
+from pyiceberg.table.update.snapshot import ManageSnapshots
 from pyiceberg.types import StringType
 from tests.support.builders import make_frame, make_row, make_rows
 from tests.support.lake_session import local_lake
@@ -114,6 +116,29 @@ def test_a_killed_try_that_goes_on_on_the_server_publishes_nothing(lake, tmp_pat
     assert branches(lake) == [killed.name], "Iceberg makes the branch again"
     write_audit_publish([open_for(lake)], lambda branch: branch.append(frame(lake, "next")), do_nothing)
     assert (names(lake), branches(lake)) == (["next", "retry"], []), "the next try drops what was left"
+
+
+@pytest.mark.parametrize("meanwhile", ["append", "rollback"])
+def test_a_branch_is_not_published_over_what_another_run_did_to_the_table(lake, meanwhile):
+    for name in ("a", "b"):
+        write_audit_publish([open_for(lake)], partial(append, lake, name), do_nothing)
+
+    def audit(branch):
+        table = lake.catalog.load_table(TABLE.address)
+        if meanwhile == "append":
+            table.append(make_rows(TABLE, [make_row(TABLE, test_name="other")]).cast(arrow_schema(TABLE)))
+        else:
+            with table.transaction() as transaction:
+                first = table.snapshots()[1].snapshot_id
+                ManageSnapshots(transaction).set_current_snapshot(snapshot_id=first).commit()
+
+    with pytest.raises(PublishError, match="changed by another run meanwhile"):
+        write_audit_publish([open_for(lake)], partial(append, lake, "c"), audit)
+    assert names(lake) == (["a", "b", "other"] if meanwhile == "append" else ["a"])
+
+
+def append(lake, name, branch):
+    branch.append(frame(lake, name))
 
 
 def test_what_comes_to_the_branch_after_its_audit_is_not_published(lake):

@@ -78,8 +78,8 @@ class Branch:
         report(f"dropped {self.table.address}")
 
 
-def make(spark, settings, catalog, pins, target, *_):
-    return replace.Replacement(target.table, spark, "run_date", [1])
+def make(maker, work):
+    return [(maker.spark, [1]) for _ in work]
 
 
 def affected(catalog, pins, targets):
@@ -106,7 +106,7 @@ replace._scope = lambda *_: "true"
 replace.preload_great_expectations = lambda: None
 replace.open_branch = Branch
 tables.auditor = lambda *_, **__: lambda branch: None
-tables._make = make
+tables._Maker.make = make
 tables._find_affected = affected
 tables.set_properties = tables.create_missing = lambda *_: None
 tables._marks = lambda *_: {}

@@ -15,7 +15,6 @@ from pyiceberg.expressions import BooleanExpression
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
-from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.table.update.snapshot import ManageSnapshots
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
@@ -157,7 +156,9 @@ class Branch:
         head = self.sealed
         if (found := present.refs().get(self.name)) is None or found.snapshot_id != head:
             raise PublishError(f"{self.table.address}: {self.name} was changed after its audit; run again")
-        if not _is_ancestor(present, head):
+        current = present.current_snapshot()
+        # Not any ancestor: a rollback meanwhile would be undone.
+        if current is None or current.snapshot_id != self.base:
             raise PublishError(f"{self.table.address} was changed by another run meanwhile; run again")
         # The commit is refused when another one comes between this look and it.
         with present.transaction() as transaction:
@@ -266,12 +267,3 @@ def _drop(present: IcebergTable, names: list[str]) -> None:
         for name in known:
             manage = manage.remove_branch(name)
         manage.commit()
-
-
-def _is_ancestor(present: IcebergTable, head: int) -> bool:
-    """Return whether ``main`` is met on the way back from a snapshot, so that publishing it loses nothing."""
-    current = present.current_snapshot()
-    if current is None:
-        return True
-    chain = ancestors_of(present.metadata.snapshot_by_id(head), present.metadata)
-    return any(snapshot.snapshot_id == current.snapshot_id for snapshot in chain)
