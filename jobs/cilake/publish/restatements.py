@@ -93,17 +93,21 @@ def record_restatements(spark: SparkSession, catalog: Catalog) -> dict[str, dict
             of_one = done.setdefault(note["restatement_id"], {})
             of_one[table.address] = {"removed": removed, "added": added}
     if rows:
-        batch = pa.Table.from_pylist(list((known | rows).values()), schema=arrow_schema(RESTATEMENTS))
+        batch = pa.Table.from_pylist(list(rows.values()), schema=arrow_schema(RESTATEMENTS))
         check(RESTATEMENTS, batch)
         present = catalog.load_table(RESTATEMENTS.address)
-        if known:
-            present.overwrite(batch)
+        if replaced := " or ".join(f"({_is_row(key)})" for key in rows if key in known):
+            present.overwrite(batch, overwrite_filter=replaced)
         else:
             present.append(batch)
     for table in noted:
         with catalog.load_table(table.address).transaction() as transaction:
             transaction.remove_properties(NOTE)
     return done
+
+
+def _is_row(key: tuple[str, str]) -> str:
+    return f"restatement_id = '{key[0]}' and table_address = '{key[1]}'"
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
