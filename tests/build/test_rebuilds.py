@@ -235,6 +235,25 @@ def test_a_rebuild_that_followed_a_killed_build_is_taken_back_to_that_and_the_ne
     assert all(set(wrong[name]) <= set(rows) for name, rows in found.items())
 
 
+def test_a_rebuild_is_not_taken_back_to_what_a_killed_build_left(lake, monkeypatch):
+    right, _ = build_with_wrong_results(lake)
+    stops = stop_points(monkeypatch)
+    land(lake, make_table({"Overall": [1], "a": [1]}, job="new", changelists=["3001"]), tab="board/new")
+    stops[:] = [HALF]
+    with pytest.raises(KilledError):
+        build(lake)
+    stops.clear()
+    window = Window(DAY, DAY + timedelta(days=1))
+    done = rebuild.rebuild(lake.settings, window, names=["core"], reason="statuses")["restatement_id"]
+    assert not is_half_published(lake.catalog)
+    with pytest.raises(
+        RollbackError, match=f"before {done} the core tables were as a killed build left them"
+    ):
+        rebuild.rollback(lake.settings, done)
+    build(lake)
+    assert all(set(right[name]) <= set(rows) for name, rows in core_tables(lake).items())
+
+
 def test_a_rollback_that_was_killed_anywhere_is_finished_by_whatever_comes_next(lake, monkeypatch):
     """Also where the maintenance has merged files of a table since."""
     right, wrong = build_with_wrong_results(lake)

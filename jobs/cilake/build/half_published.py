@@ -21,16 +21,21 @@ from cilake.publish.restatements import Restatement
 _BUILD = "cilake.build"
 _REBUILD = "cilake.rebuild"
 _BEFORE = "cilake.build-before"
+_RUNS_BEFORE = "cilake.runs-build-before"
 
 
 def mark_build(catalog: Catalog, name: str, restates: Restatement | None) -> dict[str, str]:
     """Return the properties with which results and runs say which build published them, and what for.
 
-    They also say which build's results these replace: of one that is finished, or taken back, the same.
+    They also say which build's results, and runs, these replace: of one that is finished, or taken back, the
+    same.
     """
-    present = catalog.load_table(TEST_RESULTS.address).properties
-    before = present.get(_BEFORE if find_unfinished(catalog) else _BUILD, "")
-    return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else "", _BEFORE: before}
+    results, runs = (catalog.load_table(table.address).properties for table in (TEST_RESULTS, CI_RUNS))
+    if find_unfinished(catalog):
+        before = {one: results.get(one, "") for one in (_BEFORE, _RUNS_BEFORE)}
+    else:
+        before = {_BEFORE: results.get(_BUILD, ""), _RUNS_BEFORE: runs.get(_BUILD, "")}
+    return {_BUILD: name, _REBUILD: json.dumps(asdict(restates)) if restates else ""} | before
 
 
 def unmark(catalog: Catalog) -> None:
@@ -59,6 +64,14 @@ def is_half_published(catalog: Catalog) -> bool:
         catalog.load_table(table.address).properties.get(_BUILD, "") for table in (TEST_RESULTS, CI_RUNS)
     )
     return results != runs
+
+
+def followed_half_published(catalog: Catalog, restatement_id: str) -> bool:
+    """Return whether the newest rebuild, if it is this one, replaced results and runs of two builds."""
+    present = catalog.load_table(TEST_RESULTS.address).properties
+    noted = json.loads(present.get(_REBUILD) or "{}")
+    is_it = noted.get("restatement_id") == restatement_id
+    return is_it and present.get(_BEFORE) != present.get(_RUNS_BEFORE)
 
 
 def find_unfinished(catalog: Catalog) -> Restatement | None:

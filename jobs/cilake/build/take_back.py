@@ -13,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from cilake.build.core_tables import CORE
-from cilake.build.half_published import find_unfinished, mark_build, unmark
+from cilake.build.half_published import find_unfinished, followed_half_published, mark_build, unmark
 from cilake.contracts.core.test_results import TABLE as TEST_RESULTS
 from cilake.contracts.registry import table as contract
 from cilake.errors import PermanentError
@@ -49,6 +49,11 @@ def take_back(catalog: Catalog, restatement_id: str) -> None:
     back = {row["table_address"] for row in known if row["restatement_id"] == undone}
     if back == set(rows) and not is_begun:
         raise RollbackError(f"{restatement_id} was taken back already")
+    if not unfinished and followed_half_published(catalog, restatement_id):
+        raise RollbackError(
+            f"before {restatement_id} the core tables were as a killed build left them: correct the code and "
+            "rebuild the days instead (`cilake rebuild`)"
+        )
     left = {address: row for address, row in rows.items() if address not in back}
     of_core = {table.address for table in CORE} & set(rows)
     moved = [
